@@ -1,0 +1,45 @@
+# `make demo` opens the page, `make test` runs the tests; both set up .venv first and only when it is needed.
+# Another interpreter: make demo PYTHON=python3.12
+
+VENV := .venv
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+# Each candidate is run, not just looked up: a version manager's stand-in may exist without its interpreter.
+PYTHON ?= $(shell for candidate in python3 python3.12 python3.13 python3.11 python3.10 python; do \
+	"$$candidate" -c '$(SUPPORTED)' >/dev/null 2>&1 && echo "$$candidate" && break; done)
+
+.PHONY: help demo test check clean
+
+help:
+	@echo "make demo    install and open the page on http://127.0.0.1:7860"
+	@echo "make test    install what the tests need and run them"
+	@echo "make check   lint, formatting and types"
+	@echo "make clean   remove .venv and caches"
+
+demo: $(VENV)/.installed-demo
+	$(VENV)/bin/python app.py
+
+test: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+$(VENV)/bin/python:
+	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { \
+		echo "voiceconv needs Python 3.10 to 3.13 with its venv module, but found: $$("$(or $(PYTHON),python3)" --version 2>&1)." >&2; \
+		echo "Install one (Debian and Ubuntu: apt install python3-venv), or name it: make demo PYTHON=python3.12" >&2; \
+		exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[hifigan]'
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[hifigan,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
