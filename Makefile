@@ -28,7 +28,7 @@ check: $(VENV)/.installed-test
 
 $(VENV)/bin/python:
 	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { \
-		echo "voiceconv needs Python 3.10 to 3.13 with its venv module, but found: $$("$(or $(PYTHON),python3)" --version 2>&1)." >&2; \
+		echo "voiceconv needs Python 3.10 to 3.13 with its venv module, but found: $$("$(or $(PYTHON),python3)" --version 2>&1 | head -n 1)." >&2; \
 		echo "Install one (Debian and Ubuntu: apt install python3-venv), or name it: make demo PYTHON=python3.12" >&2; \
 		exit 1; }
 	"$(PYTHON)" -m venv $(VENV)

