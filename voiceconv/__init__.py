@@ -1,0 +1,37 @@
+"""Speech in, speech out: convert the voice in a recording into another one, and train such voices.
+
+    from voiceconv import VoiceConverter, load_audio, save_audio
+    converter = VoiceConverter.from_pretrained("allison-joe")
+    wav = load_audio("allison.wav", converter.sample_rate)
+    save_audio("joe.wav", converter.convert(wav, target="joe"), converter.sample_rate)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voiceconv.audio import load_audio, save_audio
+    from voiceconv.converter import VoiceConverter
+    from voiceconv.errors import UserError
+    from voiceconv.voice import Voice, available_voices
+
+__version__ = "0.1.0"
+__all__ = ["UserError", "Voice", "VoiceConverter", "available_voices", "load_audio", "save_audio"]
+
+_HOME = {
+    "UserError": "errors",
+    "Voice": "voice",
+    "VoiceConverter": "converter",
+    "available_voices": "voice",
+    "load_audio": "audio",
+    "save_audio": "audio",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports on first use: torch takes seconds, and `voiceconv --help` needs none of it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,294 @@
+"""The command line: `voiceconv --help`.
+
+Mistakes of the user end with one sentence on standard error and exit status 2, Ctrl-C with 130; a traceback is a
+fault of this program. Heavy libraries are imported inside the commands, so that help and mistakes come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from voiceconv import __version__
+from voiceconv.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_SECONDS = 15 * 60.0
+OUTPUT_EXTENSIONS = (".wav", ".flac", ".ogg")
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that names the nearest option when one is misspelt."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)  # type: ignore[arg-type]
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Refuses unknown options here, where the sub-command's own options are known."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        for word in unknown:
+            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+            self.error(f"there is no {word!r} here" + (f"; did you mean {near[0]}?" if near else ""))
+        return namespace, []
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
+
+
+def duration(text: str) -> float:
+    """'90s', '60m', '1h30m' or '1.5h' -> seconds."""
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip().lower())
+    seconds = sum(float(n or 0) * unit for n, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; write it like 90s, 60m or 1h30m")
+    return seconds
+
+
+def pitch(text: str) -> float | str:
+    """'auto' or semitones."""
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 'auto' nor a number of semitones such as -3") from None
+
+
+def parser() -> Parser:
+    """The whole command line; each sub-command's function is in `command`."""
+    main = Parser(prog="voiceconv", description="Convert the voice in recordings, and train such voices.")
+    main.add_argument("--version", action="version", version=f"voiceconv {__version__}")
+    commands = main.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Parser:
+        command: Parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        command.set_defaults(command=run)
+        return command
+
+    def add_in_and_out(command: Parser) -> None:
+        command.add_argument("source", metavar="IN", type=Path, help="an audio file, or a folder with audio files")
+        command.add_argument(
+            "output",
+            metavar="OUT",
+            type=Path,
+            help=f"a file ({' '.join(OUTPUT_EXTENSIONS)}) or a folder; for a folder IN, one that gets the same tree",
+        )
+
+    command = add("convert", convert, "speak a recording, or a folder of them, with another voice")
+    add_in_and_out(command)
+    command.add_argument("--to", required=True, metavar="VOICE", help="the voice to speak with, such as joe")
+    command.add_argument("--model", default="allison-joe", metavar="NAME_OR_FOLDER", help="default: %(default)s")
+    command.add_argument(
+        "--pitch",
+        type=pitch,
+        default="auto",
+        metavar="auto|N",
+        help="semitones by which the recording is moved before conversion (default: auto, to the model's own speaker)",
+    )
+    command.add_argument("--vocoder", metavar="NAME", help="hifigan or griffin-lim (default: the best one installed)")
+
+    command = add("resynth", resynth, "send recordings through mel-spectrogram and vocoder, to hear what those cost")
+    add_in_and_out(command)
+    command.add_argument("--vocoder", required=True, metavar="NAME", help="hifigan or griffin-lim")
+
+    add("voices", voices, "list the voices that came with this program")
+
+    command = add("inspect", inspect, "report on a folder of recordings before anyone trains on it")
+    command.add_argument("folder", metavar="DIR", type=Path)
+    command.add_argument("--html", metavar="FILE", type=Path, help="also write the report as a page with pictures")
+
+    command = add("train", train, "learn to convert between two speakers from a folder of recordings of each")
+    command.add_argument("folder_a", metavar="DIR_A", type=Path)
+    command.add_argument("folder_b", metavar="DIR_B", type=Path)
+    command.add_argument("--run", required=True, type=Path, metavar="RUN", help="folder for checkpoints and the voice")
+    command.add_argument("--preset", choices=("cpu", "gpu", "maskcyclegan-vc"), default="cpu")
+    command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
+
+    command = add("app", app, "open the page that records, converts and plays")
+    command.add_argument("--model", default="allison-joe", metavar="NAME_OR_FOLDER", help="default: %(default)s")
+    command.add_argument("--vocoder", metavar="NAME", help="hifigan or griffin-lim (default: the best one installed)")
+    command.add_argument("--port", type=int, default=7860, help="default: %(default)s")
+    return main
+
+
+def convert(args: argparse.Namespace) -> int:
+    pairs = plan_outputs(args.source, args.output)
+    from voiceconv.converter import VoiceConverter
+
+    converter = VoiceConverter.from_pretrained(args.model, vocoder=args.vocoder)
+    if args.to not in converter.voices:
+        raise UserError(unknown_voice(args.to, converter.voices))
+    comment = f"converted by voiceconv {__version__}, voice {converter.name}/{args.to}"
+    return change_files(
+        pairs, converter.sample_rate, lambda wav: converter.convert(wav, target=args.to, pitch=args.pitch), comment
+    )
+
+
+def resynth(args: argparse.Namespace) -> int:
+    pairs = plan_outputs(args.source, args.output)
+    import numpy as np
+    import torch
+
+    from voiceconv.mel import MelConfig, MelSpectrogram
+    from voiceconv.vocoder import load_vocoder
+
+    mel_config = MelConfig()
+    to_mel, vocoder = MelSpectrogram(mel_config), load_vocoder(args.vocoder, mel_config)
+
+    @torch.inference_mode()
+    def resynthesise(wav: NDArray[np.float32]) -> NDArray[np.float32]:
+        spoken = vocoder(to_mel(torch.from_numpy(wav)[None]))[0].cpu().numpy()
+        return np.pad(spoken, (0, max(0, len(wav) - len(spoken))))[: len(wav)]
+
+    comment = f"resynthesised by voiceconv {__version__}, vocoder {vocoder.name}"
+    return change_files(pairs, mel_config.sample_rate, resynthesise, comment)
+
+
+def voices(args: argparse.Namespace) -> int:
+    from voiceconv.voice import available_voices
+
+    for name in available_voices():
+        print(name)
+    return 0
+
+
+def inspect(args: argparse.Namespace) -> int:
+    from voiceconv.inspection import inspect_folder
+
+    inspection = inspect_folder(args.folder)
+    print(inspection.text())
+    if args.html is not None:
+        inspection.save_html(args.html)
+        print(f"\nThe same with pictures: {args.html}")
+    return 0
+
+
+def train(args: argparse.Namespace) -> int:
+    from voiceconv.training import train as train_voice
+
+    train_voice(
+        args.folder_a, args.folder_b, args.run, preset=args.preset, resume=args.resume, budget_seconds=args.budget
+    )
+    return 0
+
+
+def app(args: argparse.Namespace) -> int:
+    raise NotImplementedError
+
+
+def unknown_voice(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "choose one of those."
+    return f"This model speaks as {' and '.join(known)}, not as {name!r}: {hint}"
+
+
+def plan_outputs(source: Path, output: Path) -> list[tuple[Path, Path]]:
+    """Which file becomes which: `(input, output)` pairs, or `UserError` before any work is done.
+
+    A folder's tree is mirrored with .wav files; recordings that differ only in their extension keep it, as in
+    `take.mp3.wav`. A file goes to the file `output`, or into it if that is a folder (anything without an extension).
+    """
+    from voiceconv.audio import find_audio
+
+    if not source.exists():
+        raise UserError(f"There is no file or folder {source}. Check the spelling and the folder you are in.")
+    if source.is_dir():
+        if output.is_file():
+            raise UserError(f"{source} is a folder, so the output must be one too, but {output} is a file.")
+        if output.resolve() == source.resolve():
+            raise UserError(f"The converted files would overwrite those in {source}. Name another folder for them.")
+        found = [path for path in find_audio(source) if output.resolve() not in path.resolve().parents]
+        if not found:
+            raise UserError(f"All audio files in {source} are in {output}, which is for the converted ones.")
+        stems = [path.with_suffix("") for path in found]
+        names = [path.with_suffix(".wav") if stems.count(path.with_suffix("")) == 1 else path for path in found]
+        pairs = [
+            (path, output / name.relative_to(source).with_name(name.stem + name.suffix.replace(".wav", "") + ".wav"))
+            for path, name in zip(found, names, strict=True)
+        ]
+    else:
+        target = output / f"{source.stem}.wav" if output.is_dir() or not output.suffix else output
+        if target.suffix.lower() not in OUTPUT_EXTENSIONS:
+            raise UserError(f"{output} should end in {', '.join(OUTPUT_EXTENSIONS)}, or be a folder.")
+        if target.resolve() == source.resolve():
+            raise UserError(f"The converted recording would overwrite {source}. Give the output another name.")
+        pairs = [(source, target)]
+    for _, target in pairs:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return pairs
+
+
+def change_files(
+    pairs: Sequence[tuple[Path, Path]],
+    sample_rate: int,
+    change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    comment: str,
+) -> int:
+    """Loads, changes and saves each file; the exit status. A batch goes on after a failure and lists them at the end."""
+    from voiceconv.audio import load_audio, require_convertible, save_audio
+
+    failures = []
+    for source, target in pairs:
+        started = time.perf_counter()
+        try:
+            wav = load_audio(source, sample_rate, loudness=None)
+            require_convertible(wav, sample_rate, max_seconds=MAX_SECONDS)
+            save_audio(target, change(wav), sample_rate, comment=comment)
+        except Exception as error:
+            if (reason := explain(error)) is None:
+                raise
+            failures.append(f"{source}: {reason}" if str(source) not in reason else reason)
+            continue
+        print(f"{source} -> {target} ({len(wav) / sample_rate:.1f} s in {time.perf_counter() - started:.1f} s)")
+    if failures and len(pairs) > 1:
+        print(f"{len(failures)} of {len(pairs)} recordings failed, the others are done:", file=sys.stderr)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 2 if failures else 0
+
+
+def explain(error: BaseException) -> str | None:
+    """What to tell the user about `error`, or None if it is our fault and not theirs."""
+    if isinstance(error, UserError):
+        return str(error)
+    # torch says it with RuntimeError on the CPU and with its own OutOfMemoryError on a GPU.
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower()):
+        return "This needs more memory than is free. Close other programs, or cut the recording into shorter pieces."
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}. Check the path, its permissions and the space left on the disk."
+    return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit status."""
+    try:
+        args = parser().parse_args(argv)
+        status: int = args.command(args)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain again when it closes the stream at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if (reason := explain(error)) is None:
+            raise
+        print(f"voiceconv: {reason}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
