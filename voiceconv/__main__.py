@@ -1,23 +1,24 @@
 """The command line: `voiceconv --help`.
 
-Mistakes of the user end with one sentence on standard error and exit status 2, Ctrl-C with 130; a traceback is a
-fault of this program. Heavy libraries are imported inside the commands, so that help and mistakes come at once.
+Heavy libraries are imported inside the commands, so that help and mistakes come at once. `voiceconv.terminal` says
+how a command ends.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from voiceconv import __version__
 from voiceconv.errors import UserError
+from voiceconv.terminal import Parser, explain, run_in_terminal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,24 +26,6 @@ if TYPE_CHECKING:
 
 MAX_SECONDS = 15 * 60.0
 OUTPUT_EXTENSIONS = (".wav", ".flac", ".ogg")
-
-
-class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that names the nearest option when one is misspelt."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)  # type: ignore[arg-type]
-
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Refuses unknown options here, where the sub-command's own options are known."""
-        namespace, unknown = super().parse_known_args(args, namespace)
-        for word in unknown:
-            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-            self.error(f"there is no {word!r} here" + (f"; did you mean {near[0]}?" if near else ""))
-        return namespace, []
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
 
 
 def duration(text: str) -> float:
@@ -209,10 +192,10 @@ def plan_outputs(source: Path, output: Path) -> list[tuple[Path, Path]]:
         found = [path for path in find_audio(source) if output.resolve() not in path.resolve().parents]
         if not found:
             raise UserError(f"All audio files in {source} are in {output}, which is for the converted ones.")
-        stems = [path.with_suffix("") for path in found]
-        names = [path.with_suffix(".wav") if stems.count(path.with_suffix("")) == 1 else path for path in found]
+        alike = Counter(path.with_suffix("") for path in found)
+        names = [path.stem if alike[path.with_suffix("")] == 1 else path.name for path in found]
         pairs = [
-            (path, output / name.relative_to(source).with_name(name.stem + name.suffix.replace(".wav", "") + ".wav"))
+            (path, output / path.relative_to(source).with_name(f"{name}.wav"))
             for path, name in zip(found, names, strict=True)
         ]
     else:
@@ -233,7 +216,7 @@ def change_files(
     change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     comment: str,
 ) -> int:
-    """Loads, changes and saves each file; the exit status. A batch goes on after a failure and lists them at the end."""
+    """Loads, changes and saves each file; the exit status. A batch goes on after a failure and lists all at the end."""
     from voiceconv.audio import load_audio, require_convertible, save_audio
 
     failures = []
@@ -256,38 +239,10 @@ def change_files(
     return 2 if failures else 0
 
 
-def explain(error: BaseException) -> str | None:
-    """What to tell the user about `error`, or None if it is our fault and not theirs."""
-    if isinstance(error, UserError):
-        return str(error)
-    # torch says it with RuntimeError on the CPU and with its own OutOfMemoryError on a GPU.
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower()):
-        return "This needs more memory than is free. Close other programs, or cut the recording into shorter pieces."
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}. Check the path, its permissions and the space left on the disk."
-    return None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status."""
-    try:
-        args = parser().parse_args(argv)
-        status: int = args.command(args)
-        sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain again when it closes the stream at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except Exception as error:
-        if (reason := explain(error)) is None:
-            raise
-        print(f"voiceconv: {reason}", file=sys.stderr)
-        return 2
+    args = parser().parse_args(argv)
+    return run_in_terminal(lambda: args.command(args))
 
 
 if __name__ == "__main__":
