@@ -1,0 +1,234 @@
+"""Recordings in and out: any format people have -> mono float32 at one rate and loudness, and back to a file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import secrets
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+import soundfile
+import soxr
+from numpy.typing import ArrayLike, NDArray
+
+from voiceconv.decoding import mono_blocks
+from voiceconv.errors import UserError
+
+LOUDNESS = -23.0  # LUFS, the level of EBU R 128
+SILENCE_PEAK = 1e-3  # -60 dBFS: what never rises above it holds no speech
+MIN_SECONDS = 0.2
+# fmt: off
+AUDIO_EXTENSIONS = frozenset({
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".mka",
+    ".aif", ".aiff", ".caf", ".amr", ".3gp", ".wma",
+})
+# fmt: on
+_WRITTEN_AS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+_BLOCK = 2**20  # samples encoded at a time; libsndfile has crashed on minutes of Vorbis at once
+
+Wav = NDArray[np.float32]
+
+
+def load_audio(path: str | os.PathLike[str], sample_rate: int, *, loudness: float | None = LOUDNESS) -> Wav:
+    """Reads a recording of any common format as mono `(T,)` float32 at `sample_rate` Hz.
+
+    The channels are averaged, the offset (DC) is removed, and the level is brought to `loudness` LUFS as
+    `normalise_loudness` does; with None the level stays, and only a peak above 1 is scaled down to 1.
+    Raises `UserError`, naming the file, for what cannot be read: missing, empty, not audio, cut off, damaged,
+    with NaN or infinite samples, without sound, or longer than four hours (`decoding.mono_blocks`).
+    """
+    resampler: soxr.ResampleStream | None = None
+    pieces: list[Wav] = []
+    for rate, block in mono_blocks(Path(path)):
+        if resampler is None:
+            resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
+        pieces.append(resampler.resample_chunk(block))
+    if resampler is not None:
+        pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+    wav = np.concatenate([np.zeros(0, np.float32), *pieces])
+    if not len(wav):
+        raise UserError(f"{path} has no sound in it: 0 samples. Record or export it again.")
+    wav -= wav.mean(dtype=np.float64)
+    wav /= max(1.0, np.abs(wav).max())
+    return wav if loudness is None else normalise_loudness(wav, sample_rate, loudness)
+
+
+def resample(wav: Wav, rate_from: int, rate_to: int) -> Wav:
+    """`(T,)` at `rate_from` Hz -> `(round(T * rate_to / rate_from),)` at `rate_to` Hz, by soxr's best filter."""
+    return soxr.resample(np.asarray(wav, np.float32), rate_from, rate_to, quality="VHQ")
+
+
+def measure_loudness(wav: Wav, sample_rate: int) -> float:
+    """Integrated loudness of mono `(T,)` in LUFS after ITU-R BS.1770-4; -inf for silence (under -70 LUFS).
+
+    A clip shorter than the standard's block of 0.4 s is measured as one block.
+    """
+    hop = round(0.1 * sample_rate)
+    squares = _hop_energies(wav, sample_rate, hop)
+    if len(wav) < 4 * hop:
+        power = squares.sum(keepdims=True) / max(1, len(wav))
+    else:
+        power = np.convolve(squares[: len(wav) // hop], np.ones(4), "valid") / (4 * hop)
+    power = power[power > _power_of(-70.0)]
+    if not len(power):
+        return -math.inf
+    return _loudness_of(power[power > 0.1 * power.mean()].mean())  # the relative gate lies 10 dB under the mean
+
+
+def normalise_loudness(wav: Wav, sample_rate: int, target: float = LOUDNESS) -> Wav:
+    """`(T,)` brought to `target` LUFS, or as near as a peak of 0.99 allows; silence comes back unchanged."""
+    peak = float(np.abs(wav).max(initial=0.0))
+    measured = measure_loudness(wav, sample_rate)
+    if peak < SILENCE_PEAK or measured == -math.inf:
+        return wav
+    return wav * np.float32(min(10 ** ((target - measured) / 20), 0.99 / peak))
+
+
+def require_convertible(wav: Wav, sample_rate: int, *, max_seconds: float) -> None:
+    """Raises `UserError` unless `(T,)` can hold speech: finite, 0.2 s to `max_seconds` long, not silent."""
+    if wav.ndim != 1:
+        raise UserError(
+            f"Expected one channel of samples, shape (T,), but got shape {wav.shape}. Average the channels."
+        )
+    if not np.isfinite(wav).all():
+        raise UserError(
+            "The recording holds samples that are not numbers (NaN or infinite). Record or export it again."
+        )
+    seconds = len(wav) / sample_rate
+    if seconds < MIN_SECONDS:
+        raise UserError(f"The recording is {seconds:.2f} s long, at least {MIN_SECONDS} s are needed. Record more.")
+    if seconds > max_seconds:
+        raise UserError(
+            f"The recording is {seconds:.1f} s long, at most {max_seconds:g} s are allowed. Cut it shorter."
+        )
+    if np.abs(wav).max() < SILENCE_PEAK:
+        raise UserError(
+            "The recording is silent: nothing in it is louder than -60 dBFS. "
+            "Check that the right microphone is chosen and not muted."
+        )
+
+
+def save_audio(path: str | os.PathLike[str], wav: ArrayLike, sample_rate: int, *, comment: str | None = None) -> None:
+    """Writes mono `(T,)` as 16-bit WAV or FLAC or as Ogg Vorbis, by the extension; what exceeds [-1, 1] is clipped.
+
+    `comment` (where the sound comes from) is stored in the file's tags. The file appears complete or not at all.
+    Raises `UserError` for an unknown extension, a wrong shape, NaN or infinite samples, and what the system refuses.
+    """
+    path = Path(path)
+    samples = np.asarray(wav, np.float32)
+    extension = path.suffix.lower()
+    if extension not in _WRITTEN_AS:
+        raise UserError(
+            f"{path} cannot be written: its name ends in {extension or 'no extension'}, "
+            f"but must end in one of {', '.join(_WRITTEN_AS)}."
+        )
+    if samples.ndim != 1:
+        raise UserError(f"{path} cannot be written: expected samples of shape (T,), but got {samples.shape}.")
+    if not np.isfinite(samples).all():
+        raise UserError(f"{path} was not written: the sound holds samples that are not numbers (NaN or infinite).")
+    encoded = _encode(path, samples.clip(-1.0, 1.0), sample_rate, comment)
+    # Beside the target, since only within one file system is replacing atomic; hidden, should a crash leave it.
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        unfinished.write_bytes(encoded)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} could not be written: {error.strerror or error}. "
+            "Check that the folder exists, that you may write there and that there is space, or choose another."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+
+
+def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
+    """All recordings in `folder` and below, sorted, by extension (`AUDIO_EXTENSIONS`, upper or lower case).
+
+    Hidden files and folders are left out; linked folders are entered, each folder only once.
+    Raises `UserError` if `folder` is missing, is no folder, or holds no recordings.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        problem = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"{folder} {problem}. Give a folder of recordings.")
+    seen: set[str] = set()
+    found: list[Path] = []
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        paths = [] if real in seen else [Path(root, name) for name in files if not name.startswith(".")]
+        found += [path for path in paths if path.suffix.lower() in AUDIO_EXTENSIONS]
+        seen.add(real)
+    if not found:
+        raise UserError(
+            f"{folder} has no recordings in it. Expected files named {', '.join(sorted(AUDIO_EXTENSIONS))}."
+        )
+    return sorted(found)
+
+
+def _encode(path: Path, samples: Wav, sample_rate: int, comment: str | None) -> bytes:
+    """The bytes of a sound file of the kind that `path` names; in memory, where no write can fail unnoticed."""
+    format_, subtype = _WRITTEN_AS[path.suffix.lower()]
+    buffer = io.BytesIO()
+    try:
+        with soundfile.SoundFile(buffer, "w", sample_rate, 1, subtype, format=format_) as file:
+            if comment is not None:
+                file.comment = comment
+            for start in range(0, len(samples), _BLOCK):
+                file.write(samples[start : start + _BLOCK])
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path} cannot be written as {format_} at {sample_rate} Hz: {error}. Use .wav.") from error
+    return buffer.getvalue()
+
+
+def _hop_energies(wav: Wav, sample_rate: int, hop: int) -> NDArray[np.float64]:
+    """Sum of squares of each `hop` samples of the K-weighted wav, `(ceil(T / hop),)`; a minute at a time."""
+    sections = _k_weighting(sample_rate)
+    state = np.zeros((len(sections), 2))
+    energies = [np.zeros(0)]
+    for start in range(0, len(wav), 600 * hop):
+        block, state = scipy.signal.sosfilt(sections, wav[start : start + 600 * hop].astype(np.float64), zi=state)
+        block = np.pad(block, (0, -len(block) % hop))
+        energies.append(np.square(block).reshape(-1, hop).sum(axis=1))
+    return np.concatenate(energies)
+
+
+def _k_weighting(sample_rate: int) -> NDArray[np.float64]:
+    """The two filters of BS.1770-4 at any rate, as second-order sections `(2, 6)`.
+
+    The standard tabulates them for 48 kHz only. Both are bilinear transforms of analogue filters; centres, qualities
+    and gain as recovered from the tables by De Man ("Evaluation of implementations of the EBU R128 loudness
+    measurement", 2018).
+    """
+    gain = 10 ** (3.999843853973347 / 20)
+    shelf = _bilinear(1681.974450955533 / sample_rate, 0.7071752369554196, gain, gain**0.4996667741545416, 1.0)
+    high_pass = _bilinear(38.13547087602444 / sample_rate, 0.5003270373238773, 1.0, 0.0, 0.0)
+    high_pass[:3] = 1.0, -2.0, 1.0  # the standard leaves this numerator without its gain
+    return np.array([shelf, high_pass])
+
+
+def _bilinear(centre: float, quality: float, *numerator: float) -> list[float]:
+    """The section for `(n2 s^2 + n1 s / quality + n0) / (s^2 + s / quality + 1)`, `centre` in cycles a sample."""
+    k = math.tan(math.pi * centre)
+
+    def transform(c2: float, c1: float, c0: float) -> list[float]:
+        c1, c0 = c1 * k / quality, c0 * k * k
+        return [c2 + c1 + c0, 2 * (c0 - c2), c2 - c1 + c0]
+
+    denominator = transform(1.0, 1.0, 1.0)
+    return [value / denominator[0] for value in transform(*numerator) + denominator]
+
+
+def _power_of(loudness: float) -> float:
+    """LUFS -> mean square of the K-weighted samples."""
+    return 10 ** ((loudness + 0.691) / 10)
+
+
+def _loudness_of(power: float) -> float:
+    """Mean square of the K-weighted samples -> LUFS."""
+    return 10 * math.log10(power) - 0.691
