@@ -7,7 +7,6 @@ how a command ends.
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import sys
 import time
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_SECONDS = 15 * 60.0
+MAX_SECONDS = 300.0
+PRESETS = ("cpu", "gpu", "maskcyclegan-vc", "smoke")
 OUTPUT_EXTENSIONS = (".wav", ".flac", ".ogg")
 
 
@@ -92,14 +92,14 @@ def parser() -> Parser:
     command.add_argument("folder_a", metavar="DIR_A", type=Path)
     command.add_argument("folder_b", metavar="DIR_B", type=Path)
     command.add_argument("--run", required=True, type=Path, metavar="RUN", help="folder for checkpoints and the voice")
-    command.add_argument("--preset", choices=("cpu", "gpu", "maskcyclegan-vc"), default="cpu")
+    command.add_argument(
+        "--preset", choices=PRESETS, default="cpu", help="default: %(default)s; smoke only checks that everything runs"
+    )
     command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
 
-    command = add("app", app, "open the page that records, converts and plays")
-    command.add_argument("--model", default="allison-joe", metavar="NAME_OR_FOLDER", help="default: %(default)s")
-    command.add_argument("--vocoder", metavar="NAME", help="hifigan or griffin-lim (default: the best one installed)")
-    command.add_argument("--port", type=int, default=7860, help="default: %(default)s")
+    # Only for the list of commands: app.py reads its own options.
+    commands.add_parser("app", help="open the page that records, converts and plays", add_help=False)
     return main
 
 
@@ -108,8 +108,7 @@ def convert(args: argparse.Namespace) -> int:
     from voiceconv.converter import VoiceConverter
 
     converter = VoiceConverter.from_pretrained(args.model, vocoder=args.vocoder)
-    if args.to not in converter.voices:
-        raise UserError(unknown_voice(args.to, converter.voices))
+    converter.voice.index(args.to)  # an unknown voice is one mistake, not one per file
     comment = f"converted by voiceconv {__version__}, voice {converter.name}/{args.to}"
     return change_files(
         pairs, converter.sample_rate, lambda wav: converter.convert(wav, target=args.to, pitch=args.pitch), comment
@@ -137,10 +136,12 @@ def resynth(args: argparse.Namespace) -> int:
 
 
 def voices(args: argparse.Namespace) -> int:
-    from voiceconv.voice import available_voices
+    from voiceconv.voice import Voice, available_voices
 
     for name in available_voices():
         print(name)
+        for speaker in Voice.load(name).speakers:
+            print(f"  {speaker.name}: {speaker.description} ({speaker.licence}; {speaker.credits})")
     return 0
 
 
@@ -158,20 +159,13 @@ def inspect(args: argparse.Namespace) -> int:
 def train(args: argparse.Namespace) -> int:
     from voiceconv.training import train as train_voice
 
-    train_voice(
+    finished = train_voice(
         args.folder_a, args.folder_b, args.run, preset=args.preset, resume=args.resume, budget_seconds=args.budget
     )
+    print(f"The voice is in {args.run / 'voice'}, the report in {args.run / 'report.html'}.")
+    if not finished:
+        print("It is not done: the same command with --resume goes on from here.")
     return 0
-
-
-def app(args: argparse.Namespace) -> int:
-    raise NotImplementedError
-
-
-def unknown_voice(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "choose one of those."
-    return f"This model speaks as {' and '.join(known)}, not as {name!r}: {hint}"
 
 
 def plan_outputs(source: Path, output: Path) -> list[tuple[Path, Path]]:
@@ -241,6 +235,11 @@ def change_files(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["app"]:
+        from app import main as open_page
+
+        return open_page(argv[1:])
     args = parser().parse_args(argv)
     return run_in_terminal(lambda: args.command(args))
 
