@@ -1,0 +1,255 @@
+"""CycleGAN: translation between two domains without pairs (Zhu et al. 2017, arXiv:1703.10593).
+
+The same class translates images `(B, C, H, W)` and mel-spectrograms `(B, 1, n_mels, frames)`: only the networks
+handed to it differ. Its options cover the voice converters built on it, CycleGAN-VC2 (second adversarial loss),
+MaskCycleGAN-VC (filling in frames) and StarGANv2-VC (a classifier that learns to hear the source in a conversion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from generative_core.losses import (
+    Adversarial,
+    adversarial_discriminator_loss,
+    adversarial_generator_loss,
+    decision_threshold,
+    gradient_penalty,
+)
+from generative_core.nets import PatchDiscriminator, ResNetGenerator
+
+Weight = float | tuple[tuple[int, float], ...]
+"""A loss weight: a constant, or `((step, value), ...)` points joined by straight lines."""
+
+Direction = Literal["ab", "ba"]
+
+
+@dataclass(frozen=True)
+class CycleGANConfig:
+    """Defaults are those of the CycleGAN paper; rates are Adam's at the start, betas for both optimizers."""
+
+    adversarial: Adversarial = "lsgan"
+    lambda_cycle: Weight = 10.0
+    lambda_identity: Weight = 5.0
+    lambda_second_adversarial: float = 0.0  # judge A -> B -> A as well, by discriminators of its own
+    lambda_classifier: float = 0.0  # be heard as the target by the domain classifier
+    r1: float = 0.0
+    r2: float = 0.0
+    mask_fraction: float = 0.0  # hide up to this share of the last axis and let the generator fill it in
+    pool_size: int = 50  # earlier fakes shown to the discriminators; 0 shows the newest only
+    generator_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    bfloat16: bool = False  # run the generators under autocast; small discriminators are faster without
+
+
+def weight_at(weight: Weight, step: int) -> float:
+    """The value of a loss weight at a step; before the first and after the last point it stays level."""
+    if isinstance(weight, int | float):
+        return float(weight)
+    (left, value), *rest = weight
+    for right, after in rest:
+        if step < right:
+            return value if step <= left else value + (after - value) * (step - left) / (right - left)
+        left, value = right, after
+    return value
+
+
+class ImagePool(nn.Module):
+    """The last `size` generated samples; a query swaps half of a batch with them at random (Shrivastava et al. 2017).
+
+    A module, so that its content is saved and restored with the model.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.samples: list[Tensor] = []
+
+    def forward(self, fakes: Tensor) -> Tensor:
+        """`(B, ...)` newest fakes -> `(B, ...)` with some replaced by older ones; uses torch's random state."""
+        if self.size == 0:
+            return fakes
+        shown = []
+        for fake in fakes.detach():
+            if len(self.samples) < self.size:
+                self.samples.append(fake.clone())
+                shown.append(fake)
+            elif torch.rand(()) < 0.5:
+                index = int(torch.randint(self.size, ()))
+                shown.append(self.samples[index])
+                self.samples[index] = fake.clone()
+            else:
+                shown.append(fake)
+        return torch.stack(shown)
+
+    def get_extra_state(self) -> dict[str, list[Tensor]]:
+        return {"samples": self.samples}
+
+    def set_extra_state(self, state: dict[str, list[Tensor]]) -> None:
+        self.samples = list(state["samples"])
+
+
+class CycleGAN(nn.Module):
+    """Generators A -> B and B -> A, a discriminator for each domain, and the step that trains them.
+
+    `generator`, `discriminator` and `classifier` build one network each. With `mask_fraction` the generators get one
+    plane more than the samples have (the mask); the classifier gives two logits, "from A" and "from B".
+    """
+
+    ema_modules = ("generator_ab", "generator_ba")
+
+    def __init__(
+        self,
+        config: CycleGANConfig | None = None,
+        *,
+        generator: Callable[[], nn.Module] = ResNetGenerator,
+        discriminator: Callable[[], nn.Module] = PatchDiscriminator,
+        classifier: Callable[[], nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config = config or CycleGANConfig()
+        if config.lambda_classifier and classifier is None:
+            raise ValueError("lambda_classifier is set, but no classifier was given")
+        self.generator_ab, self.generator_ba = generator(), generator()
+        self.discriminator_a, self.discriminator_b = discriminator(), discriminator()
+        second = bool(config.lambda_second_adversarial)
+        self.discriminator_a2 = discriminator() if second else None
+        self.discriminator_b2 = discriminator() if second else None
+        self.classifier = classifier() if classifier and config.lambda_classifier else None
+        self.pool_a, self.pool_b = ImagePool(config.pool_size), ImagePool(config.pool_size)
+
+    def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        config = self.config
+        generators = [self.generator_ab, self.generator_ba]
+        critics = [self.discriminator_a, self.discriminator_b, self.discriminator_a2, self.discriminator_b2]
+        critics.append(self.classifier)
+        return {
+            "generator": torch.optim.Adam(
+                [p for module in generators for p in module.parameters()], config.generator_rate, config.betas
+            ),
+            "discriminator": torch.optim.Adam(
+                [p for module in critics if module for p in module.parameters()],
+                config.discriminator_rate,
+                config.betas,
+            ),
+        }
+
+    def translate(self, x: Tensor, direction: Direction, mask: Tensor | None = None) -> Tensor:
+        """Samples of one domain `(B, C, H, W)` as the other would have them. `mask` (1 keeps, 0 hides) is all ones
+        unless given, and matters only to a model trained with `mask_fraction`."""
+        generator = self.generator_ab if direction == "ab" else self.generator_ba
+        if self.config.mask_fraction:
+            mask = torch.ones_like(x[:, :1]) if mask is None else mask
+            x = torch.cat([x * mask, mask], dim=1)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            return generator(x).float()
+
+    def training_step(
+        self, batch: dict[str, Tensor], optimizers: dict[str, torch.optim.Optimizer], step: int
+    ) -> dict[str, Tensor]:
+        """One step on unpaired `batch["a"]` and `batch["b"]`, both `(B, C, H, W)`: generators, then discriminators."""
+        config, kind = self.config, self.config.adversarial
+        real_a, real_b = batch["a"], batch["b"]
+        lambda_cycle, lambda_identity = weight_at(config.lambda_cycle, step), weight_at(config.lambda_identity, step)
+
+        # Translate there and back again.
+        fake_b = self.translate(real_a, "ab", self._random_mask(real_a))
+        fake_a = self.translate(real_b, "ba", self._random_mask(real_b))
+        cycle_a, cycle_b = self.translate(fake_b, "ba"), self.translate(fake_a, "ab")
+
+        # Generators: fool the discriminators, come back to where they started, leave their own domain alone.
+        adversarial = self._fool(self.discriminator_a, fake_a, real_a) + self._fool(self.discriminator_b, fake_b, real_b)
+        cycle = F.l1_loss(cycle_a, real_a) + F.l1_loss(cycle_b, real_b)
+        losses = {"generator/adversarial": adversarial, "generator/cycle": cycle}
+        total = adversarial + lambda_cycle * cycle
+        if lambda_identity:
+            identity_a, identity_b = self.translate(real_a, "ba"), self.translate(real_b, "ab")
+            losses["generator/identity"] = F.l1_loss(identity_a, real_a) + F.l1_loss(identity_b, real_b)
+            total = total + lambda_identity * losses["generator/identity"]
+        if self.discriminator_a2 is not None and self.discriminator_b2 is not None:
+            second = self._fool(self.discriminator_a2, cycle_a, real_a) + self._fool(
+                self.discriminator_b2, cycle_b, real_b
+            )
+            losses["generator/second_adversarial"] = second
+            total = total + config.lambda_second_adversarial * second
+        if self.classifier is not None:
+            losses["generator/classifier"] = self._domain_loss(fake_a, "a") + self._domain_loss(fake_b, "b")
+            total = total + config.lambda_classifier * losses["generator/classifier"]
+        optimizers["generator"].zero_grad(set_to_none=True)
+        total.backward()
+        optimizers["generator"].step()
+
+        # Discriminators: tell real samples from generated ones, newest and older; the classifier hears the source.
+        shown_a, shown_b = self.pool_a(fake_a.detach()), self.pool_b(fake_b.detach())
+        logs_a, loss_a = self._judge(self.discriminator_a, real_a, shown_a)
+        logs_b, loss_b = self._judge(self.discriminator_b, real_b, shown_b)
+        critics = loss_a + loss_b
+        if self.discriminator_a2 is not None and self.discriminator_b2 is not None:
+            critics = critics + self._judge(self.discriminator_a2, real_a, cycle_a.detach())[1]
+            critics = critics + self._judge(self.discriminator_b2, real_b, cycle_b.detach())[1]
+        if self.classifier is not None:
+            losses["classifier/real"] = self._domain_loss(real_a, "a") + self._domain_loss(real_b, "b")
+            losses["classifier/source"] = self._domain_loss(fake_a.detach(), "b") + self._domain_loss(
+                fake_b.detach(), "a"
+            )
+            critics = critics + losses["classifier/real"] + losses["classifier/source"]
+        optimizers["discriminator"].zero_grad(set_to_none=True)
+        critics.backward()
+        optimizers["discriminator"].step()
+
+        losses["generator/total"], losses["discriminator/total"] = total, critics
+        losses |= {f"discriminator/{key}_a": value for key, value in logs_a.items()}
+        losses |= {f"discriminator/{key}_b": value for key, value in logs_b.items()}
+        losses["generator/spread_a"] = _spread(fake_a) / _spread(real_a)
+        losses["generator/spread_b"] = _spread(fake_b) / _spread(real_b)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _random_mask(self, x: Tensor) -> Tensor | None:
+        """For every sample a stretch of the last axis, up to `mask_fraction` long, set to zero (MaskCycleGAN-VC)."""
+        if not self.config.mask_fraction:
+            return None
+        batch, _, _, width = x.shape
+        length = (torch.rand(batch, 1) * self.config.mask_fraction * width).floor()
+        start = (torch.rand(batch, 1) * (width - length + 1)).floor()
+        position = torch.arange(width)
+        hidden = (position >= start) & (position < start + length)
+        return (~hidden).to(x)[:, None, None, :].expand_as(x[:, :1])
+
+    def _fool(self, discriminator: nn.Module, fake: Tensor, real: Tensor) -> Tensor:
+        kind = self.config.adversarial
+        return adversarial_generator_loss(
+            kind, discriminator(fake), discriminator(real) if kind == "relativistic" else None
+        )
+
+    def _judge(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The discriminator's loss with its penalties, and how often it was right."""
+        config = self.config
+        real = real.detach().requires_grad_(config.r1 > 0)
+        fake = fake.detach().requires_grad_(config.r2 > 0)
+        on_real, on_fake = discriminator(real), discriminator(fake)
+        loss = adversarial_discriminator_loss(config.adversarial, on_real, on_fake)
+        threshold = decision_threshold(config.adversarial)
+        right = ((on_real > threshold).float().mean() + (on_fake < threshold).float().mean()) / 2
+        logs = {"loss": loss, "accuracy": right}
+        if config.r1:
+            loss = loss + config.r1 * gradient_penalty(on_real, real)
+        if config.r2:
+            loss = loss + config.r2 * gradient_penalty(on_fake, fake)
+        return logs, loss
+
+    def _domain_loss(self, x: Tensor, domain: Literal["a", "b"]) -> Tensor:
+        assert self.classifier is not None
+        labels = torch.full((x.shape[0],), int(domain == "b"), device=x.device)
+        return F.cross_entropy(self.classifier(x), labels)
+
+
+def _spread(x: Tensor) -> Tensor:
+    """How much the samples of a batch differ from each other; it falls towards zero when a generator collapses."""
+    return x.detach().std(0, correction=0).mean() + 1e-8

@@ -1,0 +1,66 @@
+"""Endless loaders whose position is one number.
+
+Batch number `n` depends on the seed and on `n` alone, so that a position can be saved, restored and replayed exactly,
+with no worker or shuffling state to keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Loader(Protocol):
+    """What the trainer needs: batches without end, and a position to save."""
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]: ...
+    def __next__(self) -> dict[str, Tensor]: ...
+    def state_dict(self) -> dict[str, int]: ...
+    def load_state_dict(self, state: dict[str, int]) -> None: ...
+
+
+class UnpairedLoader:
+    """Batches `{"a": (B, ...), "b": (B, ...)}` of samples drawn independently, with replacement, from two domains.
+
+    `transform(sample, generator)` may augment a sample; it takes its randomness from the generator it is given.
+    """
+
+    def __init__(
+        self,
+        a: Sequence[Tensor],
+        b: Sequence[Tensor],
+        batch_size: int,
+        *,
+        seed: int = 0,
+        transform: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    ) -> None:
+        if not len(a) or not len(b):
+            raise ValueError(f"both domains need samples, got {len(a)} and {len(b)}")
+        self.domains = {"a": a, "b": b}
+        self.batch_size = batch_size
+        self.seed = seed
+        self.transform = transform
+        self.position = 0
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return self
+
+    def __next__(self) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed((self.seed << 40) + self.position)
+        self.position += 1
+        return {name: self._draw(samples, generator) for name, samples in self.domains.items()}
+
+    def _draw(self, samples: Sequence[Tensor], generator: torch.Generator) -> Tensor:
+        chosen = [samples[int(i)] for i in torch.randint(len(samples), (self.batch_size,), generator=generator)]
+        if self.transform is not None:
+            chosen = [self.transform(sample, generator) for sample in chosen]
+        return torch.stack(chosen)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"seed": self.seed, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.seed, self.position = state["seed"], state["position"]

@@ -1,0 +1,56 @@
+"""Losses as pure functions of tensors; every one returns a scalar.
+
+Discriminator outputs ("logits") may have any shape: one number an image, or a map of patches.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Adversarial = Literal["lsgan", "non-saturating", "hinge", "relativistic"]
+"""LSGAN (Mao et al. 2017), non-saturating (Goodfellow et al. 2014), hinge (Lim & Ye 2017) and the relativistic
+pairing loss (Jolicoeur-Martineau 2018; with R1 and R2 it is R3GAN, Huang et al. 2024)."""
+
+
+def adversarial_discriminator_loss(kind: Adversarial, real: Tensor, fake: Tensor) -> Tensor:
+    """What the discriminator minimises, from its outputs on real and on (detached) generated samples."""
+    if kind == "lsgan":
+        return ((real - 1).square().mean() + fake.square().mean()) / 2
+    if kind == "non-saturating":
+        return F.softplus(-real).mean() + F.softplus(fake).mean()
+    if kind == "hinge":
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    if kind == "relativistic":
+        return F.softplus(fake - real).mean()
+    raise ValueError(f"adversarial loss {kind!r} is not one of {get_args(Adversarial)}")
+
+
+def adversarial_generator_loss(kind: Adversarial, fake: Tensor, real: Tensor | None = None) -> Tensor:
+    """What the generator minimises; only the relativistic loss looks at `real`, of the same shape as `fake`."""
+    if kind == "lsgan":
+        return (fake - 1).square().mean()
+    if kind == "non-saturating":
+        return F.softplus(-fake).mean()
+    if kind == "hinge":
+        return -fake.mean()
+    if kind == "relativistic":
+        if real is None:
+            raise ValueError("the relativistic loss compares with real samples: pass their outputs as `real`")
+        return F.softplus(real - fake).mean()
+    raise ValueError(f"adversarial loss {kind!r} is not one of {get_args(Adversarial)}")
+
+
+def gradient_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
+    """Half the squared gradient norm of the discriminator at its inputs, averaged over the batch (Mescheder et al.
+    2018): R1 on real samples, R2 on generated ones. `inputs` must require gradients."""
+    (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
+    return gradient.square().flatten(1).sum(1).mean() / 2
+
+
+def decision_threshold(kind: Adversarial) -> float:
+    """The output above which a discriminator of this kind calls a sample real."""
+    return 0.5 if kind == "lsgan" else 0.0

@@ -1,0 +1,15 @@
+"""Networks with plain keyword arguments; they know nothing of families, configs or audio."""
+
+from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator
+from generative_core.nets.discriminator import PatchClassifier, PatchDiscriminator
+from generative_core.nets.gated import GatedGenerator
+from generative_core.nets.resnet import ResNetGenerator
+
+__all__ = [
+    "ConvNeXtBlock1d",
+    "ConvNeXtGenerator",
+    "GatedGenerator",
+    "PatchClassifier",
+    "PatchDiscriminator",
+    "ResNetGenerator",
+]

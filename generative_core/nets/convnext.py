@@ -1,0 +1,50 @@
+"""1-D ConvNeXt: depthwise convolution along time, then a two-layer perceptron on every frame.
+
+The block is that of Liu et al. 2022 (arXiv:2201.03545) in one dimension, as Vocos (Siuzdak 2023) uses it. All
+normalisation is over the channels of one frame, never over time, so a frame's output depends on its neighbourhood
+only and not on the length of the clip.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvNeXtBlock1d(nn.Module):
+    """`(B, channels, T)` -> the same shape; sees `kernel_size // 2` frames to either side."""
+
+    def __init__(self, channels: int, *, kernel_size: int = 7, expansion: int = 3, scale: float = 1.0) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, expansion * channels)
+        self.contract = nn.Linear(expansion * channels, channels)
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm(self.depthwise(x).transpose(1, 2))
+        h = self.scale * self.contract(nn.functional.gelu(self.expand(h)))
+        return x + h.transpose(1, 2)
+
+
+class ConvNeXtGenerator(nn.Module):
+    """Translates a picture of `bands` rows and any width, `(B, planes, bands, T)` -> `(B, 1, bands, T)`.
+
+    The rows are channels of a 1-D network: right for spectrograms, where a row is a frequency, not for photographs.
+    """
+
+    def __init__(
+        self, *, bands: int = 80, planes: int = 1, channels: int = 256, blocks: int = 8, kernel_size: int = 7
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Conv1d(planes * bands, channels, kernel_size, padding=kernel_size // 2)
+        self.blocks = nn.Sequential(
+            *(ConvNeXtBlock1d(channels, kernel_size=kernel_size, scale=1 / blocks) for _ in range(blocks))
+        )
+        self.norm = nn.LayerNorm(channels)
+        self.leave = nn.Linear(channels, bands)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.blocks(self.enter(x.flatten(1, 2)))
+        return self.leave(self.norm(h.transpose(1, 2))).transpose(1, 2).unsqueeze(1)

@@ -1,0 +1,161 @@
+"""`VoiceConverter`: a recording of one speaker becomes the same words spoken by the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from generative_core.trainer import choose_device
+from voiceconv.audio import measure_loudness, normalise_loudness
+from voiceconv.errors import UserError
+from voiceconv.mel import MelSpectrogram
+from voiceconv.pitch import PitchStatistics, extract_f0
+from voiceconv.vocoder import Vocoder, load_vocoder
+from voiceconv.voice import Speaker, Voice
+
+Pitch = float | Literal["auto"]
+
+MAX_SEMITONES = 24.0
+IN_RANGE_SEMITONES = 2.0  # an input this close to the source speaker's pitch is left as it is
+SILENCE = 10 ** (-70 / 20)  # of full scale; where the input stays below, the output is digital silence
+PEAK = 0.99
+
+
+class VoiceConverter:
+    """Converts between the two speakers of a voice; every other speaker is taken for the one that is not the target."""
+
+    def __init__(self, voice: Voice, vocoder: Vocoder, device: torch.device) -> None:
+        voice.mel.require_same(vocoder.mel, f"The vocoder {vocoder.name}")
+        self.voice = voice
+        self.vocoder = vocoder
+        self.device = device
+        self.mel = MelSpectrogram(voice.mel).to(device)
+        for network in (voice.generator_ab, voice.generator_ba, voice.judge):
+            network.to(device).eval()
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_folder: str | Path = "allison-joe", *, vocoder: str | None = None, device: str = "auto"
+    ) -> VoiceConverter:
+        """A shipped voice by name, or the folder that training wrote. `vocoder` None takes the best installed.
+
+        Raises `UserError` for an unknown or damaged voice, an unknown vocoder, or one made for another mel.
+        """
+        chosen = choose_device(device)
+        voice = Voice.load(name_or_folder)
+        return cls(voice, load_vocoder(vocoder, voice.mel, chosen), chosen)
+
+    @property
+    def name(self) -> str:
+        return self.voice.name
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """The names that `convert` takes as `target`."""
+        return self.voice.names
+
+    @property
+    def sample_rate(self) -> int:
+        """Of input and output, in Hz."""
+        return self.voice.mel.sample_rate
+
+    @torch.inference_mode()
+    def convert(self, wav: NDArray[np.floating], target: str, pitch: Pitch = "auto") -> NDArray[np.float32]:
+        """`wav` `(T,)` in [-1, 1] at `sample_rate` -> `(T,)`, spoken by `target`, as loud as it was.
+
+        `pitch` moves the input before it is converted, in semitones; `"auto"` moves a voice that is not in the source
+        speaker's range into it. Where the input is silent the output is digital silence.
+
+        Raises `UserError` for an unknown target, a pitch out of range, or samples that are not finite numbers.
+        """
+        index = self.voice.index(target)
+        wav = np.asarray(wav, dtype=np.float32)
+        if wav.ndim != 1:
+            raise ValueError(f"expected a waveform of shape (T,), got {wav.shape}")
+        if not np.isfinite(wav).all():
+            raise UserError("The recording holds values that are not numbers. Export it again from where it was made.")
+        if not (np.abs(wav) > SILENCE).any():
+            return np.zeros_like(wav)
+        level = measure_loudness(wav, self.sample_rate)
+        source = normalise_loudness(wav, self.sample_rate)
+        mel = self._source_mel(source, self.source_shift(source, target) if pitch == "auto" else _checked(pitch))
+        converted = self._vocode(self.convert_mel(mel, target))[: len(wav)]
+        converted *= self._gate(wav)
+        gain = 10 ** ((level - measure_loudness(converted, self.sample_rate)) / 20)
+        gain = min(gain, PEAK / max(float(np.abs(converted).max()), 1e-9)) if np.isfinite(gain) else 1.0
+        assert index == self.voice.index(target)
+        return converted * np.float32(gain)
+
+    @torch.inference_mode()
+    def convert_mel(self, mel: Tensor, target: str) -> Tensor:
+        """log-mel `(n_mels, frames)` of the source speaker -> that of the target, without pitch or level changes."""
+        index = self.voice.index(target)
+        source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
+        generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
+        x = source.normalise(mel.to(self.device))[None, None]
+        if self.voice.generator.get("planes", 1) == 2:
+            x = torch.cat([x, torch.ones_like(x)], dim=1)
+        return speaker.denormalise(generator(x)[0, 0])
+
+    def source_shift(self, wav: NDArray[np.floating], target: str) -> float:
+        """Semitones that move `wav` into the range of the speaker who is not `target`; 0 if it is there already."""
+        f0 = extract_f0(np.asarray(wav, np.float32), self.sample_rate, self.voice.mel.hop_length)
+        if not (f0 > 0).any():
+            return 0.0
+        source = self.voice.speakers[1 - self.voice.index(target)].pitch
+        shift = 12 * (source.mean - PitchStatistics.from_f0([f0]).mean) / np.log(2)
+        return 0.0 if abs(shift) < IN_RANGE_SEMITONES else float(np.clip(shift, -MAX_SEMITONES, MAX_SEMITONES))
+
+    @torch.inference_mode()
+    def similarity(self, wav: NDArray[np.floating], target: str) -> float:
+        """How sure, from 0 to 1, the voice's own classifier is that it hears `target` rather than the other speaker."""
+        index = self.voice.index(target)
+        mel = self._source_mel(normalise_loudness(np.asarray(wav, np.float32), self.sample_rate), 0.0)
+        return float(judge_probabilities(self.voice, mel)[index])
+
+    def _source_mel(self, wav: NDArray[np.float32], semitones: float) -> Tensor:
+        """log-mel of the whole clip: the end is padded to a full frame, and short clips to a reflectable length."""
+        hop = self.voice.mel.hop_length
+        padded = max(-(-len(wav) // hop) * hop, self.voice.mel.n_fft)
+        return self.mel(F.pad(torch.from_numpy(wav), (0, padded - len(wav))).to(self.device), semitones)
+
+    def _vocode(self, mel: Tensor) -> NDArray[np.float32]:
+        return self.vocoder(mel[None])[0].float().cpu().numpy()
+
+    def _gate(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`(T,)`, 0 well inside stretches where the input is silent, 1 elsewhere, with a ramp of one hop between."""
+        hop = self.voice.mel.hop_length
+        loud = np.pad(np.abs(wav) > SILENCE, (0, -len(wav) % hop)).reshape(-1, hop).any(axis=1)
+        near = np.convolve(loud, np.ones(3), mode="same") > 0  # keep a hop around sound, for its decay
+        middles = np.arange(len(near)) * hop + hop / 2
+        return np.interp(np.arange(len(wav)), middles, near.astype(np.float32)).astype(np.float32)
+
+    def _to_device(self, speaker: Speaker) -> Speaker:
+        return Speaker(
+            speaker.name, speaker.pitch, speaker.mel_mean.to(self.device), speaker.mel_std.to(self.device)
+        )
+
+
+def judge_probabilities(voice: Voice, mel: Tensor) -> Tensor:
+    """Probabilities `(2,)` of the two speakers for a log-mel `(n_mels, frames)`, by the voice's own classifier."""
+    a, b = voice.speakers
+    mean, std = (a.mel_mean + b.mel_mean) / 2, (a.mel_std + b.mel_std) / 2
+    x = (mel - mean.to(mel)[:, None]) / std.to(mel)[:, None]
+    x = F.pad(x, (0, max(0, 32 - x.shape[1])))
+    return voice.judge(x[None, None])[0].softmax(0).cpu()
+
+
+def _checked(pitch: Pitch) -> float:
+    try:
+        semitones = float(pitch)
+    except ValueError:
+        semitones = float("nan")
+    if not abs(semitones) <= MAX_SEMITONES:
+        raise UserError(f"The pitch is 'auto' or semitones from -{MAX_SEMITONES:.0f} to {MAX_SEMITONES:.0f}, not {pitch!r}.")
+    return semitones

@@ -1,0 +1,149 @@
+"""A folder of recordings -> checked, segmented training data, computed once and kept beside the run."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from generative_core.checkpoint import write_atomically
+from voiceconv.audio import find_audio, load_audio
+from voiceconv.errors import UserError
+from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.pitch import PitchStatistics, extract_f0
+
+MAX_SEGMENT_SECONDS = 10.0
+MIN_SEGMENT_SECONDS = 0.3
+MAX_PAUSE_SECONDS = 0.5  # longer pauses are cut out: hours of silence teach nothing
+TRIM_DB = 45.0  # below the loudest frame: what counts as a pause
+DEVELOPMENT_SHARE = 0.1
+MIN_SPEECH_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class SpeakerData:
+    """One speaker's segments: log-mels `(n_mels, frames)` and F0 `(frames,)` in Hz by segment name, and the split."""
+
+    mels: dict[str, Tensor]
+    f0: dict[str, Tensor]
+    train: tuple[str, ...]
+    development: tuple[str, ...]
+
+    @property
+    def pitch(self) -> PitchStatistics:
+        return PitchStatistics.from_f0([self.f0[name].numpy() for name in self.train])
+
+    def mel_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation `(n_mels,)` of the log-mel over the training segments."""
+        frames = torch.cat([self.mels[name] for name in self.train], dim=1)
+        return frames.mean(1), frames.std(1).clamp_min(0.1)
+
+
+class MelCrops:
+    """Every stretch of `frames` frames in some log-mels `(n_mels, T)`, as a sequence of `(1, n_mels, frames)`.
+
+    Shorter clips are repeated end to end until they are long enough.
+    """
+
+    def __init__(self, mels: list[Tensor], frames: int) -> None:
+        self.frames = frames
+        self.mels = [mel if mel.shape[1] >= frames else mel.repeat(1, -(-frames // mel.shape[1])) for mel in mels]
+        self.ends = np.cumsum([mel.shape[1] - frames + 1 for mel in self.mels]).tolist()
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def __getitem__(self, index: int) -> Tensor:
+        clip = bisect.bisect_right(self.ends, index)
+        start = index - (self.ends[clip - 1] if clip else 0)
+        return self.mels[clip][None, :, start : start + self.frames]
+
+
+def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int = 0) -> SpeakerData:
+    """Reads all recordings under `folder`, or the features kept at `cache` if nothing changed since.
+
+    Recordings that cannot be used are named in a warning and left out. Raises `UserError` when too little is left.
+    """
+    paths = find_audio(folder)
+    key = _fingerprint(paths, folder, config)
+    description = cache.with_suffix(".json")
+    if cache.exists() and description.exists() and json.loads(description.read_text())["key"] == key:
+        tensors = load_file(cache)
+    else:
+        tensors = _compute_features(paths, folder, config)
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cache, save_tensors(tensors))
+        write_atomically(description, json.dumps({"key": key}).encode())
+    mels = {name.removeprefix("mel/"): value for name, value in tensors.items() if name.startswith("mel/")}
+    f0 = {name: tensors[f"f0/{name}"] for name in mels}
+    seconds = sum(mel.shape[1] for mel in mels.values()) * config.hop_length / config.sample_rate
+    if seconds < MIN_SPEECH_SECONDS or len(mels) < 4:
+        raise UserError(
+            f"{folder} has {seconds:.0f} s of usable speech in {len(mels)} pieces; at least {MIN_SPEECH_SECONDS:.0f} s in 4 "
+            "pieces are needed to train at all, and 5 minutes or more for a good voice. `voiceconv inspect` says more."
+        )
+    train, development = split(sorted(mels), seed)
+    return SpeakerData(mels, f0, train, development)
+
+
+def split(segments: list[str], seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sets a tenth aside for development: whole recordings if there are enough of them, otherwise segments."""
+    recordings = sorted({name.rsplit("#", 1)[0] for name in segments})
+    units = recordings if len(recordings) >= 10 else segments
+    order = np.random.default_rng(seed).permutation(len(units))
+    aside = {units[i] for i in order[: max(1, round(len(units) * DEVELOPMENT_SHARE))]}
+    development = tuple(s for s in segments if s in aside or s.rsplit("#", 1)[0] in aside)
+    return tuple(s for s in segments if s not in development), development
+
+
+def segment(wav: NDArray[np.float32], sample_rate: int) -> list[NDArray[np.float32]]:
+    """Speech `(T,)` without long pauses, in pieces of at most `MAX_SEGMENT_SECONDS`."""
+    margin = round(MAX_PAUSE_SECONDS / 4 * sample_rate)
+    pieces: list[list[int]] = []
+    for start, end in librosa.effects.split(wav, top_db=TRIM_DB, frame_length=1024, hop_length=256):
+        start, end = max(0, int(start) - margin), min(len(wav), int(end) + margin)
+        fits = pieces and end - pieces[-1][0] <= MAX_SEGMENT_SECONDS * sample_rate
+        if fits and start - pieces[-1][1] <= (MAX_PAUSE_SECONDS / 2) * sample_rate:
+            pieces[-1][1] = end
+        else:
+            pieces.append([start, end])
+    segments = []
+    for start, end in pieces:
+        parts = int(np.ceil((end - start) / (MAX_SEGMENT_SECONDS * sample_rate)))
+        segments += np.array_split(wav[start:end], max(1, parts))
+    return [piece for piece in segments if len(piece) >= MIN_SEGMENT_SECONDS * sample_rate]
+
+
+def _compute_features(paths: list[Path], folder: Path, config: MelConfig) -> dict[str, Tensor]:
+    mel = MelSpectrogram(config)
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            wav = load_audio(path, config.sample_rate)
+        except UserError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+            continue
+        for number, piece in enumerate(segment(wav, config.sample_rate)):
+            name = f"{path.relative_to(folder).as_posix()}#{number}"
+            tensors[f"mel/{name}"] = mel(torch.from_numpy(piece.copy())).contiguous()
+            f0 = extract_f0(piece, config.sample_rate, config.hop_length)
+            tensors[f"f0/{name}"] = torch.from_numpy(np.ascontiguousarray(f0, np.float32))
+    return tensors
+
+
+def _fingerprint(paths: list[Path], folder: Path, config: MelConfig) -> str:
+    """Changes with any file's name, size or time, with the mel definition and with how segments are made."""
+    files = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    rules = (MAX_SEGMENT_SECONDS, MIN_SEGMENT_SECONDS, MAX_PAUSE_SECONDS, TRIM_DB)
+    return hashlib.sha256(json.dumps([files, asdict(config), rules]).encode()).hexdigest()

@@ -1,0 +1,9 @@
+"""The one exception that reaches a user as words instead of a traceback."""
+
+
+class UserError(ValueError):
+    """Something the user gave us cannot be used.
+
+    The message is shown as it stands, in the page and in the terminal (exit status 2): it says what was
+    expected, what arrived and what to do about it.
+    """

@@ -1,0 +1,112 @@
+"""The only definition of the mel-spectrogram in this project.
+
+It is the one that HiFi-GAN (Kong et al. 2020, arXiv:2010.05646) and the vocoders after it share: magnitude STFT
+without centring, reflect-padded so that a clip of `T` samples gives `T // hop_length` frames, Slaney mel bands
+with Slaney normalisation, natural logarithm with a floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voiceconv.errors import UserError
+
+
+@dataclass(frozen=True)
+class MelConfig:
+    """What a mel-spectrogram means: rates in Hz, lengths in samples. Voices and vocoders must agree on all of it."""
+
+    sample_rate: int = 22050
+    n_fft: int = 1024
+    hop_length: int = 256
+    win_length: int = 1024
+    n_mels: int = 80
+    f_min: float = 0.0
+    f_max: float = 8000.0
+    log_floor: float = 1e-5
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> MelConfig:
+        """Rebuilds a definition read from a file; raises `UserError` for missing or unknown fields."""
+        expected = {field.name for field in fields(cls)}
+        if set(values) != expected:
+            raise UserError(
+                f"The mel definition has the fields {sorted(values)}, but {sorted(expected)} are needed. "
+                "The file comes from another program or another version of this one."
+            )
+        return cls(**values)
+
+    def require_same(self, other: MelConfig, owner: str) -> None:
+        """Raises `UserError`, naming the differing fields, unless `other` (of `owner`) is the same definition."""
+        different = [
+            f"{field.name} ({getattr(other, field.name)} instead of {getattr(self, field.name)})"
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(other, field.name)
+        ]
+        if different:
+            raise UserError(
+                f"{owner} was made for another mel-spectrogram: {', '.join(different)}. "
+                "Choose one with the same definition; mixing them gives noise."
+            )
+
+
+class MelSpectrogram(nn.Module):
+    """Waveform `(..., T)` in [-1, 1] -> log-mel `(..., n_mels, T // hop_length)`, differentiable.
+
+    `win_length` equals `n_fft`; frame `i` is centred on sample `i * hop_length + hop_length // 2`.
+    """
+
+    filters: Tensor
+    window: Tensor
+
+    def __init__(self, config: MelConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or MelConfig()
+        assert config.win_length == config.n_fft
+        filters = torchaudio.functional.melscale_fbanks(
+            n_freqs=config.n_fft // 2 + 1,
+            f_min=config.f_min,
+            f_max=config.f_max,
+            n_mels=config.n_mels,
+            sample_rate=config.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        self.register_buffer("filters", filters, persistent=False)  # (n_freqs, n_mels)
+        self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
+
+    def forward(self, wav: Tensor, semitones: float = 0.0) -> Tensor:
+        """`semitones` moves pitch and formants together without touching the timing: the clip is read that much
+        faster or slower, but frames are still taken where they were. Needs no phases, so nothing is smeared."""
+        config = self.config
+        padding = (config.n_fft - config.hop_length) // 2
+        if wav.shape[-1] <= padding:
+            raise ValueError(f"expected more than {padding} samples, got {wav.shape[-1]}")
+        if semitones:
+            return self.from_frames(self._shifted_frames(wav, 2 ** (semitones / 12)))
+        padded = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (padding, padding), mode="reflect")
+        frames = padded.unfold(-1, config.n_fft, config.hop_length)
+        return self.from_frames(frames.reshape(*wav.shape[:-1], *frames.shape[2:]))
+
+    def from_frames(self, frames: Tensor) -> Tensor:
+        """Stretches of waveform `(..., frames, n_fft)` -> log-mel `(..., n_mels, frames)`."""
+        spectrum = torch.fft.rfft(frames * self.window)
+        # The small constant keeps the gradient of the magnitude finite where the signal is exactly zero.
+        magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+        return (magnitude @ self.filters).clamp_min(self.config.log_floor).log().transpose(-1, -2)
+
+    def _shifted_frames(self, wav: Tensor, ratio: float) -> Tensor:
+        """Frames `(..., T // hop_length, n_fft)` of the clip played `ratio` times as fast, at the original instants."""
+        config = self.config
+        rate = round(config.sample_rate / ratio)
+        faster = torchaudio.functional.resample(wav, config.sample_rate, rate)
+        faster = F.pad(faster, (config.n_fft // 2, config.n_fft // 2 + config.hop_length))
+        middles = torch.arange(wav.shape[-1] // config.hop_length) * config.hop_length + config.hop_length / 2
+        starts = (middles * rate / config.sample_rate).round().long()
+        return faster.unfold(-1, config.n_fft, 1)[..., starts.to(wav.device), :]

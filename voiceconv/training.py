@@ -1,0 +1,264 @@
+"""Trains a voice between two folders of recordings: features, judge, CycleGAN, previews, voice folder, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import voiceconv
+from generative_core.checkpoint import CheckpointError, write_atomically
+from generative_core.cyclegan import CycleGAN, CycleGANConfig
+from generative_core.data import UnpairedLoader
+from generative_core.nets import PatchClassifier, PatchDiscriminator
+from generative_core.trainer import TrainConfig, Trainer
+from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
+from voiceconv.errors import UserError
+from voiceconv.mel import MelConfig
+from voiceconv.voice import Speaker, Voice, build_generator, build_judge
+
+JUDGE_STEPS = 300
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Networks, losses and schedule of a training, all of it written to the run folder."""
+
+    cyclegan: CycleGANConfig
+    generator: dict[str, Any]
+    discriminator: dict[str, Any]
+    steps: int
+    decay_steps: int
+    batch_size: int
+    frames: int = 64
+    classifier: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+_CONVERTER = CycleGANConfig(
+    # A cycle weight of 10 keeps the source's voice together with its words; 4 lets the voice go.
+    lambda_cycle=4.0,
+    # The identity loss only finds the starting point; longer, it holds on to the old voice.
+    lambda_identity=((500, 5.0), (1500, 0.0)),
+    lambda_classifier=0.5,
+    pool_size=0,
+    generator_rate=2e-4,
+    discriminator_rate=4e-4,
+    bfloat16=True,
+)
+
+PRESETS: dict[str, Preset] = {
+    # About an hour and a half on two cores.
+    "cpu": Preset(
+        cyclegan=_CONVERTER,
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8},
+        discriminator={"planes": 1, "channels": 24, "layers": 3, "norm": "none"},
+        classifier={"planes": 1, "channels": 24, "layers": 4},
+        steps=6_000,
+        decay_steps=2_000,
+        batch_size=16,
+    ),
+    "gpu": Preset(
+        cyclegan=_CONVERTER,
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12},
+        discriminator={"planes": 1, "channels": 32, "layers": 3, "norm": "none"},
+        classifier={"planes": 1, "channels": 32, "layers": 4},
+        steps=20_000,
+        decay_steps=5_000,
+        batch_size=32,
+    ),
+    # Kaneko et al. 2021 as published (batch 1, identity for the first 10,000 steps, decay after 200,000), with linear
+    # gates, linear discriminator outputs, and normalisation that does not depend on the clip's length.
+    "maskcyclegan-vc": Preset(
+        cyclegan=CycleGANConfig(
+            lambda_cycle=10.0,
+            lambda_identity=((9_999, 5.0), (10_000, 0.0)),
+            lambda_second_adversarial=1.0,
+            mask_fraction=0.5,
+            pool_size=0,
+            generator_rate=2e-4,
+            discriminator_rate=1e-4,
+        ),
+        generator={"kind": "gated", "bands": 80, "planes": 2, "channels": 256, "blocks": 6},
+        discriminator={"planes": 1, "channels": 128, "layers": 4, "norm": "instance"},
+        steps=500_000,
+        decay_steps=300_000,
+        batch_size=1,
+    ),
+    # Seconds, to see that everything runs; the result is no voice.
+    "smoke": Preset(
+        cyclegan=dataclasses.replace(_CONVERTER, bfloat16=False),
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1},
+        discriminator={"planes": 1, "channels": 4, "layers": 2, "norm": "none"},
+        classifier={"planes": 1, "channels": 4, "layers": 2},
+        steps=20,
+        decay_steps=0,
+        batch_size=2,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class SpeakerInfo:
+    """What a voice says about a speaker: a short name to convert to, and whose speech it is under which terms."""
+
+    name: str
+    description: str = ""
+    licence: str = ""
+    credits: str = ""
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> SpeakerInfo:
+        """From the folder's `speaker.json` if it has one; otherwise only the name, which is the folder's."""
+        path = folder / "speaker.json"
+        if not path.is_file():
+            return cls(folder.resolve().name)
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            fields = ", ".join(field.name for field in dataclasses.fields(cls))
+            raise UserError(f"{path} must be a JSON object with the texts {fields}: {error}") from error
+
+
+def train(
+    folder_a: Path | str,
+    folder_b: Path | str,
+    run_dir: Path | str,
+    *,
+    preset: str = "cpu",
+    resume: bool = False,
+    budget_seconds: float | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    info_a: SpeakerInfo | None = None,
+    info_b: SpeakerInfo | None = None,
+) -> bool:
+    """Trains a voice from two folders of recordings; the run folder ends with `voice/` and `report.html`.
+
+    Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the voice as far as it has come; `resume` goes
+    on exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and
+    for a run folder that holds another run.
+    """
+    from voiceconv.progress import Preview, write_run_report
+
+    folder_a, folder_b, run_dir = Path(folder_a), Path(folder_b), Path(run_dir)
+    if preset not in PRESETS:
+        raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
+    info_a, info_b = info_a or SpeakerInfo.of_folder(folder_a), info_b or SpeakerInfo.of_folder(folder_b)
+    if info_a.name == info_b.name:
+        raise UserError(f"Both speakers are called {info_a.name!r}. Name one folder differently.")
+    settings, mel = PRESETS[preset], MelConfig()
+    record_settings(run_dir, preset, settings, seed, resume)
+
+    data_a = prepare_speaker(folder_a, run_dir / "features" / f"{info_a.name}.safetensors", mel, seed=seed)
+    data_b = prepare_speaker(folder_b, run_dir / "features" / f"{info_b.name}.safetensors", mel, seed=seed)
+    speakers = _speaker(info_a, data_a), _speaker(info_b, data_b)
+    split = {s.name: {"train": d.train, "development": d.development} for s, d in zip(speakers, (data_a, data_b))}
+    write_atomically(run_dir / "split.json", json.dumps(split, indent=1).encode())
+    judge = train_judge(speakers, (data_a, data_b), seed)
+
+    torch.manual_seed(seed)
+    model = CycleGAN(
+        settings.cyclegan,
+        generator=lambda: build_generator(settings.generator),
+        discriminator=lambda: PatchDiscriminator(**settings.discriminator),
+        classifier=(lambda: PatchClassifier(**settings.classifier)) if settings.classifier else None,
+    )
+    crops = [
+        MelCrops([speaker.normalise(data.mels[name]) for name in data.train], settings.frames)
+        for speaker, data in zip(speakers, (data_a, data_b), strict=True)
+    ]
+    config = TrainConfig(
+        steps=settings.steps,
+        run_dir=run_dir,
+        seed=seed,
+        device=device,
+        decay_steps=settings.decay_steps,
+        budget_seconds=math.inf if budget_seconds is None else budget_seconds,
+    )
+
+    def current_voice() -> Voice:
+        return Voice(
+            f"{info_a.name}-{info_b.name}",
+            speakers,
+            mel,
+            settings.generator,
+            model.generator_ab,
+            model.generator_ba,
+            judge,
+            metadata={
+                "voiceconv_version": voiceconv.__version__,
+                "training": {"preset": preset, "steps": trainer.step, "seed": seed},
+            },
+        )
+
+    preview = Preview(current_voice, (data_a, data_b))
+    trainer = Trainer(model, UnpairedLoader(*crops, settings.batch_size, seed=seed), config, [preview])
+    try:
+        finished = trainer.fit(resume=resume)
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    write_run_report(run_dir)
+    return finished
+
+
+def record_settings(run_dir: Path, preset: str, settings: Preset, seed: int, resume: bool) -> None:
+    """Writes the resolved settings and versions to `config.json`, or holds them against a run that is resumed."""
+    path = run_dir / "config.json"
+    resolved = {"preset": preset, "seed": seed, **dataclasses.asdict(settings)}
+    resolved = json.loads(json.dumps(resolved))
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        if not resume:
+            raise UserError(f"{run_dir} already holds a run. Add --resume to go on with it, or choose another folder.")
+        different = [key for key in resolved if resolved[key] != before.get(key)]
+        if different:
+            raise UserError(
+                f"{run_dir} was started with other settings ({', '.join(different)}). Resume it with the same ones, or "
+                "choose another folder."
+            )
+        return
+    versions = {"voiceconv": voiceconv.__version__, "python": platform.python_version(), "torch": str(torch.__version__)}
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({"settings": resolved, "versions": versions}, indent=2).encode())
+
+
+def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData], seed: int) -> nn.Module:
+    """A small classifier of the two speakers' real speech, for choosing and showing; never part of a loss.
+
+    Levels and tilts of the spectrum vary at random, so that it does not listen to the microphone alone.
+    """
+    mean = (speakers[0].mel_mean + speakers[1].mel_mean) / 2
+    std = (speakers[0].mel_std + speakers[1].mel_std) / 2
+    crops = [MelCrops([(d.mels[n] - mean[:, None]) / std[:, None] for n in d.train], 64) for d in data]
+    tilt = torch.linspace(-1, 1, mean.shape[0])[:, None]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        judge = build_judge()
+
+        def vary(crop: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            level, slope = (torch.randn(2, generator=generator) * 0.3).tolist()
+            return crop + level + slope * tilt
+
+        loader = UnpairedLoader(*crops, 16, seed=seed, transform=vary)
+        optimizer = torch.optim.AdamW(judge.parameters(), 1e-3)
+        labels = torch.arange(2).repeat_interleave(16)
+        for _ in range(JUDGE_STEPS):
+            batch = next(loader)
+            loss = F.cross_entropy(judge(torch.cat([batch["a"], batch["b"]])), labels, label_smoothing=0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return judge.eval().requires_grad_(False)
+
+
+def _speaker(info: SpeakerInfo, data: SpeakerData) -> Speaker:
+    mean, std = data.mel_statistics()
+    return Speaker(info.name, data.pitch, mean, std, info.description, info.licence, info.credits)

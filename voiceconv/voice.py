@@ -1,0 +1,236 @@
+"""A trained voice as a folder: what it needs to convert travels together, and nothing in it is code.
+
+`voice.json` (who speaks, the mel definition, the networks' sizes, licences, figures), `weights.safetensors` (half
+precision) and a model card `README.md`; `examples/<speaker>/` may hold short recordings to try it on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from generative_core.checkpoint import write_atomically
+from generative_core.nets import ConvNeXtGenerator, GatedGenerator, PatchClassifier
+from voiceconv.errors import UserError
+from voiceconv.mel import MelConfig
+from voiceconv.pitch import PitchStatistics
+
+VOICES = Path(__file__).parent / "voices"
+FORMAT = 1
+MAX_WEIGHTS_BYTES = 200_000_000
+MAX_JSON_BYTES = 1_000_000
+GENERATORS: dict[str, type[nn.Module]] = {"convnext": ConvNeXtGenerator, "gated": GatedGenerator}
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """One of the two speakers. `mel_mean` and `mel_std` `(n_mels,)` are of the log-mel over the training speech."""
+
+    name: str
+    pitch: PitchStatistics
+    mel_mean: Tensor
+    mel_std: Tensor
+    description: str = ""
+    licence: str = ""
+    credits: str = ""
+
+    def normalise(self, mel: Tensor) -> Tensor:
+        """log-mel `(..., n_mels, T)` -> zero mean and unit variance in every band, as the generators see it."""
+        return (mel - self.mel_mean[:, None]) / self.mel_std[:, None]
+
+    def denormalise(self, mel: Tensor) -> Tensor:
+        """The inverse of `normalise`."""
+        return mel * self.mel_std[:, None] + self.mel_mean[:, None]
+
+
+@dataclass
+class Voice:
+    """Two speakers and the networks between them; `generator_ab` speaks as `speakers[1]`.
+
+    `generator` holds the network's kind and its arguments; a generator of two planes is told a mask of ones.
+    `judge` is a small classifier of log-mels that hears which of the two speaks; it took no part in the training.
+    """
+
+    name: str
+    speakers: tuple[Speaker, Speaker]
+    mel: MelConfig
+    generator: dict[str, Any]
+    generator_ab: nn.Module
+    generator_ba: nn.Module
+    judge: nn.Module
+    metadata: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.speakers[0].name, self.speakers[1].name
+
+    @property
+    def examples(self) -> dict[str, list[Path]]:
+        """Short recordings of each speaker that came with the voice."""
+        if self.folder is None:
+            return {}
+        found = {name: sorted((self.folder / "examples" / name).glob("*.*")) for name in self.names}
+        return {name: paths for name, paths in found.items() if paths}
+
+    def index(self, speaker: str) -> int:
+        """0 or 1; raises `UserError` that names the nearest for an unknown speaker."""
+        if speaker in self.names:
+            return self.names.index(speaker)
+        near = difflib.get_close_matches(speaker, self.names, n=1, cutoff=0.0)
+        raise UserError(f"{self.name} has no voice {speaker!r}; did you mean {near[0]!r}? It has: {', '.join(self.names)}.")
+
+    def save(self, folder: Path) -> None:
+        """Writes `voice.json` and `weights.safetensors` (float16); other files in the folder stay."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            f"{part}.{name}": tensor.half().cpu().contiguous()
+            for part in ("generator_ab", "generator_ba", "judge")
+            for name, tensor in getattr(self, part).state_dict().items()
+        }
+        for letter, speaker in zip("ab", self.speakers, strict=True):
+            tensors[f"mel_mean_{letter}"] = speaker.mel_mean.float().cpu().contiguous()
+            tensors[f"mel_std_{letter}"] = speaker.mel_std.float().cpu().contiguous()
+        content = save_tensors(tensors)
+        record = {
+            "format": FORMAT,
+            "name": self.name,
+            "speakers": [
+                {
+                    "name": s.name,
+                    "description": s.description,
+                    "licence": s.licence,
+                    "credits": s.credits,
+                    "log_f0_mean": round(s.pitch.mean, 4),
+                    "log_f0_std": round(s.pitch.std, 4),
+                }
+                for s in self.speakers
+            ],
+            "mel": dataclasses.asdict(self.mel),
+            "generator": self.generator,
+            "weights_sha256": hashlib.sha256(content).hexdigest(),
+            **self.metadata,
+        }
+        write_atomically(folder / "weights.safetensors", content)
+        write_atomically(folder / "voice.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+
+    @classmethod
+    def load(cls, name_or_folder: str | Path) -> Voice:
+        """Reads a shipped voice by name, or any voice folder; raises `UserError` for whatever does not fit."""
+        folder = _find(name_or_folder)
+        record = _read_record(folder / "voice.json")
+        weights = folder / "weights.safetensors"
+        if not weights.is_file() or weights.stat().st_size > MAX_WEIGHTS_BYTES:
+            raise UserError(f"{weights} is missing or over {MAX_WEIGHTS_BYTES // 10**6} MB; copy the voice again.")
+        content = weights.read_bytes()
+        try:
+            if hashlib.sha256(content).hexdigest() != record["weights_sha256"]:
+                raise UserError(f"{weights} is not the file that voice.json was written for. Copy both again.")
+            tensors = {key: value.float() for key, value in load_tensors(content).items()}
+            broken = [key for key, value in tensors.items() if not value.isfinite().all()]
+            if broken:
+                raise UserError(f"{weights} holds values that are not finite, first in {broken[0]}. Train it again.")
+            return cls._from_record(record, tensors, folder)
+        except UserError:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"{folder} is not a complete voice of this program ({error!s}).") from error
+
+    @classmethod
+    def _from_record(cls, record: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> Voice:
+        a, b = (
+            Speaker(
+                name=str(entry["name"]),
+                pitch=PitchStatistics(_finite(entry["log_f0_mean"]), _finite(entry["log_f0_std"])),
+                mel_mean=tensors.pop(f"mel_mean_{letter}"),
+                mel_std=tensors.pop(f"mel_std_{letter}"),
+                description=str(entry["description"]),
+                licence=str(entry["licence"]),
+                credits=str(entry["credits"]),
+            )
+            for letter, entry in zip("ab", record["speakers"], strict=True)
+        )
+        mel = MelConfig.from_dict(record["mel"])
+        networks = {
+            "generator_ab": build_generator(record["generator"]),
+            "generator_ba": build_generator(record["generator"]),
+            "judge": build_judge(),
+        }
+        for part, network in networks.items():
+            network.load_state_dict(
+                {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
+            )
+            network.eval().requires_grad_(False)
+        known = {"format", "name", "speakers", "mel", "generator", "weights_sha256"}
+        metadata = {key: value for key, value in record.items() if key not in known}
+        return cls(str(record["name"]), (a, b), mel, record["generator"], metadata=metadata, folder=folder, **networks)
+
+
+def available_voices() -> list[str]:
+    """The names of the voices that came with the program."""
+    return sorted(path.parent.name for path in VOICES.glob("*/voice.json"))
+
+
+def build_generator(description: Mapping[str, Any]) -> nn.Module:
+    """`{"kind": "convnext", ...}` -> the network, the other entries being its arguments."""
+    arguments = dict(description)
+    kind = arguments.pop("kind")
+    if kind not in GENERATORS:
+        raise UserError(f"The generator kind {kind!r} is not one of {', '.join(GENERATORS)}.")
+    if any(not isinstance(value, int) or not 0 < value <= 4096 for value in arguments.values()):
+        raise UserError(f"The generator's sizes must be whole numbers from 1 to 4096, got {arguments}.")
+    return GENERATORS[kind](**arguments)
+
+
+def build_judge() -> PatchClassifier:
+    """The classifier that says which of two speakers a log-mel `(B, 1, n_mels, frames)` is of."""
+    return PatchClassifier(classes=2, planes=1, channels=16, layers=4)
+
+
+def _find(name_or_folder: str | Path) -> Path:
+    if (VOICES / str(name_or_folder) / "voice.json").is_file() and str(name_or_folder) in available_voices():
+        return VOICES / str(name_or_folder)
+    folder = Path(name_or_folder)
+    if (folder / "voice.json").is_file():
+        return folder
+    if (folder / "voice" / "voice.json").is_file():  # a run folder
+        return folder / "voice"
+    if folder.exists():
+        raise UserError(f"{folder} is no voice: it has no voice.json. Give the folder that `voiceconv train` wrote.")
+    near = difflib.get_close_matches(str(name_or_folder), available_voices(), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UserError(
+        f"There is no voice {str(name_or_folder)!r}, neither shipped ({', '.join(available_voices())}) nor as a folder.{hint}"
+    )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise UserError(f"{path} is over {MAX_JSON_BYTES // 10**6} MB; a voice.json is a page of text.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}). Copy the voice again.") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else None
+        raise UserError(f"{path} has the format {found!r}, this program reads format {FORMAT}. Update voiceconv.")
+    return record
+
+
+def _finite(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {value!r}")
+    return float(value)
