@@ -16,6 +16,7 @@ languages the networks learn the other language's sounds with the voice, and wor
 from __future__ import annotations
 
 import gzip
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,11 @@ def prompt_texts(path: Path) -> dict[str, str]:
         return {name.strip(): text.strip() for name, text in pairs}
 
 
+def spoken(text: str) -> str:
+    """The text without its notes: 'IAX (note: does not say "2")' -> 'IAX'."""
+    return re.sub(r"\s*[(\[].*?[)\]]", "", text)
+
+
 def is_speech(name: str, text: str) -> bool:
     """False for tones, beeps, silences and monkeys: their texts are in brackets, and their names tell where none is."""
     if text.startswith(("[", "(")):
@@ -117,7 +123,7 @@ def asterisk_recordings(prompts: Prompts, data: Path, texts: Path, decoded: Path
             wav = decoded / f"{name.replace('/', '-')}.wav"
             if not wav.is_file():
                 save_audio(wav, decode_g722(path), SAMPLE_RATE)
-            recordings.append(Recording(wav.stem, wav, said.get(name, "")))
+            recordings.append(Recording(wav.stem, wav, spoken(said.get(name, ""))))
     return recordings
 
 

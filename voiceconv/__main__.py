@@ -9,23 +9,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceconv import __version__
-from voiceconv.errors import UserError
-from voiceconv.terminal import Parser, explain, run_in_terminal
+from voiceconv.batch import OUTPUT_EXTENSIONS, change_files, plan_outputs
+from voiceconv.terminal import Parser, run_in_terminal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_SECONDS = 300.0
 PRESETS = ("cpu", "gpu", "maskcyclegan-vc", "smoke")
-OUTPUT_EXTENSIONS = (".wav", ".flac", ".ogg")
 
 
 def duration(text: str) -> float:
@@ -166,71 +162,6 @@ def train(args: argparse.Namespace) -> int:
     if not finished:
         print("It is not done: the same command with --resume goes on from here.")
     return 0
-
-
-def plan_outputs(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """Which file becomes which: `(input, output)` pairs, or `UserError` before any work is done.
-
-    A folder's tree is mirrored with .wav files; recordings that differ only in their extension keep it, as in
-    `take.mp3.wav`. A file goes to the file `output`, or into it if that is a folder (anything without an extension).
-    """
-    from voiceconv.audio import find_audio
-
-    if not source.exists():
-        raise UserError(f"There is no file or folder {source}. Check the spelling and the folder you are in.")
-    if source.is_dir():
-        if output.is_file():
-            raise UserError(f"{source} is a folder, so the output must be one too, but {output} is a file.")
-        if output.resolve() == source.resolve():
-            raise UserError(f"The converted files would overwrite those in {source}. Name another folder for them.")
-        found = [path for path in find_audio(source) if output.resolve() not in path.resolve().parents]
-        if not found:
-            raise UserError(f"All audio files in {source} are in {output}, which is for the converted ones.")
-        alike = Counter(path.with_suffix("") for path in found)
-        names = [path.stem if alike[path.with_suffix("")] == 1 else path.name for path in found]
-        pairs = [
-            (path, output / path.relative_to(source).with_name(f"{name}.wav"))
-            for path, name in zip(found, names, strict=True)
-        ]
-    else:
-        target = output / f"{source.stem}.wav" if output.is_dir() or not output.suffix else output
-        if target.suffix.lower() not in OUTPUT_EXTENSIONS:
-            raise UserError(f"{output} should end in {', '.join(OUTPUT_EXTENSIONS)}, or be a folder.")
-        if target.resolve() == source.resolve():
-            raise UserError(f"The converted recording would overwrite {source}. Give the output another name.")
-        pairs = [(source, target)]
-    for _, target in pairs:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    return pairs
-
-
-def change_files(
-    pairs: Sequence[tuple[Path, Path]],
-    sample_rate: int,
-    change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    comment: str,
-) -> int:
-    """Loads, changes and saves each file; the exit status. A batch goes on after a failure and lists all at the end."""
-    from voiceconv.audio import load_audio, require_convertible, save_audio
-
-    failures = []
-    for source, target in pairs:
-        started = time.perf_counter()
-        try:
-            wav = load_audio(source, sample_rate, loudness=None)
-            require_convertible(wav, sample_rate, max_seconds=MAX_SECONDS)
-            save_audio(target, change(wav), sample_rate, comment=comment)
-        except Exception as error:
-            if (reason := explain(error)) is None:
-                raise
-            failures.append(f"{source}: {reason}" if str(source) not in reason else reason)
-            continue
-        print(f"{source} -> {target} ({len(wav) / sample_rate:.1f} s in {time.perf_counter() - started:.1f} s)")
-    if failures and len(pairs) > 1:
-        print(f"{len(failures)} of {len(pairs)} recordings failed, the others are done:", file=sys.stderr)
-    for failure in failures:
-        print(failure, file=sys.stderr)
-    return 2 if failures else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,346 @@
+"""The command line as people meet it: what it writes, and one sentence with exit status 2 for what cannot be done."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from voiceconv import __version__
+from voiceconv.__main__ import PRESETS, duration, main, parser
+from voiceconv.batch import MAX_SECONDS, plan_outputs
+from voiceconv.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+RATE = 22050
+
+
+def hum(seconds: float = 1.0, rate: int = RATE, f0: float = 150.0) -> np.ndarray:
+    """Something voiced: a sum of harmonics that rises and falls."""
+    time = np.arange(round(seconds * rate)) / rate
+    phase = 2 * np.pi * f0 * (time + 0.02 * np.sin(2 * np.pi * time))
+    return 0.1 * sum(np.sin(k * phase) / k for k in range(1, 12)) * (1.1 + np.sin(6 * np.pi * time))
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, hum(), RATE)
+    return path
+
+
+@pytest.fixture
+def command(tiny_voice: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command line in this process: exit status, output, errors. `convert` speaks with the tiny voice."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        argv = [str(word) for word in words]
+        if argv[0] == "convert":
+            argv += ["--vocoder", "griffin-lim"] if "--vocoder" not in argv else []
+            argv += ["--model", str(tiny_voice)] if "--model" not in argv else []
+        capsys.readouterr()
+        try:
+            status = main(argv)
+        except SystemExit as stop:  # argparse
+            status = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def in_python(code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_converted_file_is_as_long_and_says_where_it_comes_from(command, speech: Path, tmp_path: Path) -> None:
+    status, out, err = command("convert", speech, tmp_path / "new" / "out.flac", "--to", "joe")
+    assert (status, err) == (0, "")
+    assert "out.flac" in out
+    with soundfile.SoundFile(tmp_path / "new" / "out.flac") as file:
+        assert (file.samplerate, file.frames, file.channels) == (RATE, RATE, 1)
+        assert file.copy_metadata()["comment"] == f"converted by voiceconv {__version__}, voice allison-joe/joe"
+        assert np.abs(file.read()).max() > 0.01
+
+
+def test_pitch_is_a_number_or_auto(command, speech: Path, tmp_path: Path) -> None:
+    results = {}
+    for pitch in ("auto", "-4", "0"):
+        assert command("convert", speech, tmp_path / f"{pitch}.wav", "--to", "joe", "--pitch", pitch)[0] == 0
+        results[pitch] = soundfile.read(tmp_path / f"{pitch}.wav")[0]
+    assert np.abs(results["0"] - results["-4"]).max() > 0.01
+    status, _, err = command("convert", speech, tmp_path / "x.wav", "--to", "joe", "--pitch", "higher")
+    assert status == 2
+    assert "'higher' is neither 'auto' nor a number of semitones" in err
+
+
+def test_folder_is_mirrored_and_failures_come_last(command, speech: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    soundfile.write(folder / "a.wav", hum(0.5), RATE)
+    soundfile.write(folder / "deep" / "b.flac", hum(0.7, 16000), 16000)
+    (folder / "broken.wav").write_text("not audio")
+    soundfile.write(folder / "deep" / "c.wav", np.zeros(RATE), RATE)
+    (folder / "notes.txt").write_text("left alone")
+    status, out, err = command("convert", folder, tmp_path / "out", "--to", "joe")
+    assert status == 2
+    written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
+    assert written == ["a.wav", "deep/b.wav"]
+    assert soundfile.info(tmp_path / "out" / "deep" / "b.wav").frames == round(0.7 * RATE)
+    assert len(out.splitlines()) == 2
+    first, *failures = err.splitlines()
+    assert first.startswith("2 of 4 recordings failed")
+    assert [name in line for name, line in zip(["broken.wav", "c.wav"], failures, strict=True)] == [True, True]
+
+
+def write_text(path: Path) -> None:
+    path.write_text("This is a letter, not a recording.\n" * 100)
+
+
+def write_truncated(path: Path) -> None:
+    soundfile.write(path, hum(2.0), RATE)
+    path.write_bytes(path.read_bytes()[:30_000])
+
+
+def write_not_a_number(path: Path) -> None:
+    wav = hum()
+    wav[100] = np.nan
+    soundfile.write(path, wav, RATE, subtype="FLOAT")
+
+
+BAD = {
+    "missing": (lambda path: None, "no file"),
+    "empty": (lambda path: path.write_bytes(b""), "empty"),
+    "text": (write_text, "audio"),
+    "truncated": (write_truncated, "cut off"),
+    "silent": (lambda path: soundfile.write(path, np.zeros(RATE), RATE), "silent"),
+    "short": (lambda path: soundfile.write(path, hum(0.1), RATE), "0.2 s"),
+    "long": (lambda path: soundfile.write(path, hum(MAX_SECONDS + 1, 4000), 4000), f"at most {MAX_SECONDS:g} s"),
+    "not a number": (write_not_a_number, "NaN"),
+}
+
+
+@pytest.mark.parametrize("problem", BAD)
+def test_bad_recording_is_one_sentence(command, tmp_path: Path, problem: str) -> None:
+    write, expected = BAD[problem]
+    source, target = tmp_path / "bad.wav", tmp_path / "out.wav"
+    write(source)
+    status, out, err = command("convert", source, target, "--to", "joe")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert expected in err
+    assert str(source) in err
+    assert not target.exists()
+
+
+def test_unknown_names_are_met_with_the_nearest(command, speech: Path, tmp_path: Path) -> None:
+    status, _, err = command("convert", speech, tmp_path / "out.wav", "--to", "jo")
+    assert status == 2
+    assert "did you mean 'joe'?" in err
+    status, _, err = command("convert", speech, tmp_path / "out.wav", "--to", "joe", "--vocoder", "grifin-lim")
+    assert status == 2
+    assert "did you mean 'griffin-lim'?" in err
+    status, _, err = command("convert", speech, tmp_path / "out.wav", "--to", "joe", "--model", "nobody-knows-this")
+    assert status == 2
+    assert "nobody-knows-this" in err
+    status, _, err = command("resynth", speech, tmp_path / "out.wav", "--vocodr", "griffin-lim", "--vocoder", "x")
+    assert status == 2
+    assert "did you mean --vocoder?" in err
+    status, _, err = command("convrt")
+    assert status == 2
+    assert "'convert'" in err
+
+
+def test_unknown_voice_for_a_folder_is_one_mistake(command, speech: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "second.wav", hum(), RATE)
+    status, _, err = command("convert", tmp_path, tmp_path / "out", "--to", "jo")
+    assert status == 2
+    assert len(err.splitlines()) == 1
+
+
+def test_folder_without_audio(command, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    status, _, err = command("convert", tmp_path / "in", tmp_path / "out", "--to", "joe")
+    assert status == 2
+    assert "no recordings" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_that_cannot_be_written(command, speech: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for target, words in {
+        tmp_path / "file" / "out.wav": "cannot be made",
+        tmp_path / "out.mp3": "should end in .wav, .flac, .ogg",
+        speech: "overwrite",
+        Path("/proc/voiceconv.wav"): "could not be written",
+    }.items():
+        status, _, err = command("convert", speech, target, "--to", "joe")
+        assert status == 2
+        assert words in err
+    status, _, err = command("convert", tmp_path, tmp_path / "file", "--to", "joe")
+    assert status == 2
+    assert "must be one too" in err
+    assert soundfile.info(speech).frames == RATE
+
+
+def test_plan_keeps_the_tree_and_every_recording(tmp_path: Path) -> None:
+    for name in ("in/a.mp3", "in/a.wav", "in/b/a.wav", "in/converted/a.wav", "in/c.d.OGG"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    source, output = tmp_path / "in", tmp_path / "in" / "converted"
+    plan = {
+        before.relative_to(source).as_posix(): after.relative_to(output).as_posix()
+        for before, after in plan_outputs(source, output)
+    }
+    assert plan == {"a.mp3": "a.mp3.wav", "a.wav": "a.wav.wav", "b/a.wav": "b/a.wav", "c.d.OGG": "c.d.wav"}
+    with pytest.raises(UserError, match="overwrite"):
+        plan_outputs(source, source / "b" / "..")
+    assert plan_outputs(source / "a.mp3", tmp_path / "new") == [(source / "a.mp3", tmp_path / "new" / "a.wav")]
+
+
+def test_resynth_is_the_same_sound_again(command, speech: Path, tmp_path: Path) -> None:
+    status, _, err = command("resynth", speech, tmp_path / "again.wav", "--vocoder", "griffin-lim")
+    assert (status, err) == (0, "")
+    wav, rate = soundfile.read(tmp_path / "again.wav")
+    assert (len(wav), rate) == (RATE, RATE)
+    spectra = [np.abs(np.fft.rfft(x)) for x in (wav, hum())]
+    assert np.corrcoef(*spectra)[0, 1] > 0.8
+
+
+def test_voices_lists_speakers_with_their_licences(
+    command, tiny_voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceconv.voice.VOICES", tiny_voice.parent)
+    status, out, _ = command("voices")
+    assert status == 0
+    assert out.splitlines()[0] == tiny_voice.name
+    assert len(out.splitlines()) == 3
+
+
+def test_inspect_prints_and_writes_a_page(command, speech: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    status, out, _ = command("inspect", speech.parent, "--html", page)
+    assert status == 0
+    assert "speech.wav" in page.read_text(encoding="utf-8")
+    assert str(page) in out
+
+
+@pytest.mark.slow
+def test_train_resume_convert(command, tmp_path: Path) -> None:
+    for name, f0 in (("alice", 210.0), ("bob", 110.0)):
+        (tmp_path / name).mkdir()
+        for index in range(6):
+            soundfile.write(tmp_path / name / f"{index}.wav", hum(4.0, f0=f0 + index), RATE)
+    train = ("train", tmp_path / "alice", tmp_path / "bob", "--run", tmp_path / "run", "--preset", "smoke")
+    status, out, _ = command(*train, "--budget", "0.01s")
+    assert status == 0
+    assert "--resume" in out
+    status, _, err = command(*train)
+    assert status == 2
+    assert "--resume" in err
+    status, out, _ = command(*train, "--resume")
+    assert status == 0
+    assert "--resume" not in out
+    source, target = tmp_path / "alice" / "0.wav", tmp_path / "as-bob.wav"
+    assert command("convert", source, target, "--to", "bob", "--model", tmp_path / "run")[0] == 0
+    assert soundfile.info(target).frames == 4 * RATE
+    status, _, err = command("train", tmp_path / "alice", tmp_path / "nobody", "--run", tmp_path / "other")
+    assert status == 2
+    assert "nobody" in err
+
+
+def test_presets_are_those_of_the_training() -> None:
+    from voiceconv.training import PRESETS as TRAINABLE
+
+    assert set(PRESETS) == set(TRAINABLE)
+
+
+def test_budget_is_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [duration(text) for text in ("90s", "60m", "1h30m", "1.5h", "2H")] == [90, 3600, 5400, 5400, 7200]
+    for text in ("60", "", "0m", "-5m", "five minutes"):
+        with pytest.raises(SystemExit) as stop:
+            parser().parse_args(["train", "a", "b", "--run", "r", f"--budget={text}"])
+        assert stop.value.code == 2
+        assert "write it like 90s, 60m or 1h30m" in capsys.readouterr().err
+
+
+def test_help_is_light() -> None:
+    """Help and mistakes must not wait for torch."""
+    code = (
+        "import sys\nfrom voiceconv.__main__ import main\n"
+        "try: main(['--help'])\nexcept SystemExit as stop: assert stop.code == 0\n"
+        "assert main(['convert', 'nowhere.wav', 'out.wav', '--to', 'joe']) == 2\n"
+        "heavy = {'torch', 'gradio', 'scipy', 'librosa'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    process = in_python(code)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "convert" in out
+    assert "Traceback" not in err
+
+
+def test_module_ends_with_the_status() -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "voiceconv", "convert", "nowhere.wav", "out.wav", "--to", "joe"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+    )
+    assert process.returncode == 2
+    assert process.stderr.splitlines() == [
+        "There is no file or folder nowhere.wav. Check the spelling and the folder you are in."
+    ]
+
+
+def test_ctrl_c_and_a_reader_that_left() -> None:
+    stopped = in_python(
+        "import sys, time\nfrom voiceconv.terminal import run_in_terminal\n"
+        "def command():\n    print('ready', flush=True)\n    time.sleep(60)\n    return 0\n"
+        "sys.exit(run_in_terminal(command))"
+    )
+    assert stopped.stdout is not None
+    assert stopped.stdout.readline() == "ready\n"
+    stopped.send_signal(signal.SIGINT)
+    _, err = stopped.communicate(timeout=60)
+    assert (stopped.returncode, err.strip()) == (130, "Stopped.")
+
+    left = in_python(
+        "import sys\nfrom voiceconv.terminal import run_in_terminal\n"
+        "sys.exit(run_in_terminal(lambda: [print('line') for _ in range(100_000)] and 0))"
+    )
+    assert left.stdout is not None
+    left.stdout.close()
+    assert left.stderr is not None
+    assert left.stderr.read() == ""
+    left.stderr.close()
+    assert left.wait(timeout=60) == 141
+
+
+@pytest.mark.slow
+def test_out_of_memory(tiny_voice: Path, tmp_path: Path) -> None:
+    """A process that may not have the memory a long recording needs says so."""
+    soundfile.write(tmp_path / "long.wav", hum(300.0, 8000), 8000)
+    code = f"""
+import resource, sys
+from voiceconv.__main__ import main
+words = ["convert", {str(tmp_path / "long.wav")!r}, {str(tmp_path / "out.wav")!r}, "--to", "joe"]
+words += ["--model", {str(tiny_voice)!r}, "--vocoder", "griffin-lim"]
+import voiceconv.audio, voiceconv.converter
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2)
+sys.exit(main(words))
+"""
+    process = in_python(code)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2, err
+    assert "more memory than is free" in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "out.wav").exists()

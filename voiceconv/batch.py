@@ -1,0 +1,99 @@
+"""A file, or a folder of them, changed one by one: what becomes what, and what to do about those that fail."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceconv.errors import UserError
+from voiceconv.terminal import explain
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_SECONDS = 900.0
+OUTPUT_EXTENSIONS = (".wav", ".flac", ".ogg")
+
+
+def plan_outputs(source: Path, output: Path) -> list[tuple[Path, Path]]:
+    """Which file becomes which, as `(input, output)` pairs; raises `UserError` before any work is done.
+
+    A file goes to the file `output`, or into it if that is a folder (anything without an extension). A folder's tree
+    is mirrored with .wav files; recordings that differ only in their extension keep it, as in `take.mp3.wav`.
+    """
+    if not source.exists():
+        raise UserError(f"There is no file or folder {source}. Check the spelling and the folder you are in.")
+    pairs = _plan_folder(source, output) if source.is_dir() else [(source, _plan_file(source, output))]
+    for _, target in pairs:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"The folder {target.parent} cannot be made: {error.strerror}. Choose another.") from error
+    return pairs
+
+
+def _plan_file(source: Path, output: Path) -> Path:
+    target = output / f"{source.stem}.wav" if output.is_dir() or not output.suffix else output
+    if target.suffix.lower() not in OUTPUT_EXTENSIONS:
+        raise UserError(f"The output {output} should end in {', '.join(OUTPUT_EXTENSIONS)}, or be a folder.")
+    if target.resolve() == source.resolve():
+        raise UserError(f"The result would overwrite the recording {source}. Give the output another name.")
+    return target
+
+
+def _plan_folder(source: Path, output: Path) -> list[tuple[Path, Path]]:
+    from voiceconv.audio import find_audio
+
+    if output.is_file():
+        raise UserError(f"{source} is a folder, so the output must be one too, but {output} is a file.")
+    if output.resolve() == source.resolve():
+        raise UserError(f"The results would overwrite the recordings in {source}. Name another folder for them.")
+    # What an earlier run left in an output folder inside the input folder is not to be converted again.
+    found = [path for path in find_audio(source) if output.resolve() not in path.resolve().parents]
+    if not found:
+        raise UserError(f"All recordings in {source} are in {output}, where the results go. Name another folder.")
+    alike = Counter(path.with_suffix("") for path in found)
+    names = [path.stem if alike[path.with_suffix("")] == 1 else path.name for path in found]
+    return [
+        (path, output / path.relative_to(source).with_name(f"{name}.wav"))
+        for path, name in zip(found, names, strict=True)
+    ]
+
+
+def change_files(
+    pairs: Sequence[tuple[Path, Path]],
+    sample_rate: int,
+    change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    comment: str,
+) -> int:
+    """Loads, changes and saves each file with `comment` in its tags; the exit status.
+
+    `change` maps `(T,)` in [-1, 1] at `sample_rate` to the same. A file that fails leaves no output and does not stop
+    the others; those that failed are listed on standard error at the end.
+    """
+    from voiceconv.audio import load_audio, require_convertible, save_audio
+
+    failures = []
+    for source, target in pairs:
+        started = time.perf_counter()
+        try:
+            wav = load_audio(source, sample_rate, loudness=None)
+            require_convertible(wav, sample_rate, max_seconds=MAX_SECONDS)
+            save_audio(target, change(wav), sample_rate, comment=comment)
+        except Exception as error:
+            if (reason := explain(error)) is None:
+                raise
+            failures.append(reason if str(source) in reason else f"{source}: {reason}")
+        else:
+            taken = time.perf_counter() - started
+            print(f"{source} -> {target} ({len(wav) / sample_rate:.1f} s in {taken:.1f} s)", flush=True)
+    if failures and len(pairs) > 1:
+        print(f"{len(failures)} of {len(pairs)} recordings failed, the others are done:", file=sys.stderr)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 2 if failures else 0
