@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,7 +50,9 @@ class UnpairedLoader:
         return self
 
     def __next__(self) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed((self.seed << 40) + self.position)
+        # The CPU generator keeps 32 bits of its seed, so the two numbers have to be mixed rather than set side by side.
+        mixed = np.random.SeedSequence([self.seed, self.position]).generate_state(1)
+        generator = torch.Generator().manual_seed(int(mixed[0]))
         self.position += 1
         return {name: self._draw(samples, generator) for name, samples in self.domains.items()}
 

@@ -1,15 +1,189 @@
-"""What a training shows of itself: previews that can be heard, scores on the development split, the report."""
+"""What a training shows of itself: previews that can be heard, scores on the development split, a report."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch.nn import functional as F
+from torch.utils.tensorboard import SummaryWriter
+
+from generative_core.callbacks import Callback
+from generative_core.report import Report
+from generative_core.trainer import Trainer
+from voiceconv.audio import save_audio
+from voiceconv.converter import VoiceConverter, judge_probabilities
+from voiceconv.dataset import SpeakerData
+from voiceconv.metrics import f0_correlation, f0_offset
+from voiceconv.pitch import extract_f0
+from voiceconv.vocoder import load_vocoder
+from voiceconv.voice import Voice
+
+PREVIEW_SECONDS = 300.0
+SCORED_CLIPS = 8  # development segments per direction
+HEARD_CLIPS = 2  # of these, kept as audio and pictures
+SCORE_MEANINGS = {
+    "judge": "probability of the target by our own classifier, higher is better",
+    "cycle": "L1 distance of A -> B -> A, in standard deviations, lower is better",
+    "f0_offset": "mean pitch against the target's, in semitones, 0 is best",
+    "f0_correlation": "pitch contour against the source's, 1 is best",
+}
 
 
-class Preview:
-    def __init__(self, voice, data): ...
-    def on_start(self, t): ...
-    def on_step(self, t, s): ...
-    def on_end(self, t): ...
+class Preview(Callback):
+    """Every few minutes, with the averaged weights: converts development segments, scores them, saves the voice.
+
+    Fills `previews/`, `scores.jsonl` and `voice/` in the run folder, and TensorBoard with pictures and sound.
+    """
+
+    def __init__(self, current_voice: Callable[[], Voice], data: tuple[SpeakerData, SpeakerData]) -> None:
+        self.current_voice = current_voice
+        self.data = data
+
+    def on_start(self, trainer: Trainer) -> None:
+        self.last = time.monotonic()
+        self.scored = trainer.step
+        self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
+        scores = trainer.run_dir / "scores.jsonl"
+        if scores.exists():
+            rows = [line for line in scores.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
+            scores.write_text("".join(row for row in rows if json.loads(row)["step"] <= trainer.step), encoding="utf-8")
+
+    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+        if time.monotonic() - self.last > PREVIEW_SECONDS:
+            self._preview(trainer)
+            self.last = time.monotonic()
+
+    def on_end(self, trainer: Trainer) -> None:
+        if trainer.step != self.scored:
+            self._preview(trainer)
+        self.board.close()
+
+    @torch.inference_mode()
+    def _preview(self, trainer: Trainer) -> None:
+        self.scored = trainer.step
+        folder = trainer.run_dir / "previews" / f"step_{trainer.step:08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with trainer.averaged_weights():
+            voice = self.current_voice()
+            voice.save(trainer.run_dir / "voice")
+            shutil.copyfile(trainer.run_dir / "split.json", trainer.run_dir / "voice" / "split.json")
+            converter = VoiceConverter(
+                voice, load_vocoder("griffin-lim", voice.mel, str(trainer.device)), trainer.device
+            )
+            scores = {}
+            for source in (0, 1):
+                scores |= self._preview_direction(converter, source, trainer.step, folder)
+        with (trainer.run_dir / "scores.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": trainer.step, **scores}) + "\n")
+        for name, value in scores.items():
+            self.board.add_scalar(f"development/{name}", value, trainer.step)
+
+    def _preview_direction(
+        self, converter: VoiceConverter, source: int, step: int, folder: Path
+    ) -> dict[str, float]:
+        speaker, target = converter.voice.speakers[source], converter.voice.speakers[1 - source]
+        data, rate = self.data[source], converter.sample_rate
+        direction = f"{speaker.name}-to-{target.name}"
+        rows = []
+        for number, name in enumerate(scored_segments(data)):
+            mel = data.mels[name].to(converter.device)
+            converted = converter.convert_mel(mel, target.name)
+            back = converter.convert_mel(converted, speaker.name)
+            wav = converter.vocoder(converted[None])[0].cpu().numpy()
+            f0 = extract_f0(wav, rate, converter.voice.mel.hop_length)
+            rows.append(
+                {
+                    "judge": float(judge_probabilities(converter.voice, converted)[1 - source]),
+                    "cycle": float(F.l1_loss(speaker.normalise(back.cpu()), speaker.normalise(mel.cpu()))),
+                    "f0_offset": f0_offset(f0, target.pitch.mean),
+                    "f0_correlation": f0_correlation(f0, data.f0[name].numpy()),
+                }
+            )
+            if number < HEARD_CLIPS:
+                save_audio(folder / f"{direction}-{number + 1}.flac", wav, rate)
+                picture = spectrograms({speaker.name: mel.cpu().numpy(), target.name: converted.cpu().numpy()})
+                picture.savefig(folder / f"{direction}-{number + 1}.png", dpi=70)
+                self.board.add_figure(f"{direction}/{number + 1}", picture, step)
+                self.board.add_audio(f"{direction}/{number + 1}", wav, step, sample_rate=rate)
+        finite = {key: [row[key] for row in rows if np.isfinite(row[key])] for key in rows[0]}
+        return {f"{direction}/{key}": fmean(values) for key, values in finite.items() if values}
 
 
-def write_run_report(run_dir: Path) -> None: ...
+def scored_segments(data: SpeakerData) -> list[str]:
+    """The development segments that previews use: the longest, at most 6 s of each kind of length first."""
+    by_length = sorted(data.development, key=lambda name: (data.mels[name].shape[1] > 520, -data.mels[name].shape[1]))
+    return by_length[:SCORED_CLIPS]
+
+
+def spectrograms(mels: Mapping[str, np.ndarray]) -> Figure:
+    """Log-mels `(n_mels, frames)` under each other on one scale, with their names as titles."""
+    figure = Figure(figsize=(7, 2.2 * len(mels)), layout="constrained")
+    low, high = min(float(np.quantile(m, 0.02)) for m in mels.values()), max(float(m.max()) for m in mels.values())
+    for axes, (name, mel) in zip(np.atleast_1d(figure.subplots(len(mels))), mels.items(), strict=True):
+        axes.imshow(mel, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="magma")
+        axes.set_title(name, fontsize=9)
+        axes.set_ylabel("mel band")
+        axes.set_xlabel("frame")
+    return figure
+
+
+def write_run_report(run_dir: Path) -> None:
+    """`report.html`: settings, loss and score curves, the last preview with spectrograms and players."""
+    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
+    metrics, scores = _rows(run_dir / "metrics.jsonl"), _rows(run_dir / "scores.jsonl")
+    report = Report(f"Training run {run_dir.name}")
+    if metrics:
+        last = metrics[-1]
+        report.text(f"Preset {config['settings']['preset']}: {last['step']} steps in {last['seconds'] / 60:.0f} minutes.")
+        for group in ("generator", "discriminator", "classifier", "gradient_norm"):
+            names = [name for name in last if name.startswith(f"{group}/")]
+            if names:
+                report.figure(_curves(metrics, names), f"{group.replace('_', ' ').capitalize()}, by step")
+    if scores:
+        report.heading("Development speech")
+        for key, meaning in SCORE_MEANINGS.items():
+            names = [name for name in scores[-1] if name.endswith(f"/{key}")]
+            report.figure(_curves(scores, names), f"{key}: {meaning}")
+    previews = sorted((run_dir / "previews").glob("step_*"))
+    if previews:
+        report.heading("Last preview, through Griffin-Lim")
+        for audio in sorted(previews[-1].glob("*.flac")):
+            report.audio(audio.read_bytes(), "audio/flac", audio.stem)
+            report.figure(_picture(audio.with_suffix(".png")), audio.stem)
+    report.heading("Settings")
+    report.table([[key, json.dumps(value)] for key, value in config["settings"].items()], ["setting", "value"])
+    report.table(list(config["versions"].items()), ["software", "version"])
+    report.save(run_dir / "report.html")
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def _curves(rows: list[dict[str, float]], names: list[str]) -> Figure:
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    for name in names:
+        points = [(row["step"], row[name]) for row in rows if name in row]
+        axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
+    axes.set_xlabel("step")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def _picture(path: Path) -> Figure:
+    from matplotlib.image import imread
+
+    figure = Figure(figsize=(7, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(imread(path))
+    axes.set_axis_off()
+    return figure

@@ -1,0 +1,58 @@
+"""A tiny voice with random networks and synthetic recordings: everything runs, nothing needs training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.signals import SAMPLE_RATE, hum
+from voiceconv.audio import save_audio
+from voiceconv.mel import MelConfig
+from voiceconv.pitch import PitchStatistics
+from voiceconv.voice import Speaker, Voice, build_generator, build_judge
+
+@pytest.fixture(scope="session")
+def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a voice of two speakers, allison and joe, whose networks are small and untrained."""
+    folder = tmp_path_factory.mktemp("voices") / "tiny"
+    torch.manual_seed(0)
+    description = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1}
+    speakers = tuple(
+        Speaker(
+            name,
+            PitchStatistics(float(np.log(f0)), 0.2),
+            torch.full((80,), -5.0),
+            torch.full((80,), 2.0),
+            "a test tone",
+            "CC0",
+            "nobody",
+        )
+        for name, f0 in (("allison", 200.0), ("joe", 110.0))
+    )
+    Voice(
+        "tiny",
+        (speakers[0], speakers[1]),
+        MelConfig(),
+        description,
+        build_generator(description),
+        build_generator(description),
+        build_judge(),
+    ).save(folder)
+    for name, f0 in (("allison", 200.0), ("joe", 110.0)):
+        (folder / "examples" / name).mkdir(parents=True)
+        save_audio(folder / "examples" / name / "hum.wav", hum(f0, 1.0), SAMPLE_RATE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def two_speakers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two folders with twelve short recordings each, high and low."""
+    root = tmp_path_factory.mktemp("recordings")
+    for name, f0 in (("high", 210.0), ("low", 110.0)):
+        (root / name).mkdir()
+        for number in range(12):
+            save_audio(root / name / f"{number:02d}.wav", hum(f0, 2.5, number), SAMPLE_RATE)
+    return root / "high", root / "low"

@@ -1,0 +1,210 @@
+"""The family: its weights, its pool, its mask, and that one step moves what it should and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from generative_core import CycleGAN, CycleGANConfig
+from generative_core.cyclegan import ImagePool, weight_at
+from generative_core.nets import (
+    ConvNeXtGenerator,
+    GatedGenerator,
+    PatchClassifier,
+    PatchDiscriminator,
+    ResNetGenerator,
+)
+
+
+def mel_cyclegan(**options: object) -> CycleGAN:
+    torch.manual_seed(0)
+    config = CycleGANConfig(**options)
+    return CycleGAN(
+        config,
+        generator=lambda: ConvNeXtGenerator(bands=16, planes=2 if config.mask_fraction else 1, channels=8, blocks=1),
+        discriminator=lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none"),
+        classifier=(lambda: PatchClassifier(channels=4, layers=2)) if config.lambda_classifier else None,
+    )
+
+
+def image_cyclegan() -> CycleGAN:
+    torch.manual_seed(0)
+    return CycleGAN(
+        CycleGANConfig(),
+        generator=lambda: ResNetGenerator(channels=4, blocks=1),
+        discriminator=lambda: PatchDiscriminator(channels=4, layers=2),
+    )
+
+
+def batch(*shape: int) -> dict[str, torch.Tensor]:
+    return {"a": torch.rand(*shape) - 0.5, "b": torch.rand(*shape)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"adversarial": "non-saturating", "r1": 1.0},
+        {"adversarial": "hinge", "lambda_second_adversarial": 1.0},
+        {"adversarial": "relativistic", "r1": 1.0, "r2": 1.0},
+        {"lambda_classifier": 0.5, "mask_fraction": 0.5},
+        {"bfloat16": True},
+    ],
+    ids=str,
+)
+def test_a_step_moves_every_network_under_every_option(options: dict[str, object]) -> None:
+    model = mel_cyclegan(**options)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    losses = model.training_step(batch(2, 1, 16, 32), model.configure_optimizers(), 0)
+    assert all(torch.isfinite(value) and not value.requires_grad for value in losses.values())
+    still = {name.split(".")[0] for name, value in model.named_parameters() if torch.equal(value, before[name])}
+    # Biases that normalisation or symmetry cancels may stand still, a whole network may not.
+    moved = {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    assert moved == {name.split(".")[0] for name in before}, still
+
+
+def test_the_same_class_translates_images() -> None:
+    model = image_cyclegan()
+    model.training_step(batch(2, 3, 32, 32), model.configure_optimizers(), 0)
+    translated = model.translate(torch.rand(1, 3, 32, 40), "ab")
+    assert translated.shape == (1, 3, 32, 40)
+    assert translated.abs().max() <= 1
+
+
+def test_generator_losses_leave_the_discriminators_alone() -> None:
+    """The generators' backward pass reaches the discriminators too; none of it may count in their own step."""
+    samples = batch(2, 1, 16, 32)
+    model = mel_cyclegan()
+    optimizers = model.configure_optimizers()
+    model.training_step(samples, optimizers, 0)
+    alone = mel_cyclegan()
+    fake_a, fake_b = (alone.translate(samples[x], d).detach() for x, d in (("b", "ba"), ("a", "ab")))
+    loss = alone._judge(alone.discriminator_a, samples["a"], fake_a)[1]
+    loss = loss + alone._judge(alone.discriminator_b, samples["b"], fake_b)[1]
+    loss.backward()
+    for ours, theirs in zip(model.discriminator_a.parameters(), alone.discriminator_a.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_cycle_and_identity_vanish_for_generators_that_do_nothing() -> None:
+    class Identity(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.gain * x
+
+    critic = lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none")  # noqa: E731
+    model = CycleGAN(CycleGANConfig(), generator=Identity, discriminator=critic)
+    losses = model.training_step(batch(2, 1, 16, 32), model.configure_optimizers(), 0)
+    assert losses["generator/cycle"] == 0
+    assert losses["generator/identity"] == 0
+    doubled = CycleGAN(CycleGANConfig(), generator=Identity, discriminator=critic)
+    with torch.no_grad():
+        doubled.generator_ab.gain.fill_(2.0)
+    samples = {"a": torch.ones(1, 1, 16, 32), "b": torch.full((1, 1, 16, 32), -3.0)}
+    losses = doubled.training_step(samples, doubled.configure_optimizers(), 0)
+    assert losses["generator/cycle"].item() == pytest.approx(1 + 3)  # both cycles come back twice as large
+    assert losses["generator/identity"].item() == pytest.approx(0 + 3)  # only A -> B changes, on real B
+
+
+def test_total_is_the_weighted_sum() -> None:
+    model = mel_cyclegan(lambda_cycle=4.0, lambda_identity=2.0, lambda_second_adversarial=0.5, lambda_classifier=0.3)
+    losses = model.training_step(batch(2, 1, 16, 32), model.configure_optimizers(), 0)
+    expected = (
+        losses["generator/adversarial"]
+        + 4.0 * losses["generator/cycle"]
+        + 2.0 * losses["generator/identity"]
+        + 0.5 * losses["generator/second_adversarial"]
+        + 0.3 * losses["generator/classifier"]
+    )
+    torch.testing.assert_close(losses["generator/total"], expected)
+
+
+@pytest.mark.parametrize(
+    ("step", "value"), [(0, 5.0), (100, 5.0), (150, 3.0), (200, 1.0), (250, 0.5), (300, 0.0), (10**6, 0.0)]
+)
+def test_weights_follow_straight_lines(step: int, value: float) -> None:
+    assert weight_at(((100, 5.0), (200, 1.0), (300, 0.0)), step) == pytest.approx(value)
+
+
+def test_constant_weight() -> None:
+    assert weight_at(10.0, 123) == 10.0
+    assert weight_at(((0, 7.0),), 5) == 7.0
+
+
+def test_pool_shows_old_and_new_samples_and_keeps_its_size() -> None:
+    torch.manual_seed(0)
+    pool = ImagePool(4)
+    first = pool(torch.arange(4.0)[:, None])
+    assert first.flatten().tolist() == [0, 1, 2, 3]  # while it fills, what comes in goes out
+    shown = torch.cat([pool(torch.full((1, 1), 10.0 + i)) for i in range(100)]).flatten()
+    newest = shown == torch.arange(100) + 10.0
+    assert 30 < int(newest.sum()) < 70  # a coin decides
+    assert len(pool.samples) == 4
+    assert ImagePool(0)(torch.ones(2, 1)).tolist() == [[1.0], [1.0]]
+
+
+def test_pool_is_saved_with_the_model() -> None:
+    model = mel_cyclegan(pool_size=3)
+    model.training_step(batch(2, 1, 16, 32), model.configure_optimizers(), 0)
+    other = mel_cyclegan(pool_size=3)
+    other.load_state_dict(model.state_dict())
+    assert len(other.pool_a.samples) == 2
+    for ours, theirs in zip(other.pool_a.samples, model.pool_a.samples, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_mask_is_one_stretch_no_longer_than_asked() -> None:
+    model = mel_cyclegan(mask_fraction=0.5)
+    mask = model._random_mask(torch.zeros(200, 1, 16, 64))
+    assert mask is not None
+    assert mask.shape == (200, 1, 16, 64)
+    assert torch.equal(mask[:, :, :1].expand_as(mask), mask)
+    rows = mask[:, 0, 0]
+    assert set(rows.unique().tolist()) == {0.0, 1.0}
+    hidden = (1 - rows).sum(1)
+    assert hidden.max() < 32
+    assert hidden.max() > 25  # of 200 draws, some are long
+    edges = (rows[:, 1:] != rows[:, :-1]).sum(1)
+    assert edges.max() <= 2
+
+
+def test_spread_tells_collapse() -> None:
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.value = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.value.expand_as(x)
+
+    model = CycleGAN(
+        CycleGANConfig(),
+        generator=Constant,
+        discriminator=lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none"),
+    )
+    losses = model.training_step(batch(4, 1, 16, 32), model.configure_optimizers(), 0)
+    assert losses["generator/spread_a"] < 1e-6
+
+
+def test_a_classifier_weight_without_classifier_is_refused() -> None:
+    with pytest.raises(ValueError, match="no classifier was given"):
+        CycleGAN(CycleGANConfig(lambda_classifier=1.0))
+
+
+@pytest.mark.parametrize("frames", [1, 30, 64, 67])
+def test_gated_generator_takes_any_length_and_looks_only_nearby(frames: int) -> None:
+    torch.manual_seed(0)
+    generator = GatedGenerator(bands=16, channels=8, blocks=1).eval()
+    x = torch.randn(1, 2, 16, frames)
+    assert generator(x).shape == (1, 1, 16, frames)
+
+
+def test_gated_generator_does_not_normalise_over_time() -> None:
+    torch.manual_seed(0)
+    generator = GatedGenerator(bands=16, channels=8, blocks=1).eval()
+    x = torch.randn(1, 2, 16, 400)
+    torch.testing.assert_close(generator(x[..., 100:300])[..., 60:-60], generator(x)[..., 160:240], atol=1e-4, rtol=0)

@@ -1,0 +1,97 @@
+"""Conversion: length, level, silence, pitch, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.signals import SAMPLE_RATE, hum
+from voiceconv.audio import measure_loudness
+from voiceconv.converter import VoiceConverter
+from voiceconv.errors import UserError
+from voiceconv.mel import MelConfig
+from voiceconv.vocoder import GriffinLim
+
+
+@pytest.fixture(scope="module")
+def converter(tiny_voice: Path) -> VoiceConverter:
+    return VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
+
+
+@pytest.mark.parametrize("samples", [1, 200, 385, 4410, 22050, 22051, 30001])
+def test_output_is_exactly_as_long_as_the_input(converter: VoiceConverter, samples: int) -> None:
+    wav = hum(200.0, 2.0)[:samples]
+    converted = converter.convert(wav, "joe")
+    assert converted.shape == (samples,)
+    assert converted.dtype == np.float32
+    assert np.isfinite(converted).all()
+
+
+@pytest.mark.parametrize("gain", [0.02, 0.3, 2.0])
+def test_level_follows_the_input(converter: VoiceConverter, gain: float) -> None:
+    wav = gain * hum(200.0, 2.0)
+    converted = converter.convert(wav, "joe")
+    assert np.abs(converted).max() <= 1.0
+    # An untrained generator makes noise, whose peaks may keep it from becoming as loud as a loud input.
+    if gain < 1:
+        assert measure_loudness(converted, SAMPLE_RATE) == pytest.approx(measure_loudness(wav, SAMPLE_RATE), abs=0.2)
+
+
+def test_level_of_the_input_does_not_change_the_conversion(converter: VoiceConverter) -> None:
+    wav = hum(200.0, 1.0)
+    quiet, loud = converter.convert(0.05 * wav, "joe"), converter.convert(0.5 * wav, "joe")
+    assert np.corrcoef(quiet, loud)[0, 1] > 0.99
+
+
+def test_silence_stays_silent(converter: VoiceConverter) -> None:
+    assert not converter.convert(np.zeros(20000, np.float32), "joe").any()
+    wav = hum(200.0, 3.0)
+    wav[SAMPLE_RATE : 2 * SAMPLE_RATE] = 0
+    converted = converter.convert(wav, "joe")
+    inside = converted[SAMPLE_RATE + 768 : 2 * SAMPLE_RATE - 768]  # three hops
+    assert not inside.any()
+    assert converted[:SAMPLE_RATE].any() and converted[2 * SAMPLE_RATE :].any()
+
+
+def test_a_frame_does_not_depend_on_what_is_far_away(converter: VoiceConverter) -> None:
+    """No normalisation over time: the same speech converts alike in a short clip and in a long one."""
+    mel = torch.randn(80, 300) - 5
+    whole, part = converter.convert_mel(mel, "joe"), converter.convert_mel(mel[:, 100:200], "joe")
+    torch.testing.assert_close(part[:, 20:-20], whole[:, 120:180], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("f0", [90.0, 130.0, 200.0, 320.0])
+def test_auto_pitch_brings_any_voice_into_the_range_of_the_source(converter: VoiceConverter, f0: float) -> None:
+    shift = converter.source_shift(hum(f0, 3.0), "joe")
+    assert f0 * 2 ** (shift / 12) == pytest.approx(200.0, rel=0.03 if shift else 0.13)
+
+
+def test_unknown_voice_names_the_nearest(converter: VoiceConverter) -> None:
+    with pytest.raises(UserError, match="did you mean 'joe'"):
+        converter.convert(hum(200.0, 1.0), "jo")
+
+
+@pytest.mark.parametrize("pitch", [30.0, float("nan"), "high"])
+def test_impossible_pitch_is_refused(converter: VoiceConverter, pitch: float) -> None:
+    with pytest.raises(UserError, match="semitones from -24 to 24"):
+        converter.convert(hum(200.0, 1.0), "joe", pitch=pitch)
+
+
+def test_not_a_number_is_refused(converter: VoiceConverter) -> None:
+    wav = hum(200.0, 1.0)
+    wav[100] = np.nan
+    with pytest.raises(UserError, match="not numbers"):
+        converter.convert(wav, "joe")
+
+
+def test_vocoder_of_another_mel_is_refused_by_field(converter: VoiceConverter) -> None:
+    with pytest.raises(UserError, match="griffin-lim.*hop_length"):
+        VoiceConverter(converter.voice, GriffinLim(MelConfig(hop_length=128)), torch.device("cpu"))
+
+
+def test_similarities_of_the_two_voices_add_up(converter: VoiceConverter) -> None:
+    wav = hum(200.0, 1.0)
+    assert converter.similarity(wav, "joe") + converter.similarity(wav, "allison") == pytest.approx(1.0)

@@ -1,0 +1,126 @@
+"""A voice folder: what is saved comes back, and what does not fit is refused with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from voiceconv.errors import UserError
+from voiceconv.voice import Voice, available_voices, build_generator
+
+
+@pytest.fixture
+def copy(tiny_voice: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_voice, tmp_path / "voice-copy"))
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "voice.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def rewrite_weights(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    save_file(tensors, folder / "weights.safetensors")
+    edit(folder, weights_sha256=hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest())
+
+
+def test_round_trip(tiny_voice: Path, tmp_path: Path) -> None:
+    voice = Voice.load(tiny_voice)
+    voice.save(tmp_path / "again")
+    again = Voice.load(tmp_path / "again")
+    assert again.names == ("allison", "joe")
+    assert again.speakers[0].pitch == voice.speakers[0].pitch
+    assert again.speakers[1].licence == "CC0"
+    assert again.mel == voice.mel
+    for part in ("generator_ab", "generator_ba", "judge"):
+        before, after = getattr(voice, part).state_dict(), getattr(again, part).state_dict()
+        assert before.keys() == after.keys()
+        for key in before:
+            torch.testing.assert_close(after[key], before[key], atol=0, rtol=0)
+    assert [path.name for path in voice.examples["joe"]] == ["hum.wav"]
+
+
+def test_normalise_and_back(tiny_voice: Path) -> None:
+    speaker = Voice.load(tiny_voice).speakers[0]
+    mel = torch.randn(80, 7)
+    assert speaker.normalise(torch.full((80, 1), -3.0)).unique().tolist() == [1.0]  # (-3 - -5) / 2
+    torch.testing.assert_close(speaker.denormalise(speaker.normalise(mel)), mel)
+
+
+def test_a_run_folder_is_taken_for_its_voice(tiny_voice: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_voice, tmp_path / "run" / "voice")
+    assert Voice.load(tmp_path / "run").name == "tiny"
+
+
+def test_unknown_names(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There is no voice 'alison-jo'"):
+        Voice.load("alison-jo")
+    with pytest.raises(UserError, match="has no voice.json"):
+        Voice.load(tmp_path)
+
+
+def test_damage_is_refused(copy: Path) -> None:
+    weights = copy / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match="not the file that voice.json was written for"):
+        Voice.load(copy)
+    weights.unlink()
+    with pytest.raises(UserError, match="is missing"):
+        Voice.load(copy)
+
+
+def test_not_finite_weights_are_refused(copy: Path) -> None:
+    tensors = load_file(copy / "weights.safetensors")
+    tensors["generator_ab.leave.bias"][3] = float("nan")
+    rewrite_weights(copy, tensors)
+    with pytest.raises(UserError, match="not finite, first in generator_ab.leave.bias"):
+        Voice.load(copy)
+
+
+def test_weights_of_other_sizes_are_refused(copy: Path) -> None:
+    edit(copy, generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 32, "blocks": 1})
+    with pytest.raises(UserError, match="not a complete voice"):
+        Voice.load(copy)
+
+
+def test_missing_weights_are_refused(copy: Path) -> None:
+    tensors = load_file(copy / "weights.safetensors")
+    del tensors["mel_mean_b"]
+    rewrite_weights(copy, tensors)
+    with pytest.raises(UserError, match="not a complete voice.*mel_mean_b"):
+        Voice.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "has the format None"),
+        ('{"format": 99}', "has the format 99, this program reads format 1"),
+        ('{"format": 1}', "not a complete voice"),
+    ],
+)
+def test_bad_descriptions_are_refused(copy: Path, content: str, message: str) -> None:
+    (copy / "voice.json").write_text(content)
+    with pytest.raises(UserError, match=message):
+        Voice.load(copy)
+
+
+def test_hostile_network_sizes_are_refused() -> None:
+    with pytest.raises(UserError, match="whole numbers from 1 to 4096"):
+        build_generator({"kind": "convnext", "channels": 10**9})
+    with pytest.raises(UserError, match="kind 'os.system'"):
+        build_generator({"kind": "os.system"})
+
+
+def test_the_shipped_voice_loads() -> None:
+    assert "allison-joe" in available_voices()
+    assert Voice.load("allison-joe").names == ("allison", "joe")
