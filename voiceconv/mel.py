@@ -104,7 +104,8 @@ class MelSpectrogram(nn.Module):
     def _shifted_frames(self, wav: Tensor, ratio: float) -> Tensor:
         """Frames `(..., T // hop_length, n_fft)` of the clip played `ratio` times as fast, at the original instants."""
         config = self.config
-        rate = round(config.sample_rate / ratio)
+        # In steps of 50 Hz, under 2 cents here: for rates without a common divisor the resampling filter is gigabytes.
+        rate = round(config.sample_rate / ratio / 50) * 50
         faster = torchaudio.functional.resample(wav, config.sample_rate, rate)
         faster = F.pad(faster, (config.n_fft // 2, config.n_fft // 2 + config.hop_length))
         middles = torch.arange(wav.shape[-1] // config.hop_length) * config.hop_length + config.hop_length / 2

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_CANDIDATES = 6
-VOICING_THRESHOLD = 0.45  # periodicity (1: perfectly periodic) under which a frame is better called unvoiced
+VOICING_THRESHOLD = 0.55  # periodicity (1: perfectly periodic) under which a frame is better called unvoiced
 SILENCE_THRESHOLD = 0.03  # of the clip's peak
 SILENCE_FLOOR = 1e-4  # of full scale: nothing under it is called voiced, however quiet the rest is
 OCTAVE_COST = 0.01  # per octave downwards: all multiples of the period are as strong as the period
-OCTAVE_JUMP_COST = 0.35  # per octave and 10 ms
-VOICING_COST = 0.14  # per change between voiced and unvoiced, and 10 ms
+OCTAVE_JUMP_COST = 1.0  # per octave and 10 ms
+VOICING_COST = 0.2  # per change between voiced and unvoiced, and 10 ms
 BLOCK = 1024  # frames analysed at once: bounds the memory for long recordings
 
 
