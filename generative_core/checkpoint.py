@@ -48,7 +48,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int = 2) -> Path:
     """Saves `state` (tensors and plain data) under its step and removes all but the newest `keep` checkpoints."""
-    assert set(state) == _FIELDS and state["family"] in FAMILIES
+    assert set(state) == _FIELDS
+    assert state["family"] in FAMILIES
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
@@ -93,7 +94,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_latest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read, with a warning for every newer one that cannot; None in an empty folder."""
+    """The newest checkpoint that can be read, warning of each newer one that cannot; None in an empty folder."""
     paths = list_checkpoints(folder)
     for path in reversed(paths):
         try:

@@ -155,7 +155,7 @@ class CycleGAN(nn.Module):
         self, batch: dict[str, Tensor], optimizers: dict[str, torch.optim.Optimizer], step: int
     ) -> dict[str, Tensor]:
         """One step on unpaired `batch["a"]` and `batch["b"]`, both `(B, C, H, W)`: generators, then discriminators."""
-        config, kind = self.config, self.config.adversarial
+        config = self.config
         real_a, real_b = batch["a"], batch["b"]
         lambda_cycle, lambda_identity = weight_at(config.lambda_cycle, step), weight_at(config.lambda_identity, step)
 
@@ -165,7 +165,9 @@ class CycleGAN(nn.Module):
         cycle_a, cycle_b = self.translate(fake_b, "ba"), self.translate(fake_a, "ab")
 
         # Generators: fool the discriminators, come back to where they started, leave their own domain alone.
-        adversarial = self._fool(self.discriminator_a, fake_a, real_a) + self._fool(self.discriminator_b, fake_b, real_b)
+        adversarial = self._fool(self.discriminator_a, fake_a, real_a) + self._fool(
+            self.discriminator_b, fake_b, real_b
+        )
         cycle = F.l1_loss(cycle_a, real_a) + F.l1_loss(cycle_b, real_b)
         losses = {"generator/adversarial": adversarial, "generator/cycle": cycle}
         total = adversarial + lambda_cycle * cycle

@@ -6,7 +6,7 @@ with no worker or shuffling state to keep.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +23,13 @@ class Loader(Protocol):
     def load_state_dict(self, state: dict[str, int]) -> None: ...
 
 
+class Samples(Protocol):
+    """What a loader draws from: a tensor `(N, ...)`, a list of tensors, or whatever is indexed like them."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Tensor: ...
+
+
 class UnpairedLoader:
     """Batches `{"a": (B, ...), "b": (B, ...)}` of samples drawn independently, with replacement, from two domains.
 
@@ -31,8 +38,8 @@ class UnpairedLoader:
 
     def __init__(
         self,
-        a: Sequence[Tensor],
-        b: Sequence[Tensor],
+        a: Samples,
+        b: Samples,
         batch_size: int,
         *,
         seed: int = 0,
@@ -56,7 +63,7 @@ class UnpairedLoader:
         self.position += 1
         return {name: self._draw(samples, generator) for name, samples in self.domains.items()}
 
-    def _draw(self, samples: Sequence[Tensor], generator: torch.Generator) -> Tensor:
+    def _draw(self, samples: Samples, generator: torch.Generator) -> Tensor:
         chosen = [samples[int(i)] for i in torch.randint(len(samples), (self.batch_size,), generator=generator)]
         if self.transform is not None:
             chosen = [self.transform(sample, generator) for sample in chosen]

@@ -87,7 +87,7 @@ class Trainer:
             name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
         }
         self.ema = {name: value.detach().clone() for name, value in self._averaged_parameters().items()}
-        self.callbacks = [MetricsLog(), HealthWarnings(), ProgressBar()] + list(callbacks or [])
+        self.callbacks = [MetricsLog(), HealthWarnings(), ProgressBar(), *(callbacks or [])]
         self._stop_signal: int | None = None
 
     def fit(self, *, resume: bool = False) -> bool:
@@ -98,7 +98,7 @@ class Trainer:
         """
         torch.manual_seed(self.config.seed)
         random.seed(self.config.seed)
-        np.random.seed(self.config.seed)
+        np.random.seed(self.config.seed)  # noqa: NPY002 - the state that others may draw from
         self._restore(resume)
         started = saved = time.monotonic()
         for callback in self.callbacks:
@@ -228,7 +228,7 @@ class Trainer:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 
-        before: dict[int, Any] = {}
+        before: dict[signal.Signals, Any] = {}
         try:
             for signum in (signal.SIGINT, signal.SIGTERM):
                 before[signum] = signal.signal(signum, request_stop)
@@ -242,7 +242,7 @@ class Trainer:
 
 
 def _random_state() -> dict[str, Any]:
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -258,4 +258,4 @@ def _set_random_state(state: dict[str, Any]) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002

@@ -137,9 +137,7 @@ class VoiceConverter:
         return np.interp(np.arange(len(wav)), middles, near.astype(np.float32)).astype(np.float32)
 
     def _to_device(self, speaker: Speaker) -> Speaker:
-        return Speaker(
-            speaker.name, speaker.pitch, speaker.mel_mean.to(self.device), speaker.mel_std.to(self.device)
-        )
+        return Speaker(speaker.name, speaker.pitch, speaker.mel_mean.to(self.device), speaker.mel_std.to(self.device))
 
 
 def judge_probabilities(voice: Voice, mel: Tensor) -> Tensor:
@@ -157,5 +155,7 @@ def _checked(pitch: Pitch) -> float:
     except ValueError:
         semitones = float("nan")
     if not abs(semitones) <= MAX_SEMITONES:
-        raise UserError(f"The pitch is 'auto' or semitones from -{MAX_SEMITONES:.0f} to {MAX_SEMITONES:.0f}, not {pitch!r}.")
+        raise UserError(
+            f"The pitch is 'auto' or semitones from -{MAX_SEMITONES:.0f} to {MAX_SEMITONES:.0f}, not {pitch!r}."
+        )
     return semitones

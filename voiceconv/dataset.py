@@ -27,6 +27,7 @@ MAX_SEGMENT_SECONDS = 10.0
 MIN_SEGMENT_SECONDS = 0.3
 MAX_PAUSE_SECONDS = 0.5  # longer pauses are cut out: hours of silence teach nothing
 TRIM_DB = 45.0  # below the loudest frame: what counts as a pause
+SILENCE = 1e-3  # of full scale: a recording that never rises above it holds no speech
 DEVELOPMENT_SHARE = 0.1
 MIN_SPEECH_SECONDS = 20.0
 
@@ -90,8 +91,9 @@ def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int =
     seconds = sum(mel.shape[1] for mel in mels.values()) * config.hop_length / config.sample_rate
     if seconds < MIN_SPEECH_SECONDS or len(mels) < 4:
         raise UserError(
-            f"{folder} has {seconds:.0f} s of usable speech in {len(mels)} pieces; at least {MIN_SPEECH_SECONDS:.0f} s in 4 "
-            "pieces are needed to train at all, and 5 minutes or more for a good voice. `voiceconv inspect` says more."
+            f"{folder} has {seconds:.0f} s of usable speech in {len(mels)} pieces; at least "
+            f"{MIN_SPEECH_SECONDS:.0f} s in 4 pieces are needed to train at all, and 5 minutes or more for "
+            "a good voice. `voiceconv inspect` says more."
         )
     train, development = split(sorted(mels), seed)
     return SpeakerData(mels, f0, train, development)
@@ -109,6 +111,8 @@ def split(segments: list[str], seed: int) -> tuple[tuple[str, ...], tuple[str, .
 
 def segment(wav: NDArray[np.float32], sample_rate: int) -> list[NDArray[np.float32]]:
     """Speech `(T,)` without long pauses, in pieces of at most `MAX_SEGMENT_SECONDS`."""
+    if not (np.abs(wav) > SILENCE).any():
+        return []
     margin = round(MAX_PAUSE_SECONDS / 4 * sample_rate)
     pieces: list[list[int]] = []
     for start, end in librosa.effects.split(wav, top_db=TRIM_DB, frame_length=1024, hop_length=256):

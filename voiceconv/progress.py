@@ -78,7 +78,7 @@ class Preview(Callback):
             converter = VoiceConverter(
                 voice, load_vocoder("griffin-lim", voice.mel, str(trainer.device)), trainer.device
             )
-            scores = {}
+            scores: dict[str, float] = {}
             for source in (0, 1):
                 scores |= self._preview_direction(converter, source, trainer.step, folder)
         with (trainer.run_dir / "scores.jsonl").open("a", encoding="utf-8") as file:
@@ -86,9 +86,7 @@ class Preview(Callback):
         for name, value in scores.items():
             self.board.add_scalar(f"development/{name}", value, trainer.step)
 
-    def _preview_direction(
-        self, converter: VoiceConverter, source: int, step: int, folder: Path
-    ) -> dict[str, float]:
+    def _preview_direction(self, converter: VoiceConverter, source: int, step: int, folder: Path) -> dict[str, float]:
         speaker, target = converter.voice.speakers[source], converter.voice.speakers[1 - source]
         data, rate = self.data[source], converter.sample_rate
         direction = f"{speaker.name}-to-{target.name}"
@@ -142,7 +140,9 @@ def write_run_report(run_dir: Path) -> None:
     report = Report(f"Training run {run_dir.name}")
     if metrics:
         last = metrics[-1]
-        report.text(f"Preset {config['settings']['preset']}: {last['step']} steps in {last['seconds'] / 60:.0f} minutes.")
+        report.text(
+            f"Preset {config['settings']['preset']}: {last['step']} steps in {last['seconds'] / 60:.0f} minutes."
+        )
         for group in ("generator", "discriminator", "classifier", "gradient_norm"):
             names = [name for name in last if name.startswith(f"{group}/")]
             if names:

@@ -87,7 +87,7 @@ PRESETS: dict[str, Preset] = {
             discriminator_rate=1e-4,
         ),
         generator={"kind": "gated", "bands": 80, "planes": 2, "channels": 256, "blocks": 6},
-        discriminator={"planes": 1, "channels": 128, "layers": 4, "norm": "instance"},
+        discriminator={"planes": 1, "channels": 128, "layers": 3, "kernel_size": 3, "norm": "instance"},
         steps=500_000,
         decay_steps=300_000,
         batch_size=1,
@@ -159,10 +159,10 @@ def train(
 
     data_a = prepare_speaker(folder_a, run_dir / "features" / f"{info_a.name}.safetensors", mel, seed=seed)
     data_b = prepare_speaker(folder_b, run_dir / "features" / f"{info_b.name}.safetensors", mel, seed=seed)
-    speakers = _speaker(info_a, data_a), _speaker(info_b, data_b)
-    split = {s.name: {"train": d.train, "development": d.development} for s, d in zip(speakers, (data_a, data_b))}
+    speakers, data = (_speaker(info_a, data_a), _speaker(info_b, data_b)), (data_a, data_b)
+    split = {s.name: {"train": d.train, "development": d.development} for s, d in zip(speakers, data, strict=True)}
     write_atomically(run_dir / "split.json", json.dumps(split, indent=1).encode())
-    judge = train_judge(speakers, (data_a, data_b), seed)
+    judge = train_judge(speakers, data, seed)
 
     torch.manual_seed(seed)
     model = CycleGAN(
@@ -171,10 +171,10 @@ def train(
         discriminator=lambda: PatchDiscriminator(**settings.discriminator),
         classifier=(lambda: PatchClassifier(**settings.classifier)) if settings.classifier else None,
     )
-    crops = [
-        MelCrops([speaker.normalise(data.mels[name]) for name in data.train], settings.frames)
-        for speaker, data in zip(speakers, (data_a, data_b), strict=True)
-    ]
+    crops_a, crops_b = (
+        MelCrops([speaker.normalise(d.mels[name]) for name in d.train], settings.frames)
+        for speaker, d in zip(speakers, data, strict=True)
+    )
     config = TrainConfig(
         steps=settings.steps,
         run_dir=run_dir,
@@ -199,8 +199,8 @@ def train(
             },
         )
 
-    preview = Preview(current_voice, (data_a, data_b))
-    trainer = Trainer(model, UnpairedLoader(*crops, settings.batch_size, seed=seed), config, [preview])
+    preview = Preview(current_voice, data)
+    trainer = Trainer(model, UnpairedLoader(crops_a, crops_b, settings.batch_size, seed=seed), config, [preview])
     try:
         finished = trainer.fit(resume=resume)
     except CheckpointError as error:
@@ -225,7 +225,11 @@ def record_settings(run_dir: Path, preset: str, settings: Preset, seed: int, res
                 "choose another folder."
             )
         return
-    versions = {"voiceconv": voiceconv.__version__, "python": platform.python_version(), "torch": str(torch.__version__)}
+    versions = {
+        "voiceconv": voiceconv.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+    }
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({"settings": resolved, "versions": versions}, indent=2).encode())
 
@@ -237,7 +241,7 @@ def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, Spea
     """
     mean = (speakers[0].mel_mean + speakers[1].mel_mean) / 2
     std = (speakers[0].mel_std + speakers[1].mel_std) / 2
-    crops = [MelCrops([(d.mels[n] - mean[:, None]) / std[:, None] for n in d.train], 64) for d in data]
+    crops_a, crops_b = (MelCrops([(d.mels[n] - mean[:, None]) / std[:, None] for n in d.train], 64) for d in data)
     tilt = torch.linspace(-1, 1, mean.shape[0])[:, None]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -247,7 +251,7 @@ def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, Spea
             level, slope = (torch.randn(2, generator=generator) * 0.3).tolist()
             return crop + level + slope * tilt
 
-        loader = UnpairedLoader(*crops, 16, seed=seed, transform=vary)
+        loader = UnpairedLoader(crops_a, crops_b, 16, seed=seed, transform=vary)
         optimizer = torch.optim.AdamW(judge.parameters(), 1e-3)
         labels = torch.arange(2).repeat_interleave(16)
         for _ in range(JUDGE_STEPS):

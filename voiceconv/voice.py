@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -91,7 +90,9 @@ class Voice:
         if speaker in self.names:
             return self.names.index(speaker)
         near = difflib.get_close_matches(speaker, self.names, n=1, cutoff=0.0)
-        raise UserError(f"{self.name} has no voice {speaker!r}; did you mean {near[0]!r}? It has: {', '.join(self.names)}.")
+        raise UserError(
+            f"{self.name} has no voice {speaker!r}; did you mean {near[0]!r}? It has: {', '.join(self.names)}."
+        )
 
     def save(self, folder: Path) -> None:
         """Writes `voice.json` and `weights.safetensors` (float16); other files in the folder stay."""
@@ -213,7 +214,8 @@ def _find(name_or_folder: str | Path) -> Path:
     near = difflib.get_close_matches(str(name_or_folder), available_voices(), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UserError(
-        f"There is no voice {str(name_or_folder)!r}, neither shipped ({', '.join(available_voices())}) nor as a folder.{hint}"
+        f"There is no voice {str(name_or_folder)!r}, neither shipped ({', '.join(available_voices())}) nor as a folder."
+        f"{hint}"
     )
 
 

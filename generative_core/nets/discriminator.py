@@ -7,12 +7,14 @@ from typing import Literal
 from torch import Tensor, nn
 
 
-def _strided_layers(planes: int, channels: int, layers: int, norm: Literal["none", "instance"]) -> tuple[nn.Sequential, int]:
+def _strided_layers(
+    planes: int, channels: int, layers: int, kernel_size: int, norm: Literal["none", "instance"]
+) -> tuple[nn.Sequential, int]:
     """`layers` convolutions that halve the picture and double the channels; also returns the last channel count."""
     modules: list[nn.Module] = []
     for layer in range(layers):
         width = min(channels * 2**layer, 8 * channels)
-        modules.append(nn.Conv2d(planes, width, 4, stride=2, padding=1))
+        modules.append(nn.Conv2d(planes, width, kernel_size, stride=2, padding=1))
         if norm == "instance" and layer > 0:
             modules.append(nn.InstanceNorm2d(width))
         modules.append(nn.LeakyReLU(0.2))
@@ -30,16 +32,17 @@ class PatchDiscriminator(nn.Module):
         planes: int = 3,
         channels: int = 64,
         layers: int = 3,
+        kernel_size: Literal[3, 4] = 4,
         norm: Literal["none", "instance"] = "instance",
     ) -> None:
         super().__init__()
-        self.features, width = _strided_layers(planes, channels, layers, norm)
+        self.features, width = _strided_layers(planes, channels, layers, kernel_size, norm)
         wide = min(2 * width, 8 * channels)
         self.head = nn.Sequential(
-            nn.Conv2d(width, wide, 4, padding=1),
+            nn.Conv2d(width, wide, kernel_size, padding=1),
             *([nn.InstanceNorm2d(wide)] if norm == "instance" else []),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(wide, 1, 4, padding=1),
+            nn.Conv2d(wide, 1, kernel_size, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +54,7 @@ class PatchClassifier(nn.Module):
 
     def __init__(self, *, classes: int = 2, planes: int = 1, channels: int = 32, layers: int = 4) -> None:
         super().__init__()
-        self.features, width = _strided_layers(planes, channels, layers, "none")
+        self.features, width = _strided_layers(planes, channels, layers, 4, "none")
         self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -58,7 +58,10 @@ class GatedGenerator(nn.Module):
         self.unflatten = nn.Sequential(nn.Conv1d(channels, flat, 1), FrameNorm(flat))
         self.up = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(width_in, 8 * width_out, 5, padding=2), nn.PixelShuffle(2), FrameNorm(2 * width_out), nn.GLU(1)
+                nn.Conv2d(width_in, 8 * width_out, 5, padding=2),
+                nn.PixelShuffle(2),
+                FrameNorm(2 * width_out),
+                nn.GLU(1),
             )
             for width_in, width_out in ((channels, channels), (channels, half))
         )

@@ -35,7 +35,8 @@ torch.set_num_threads(1)
 def trainer(run_dir, steps=40, **options):
     torch.manual_seed(1)
     model = CycleGAN(
-        CycleGANConfig(pool_size=3, mask_fraction=0.5, r1=0.1, lambda_classifier=0.5, lambda_identity=((5, 5.0), (30, 0.0))),
+        CycleGANConfig(pool_size=3, mask_fraction=0.5, r1=0.1,
+            lambda_classifier=0.5, lambda_identity=((5, 5.0), (30, 0.0))),
         generator=lambda: ConvNeXtGenerator(bands=16, planes=2, channels=8, blocks=1),
         discriminator=lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none"),
         classifier=lambda: PatchClassifier(channels=4, layers=2),
@@ -101,9 +102,7 @@ class StopAt(Callback):
 
 
 @pytest.mark.parametrize(("step", "number"), [(7, signal.SIGINT), (33, signal.SIGTERM)])
-def test_resume_after_a_signal_is_bit_identical(
-    uninterrupted: Path, tmp_path: Path, step: int, number: int
-) -> None:
+def test_resume_after_a_signal_is_bit_identical(uninterrupted: Path, tmp_path: Path, step: int, number: int) -> None:
     trainer = make_trainer(tmp_path)
     trainer.callbacks.append(StopAt(step, number))
     assert not trainer.fit()
@@ -321,7 +320,10 @@ def test_saturation_and_collapse_are_reported(tmp_path: Path) -> None:
         warnings.simplefilter("always")
         for trainer.step in range(1, 401):
             healthy = trainer.step <= 200
-            scalars = {"discriminator/accuracy_a": 0.8 if healthy else 1.0, "generator/spread_b": 0.9 if healthy else 0.1}
+            scalars = {
+                "discriminator/accuracy_a": 0.8 if healthy else 1.0,
+                "generator/spread_b": 0.9 if healthy else 0.1,
+            }
             watch.on_step(trainer, scalars)
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == 2

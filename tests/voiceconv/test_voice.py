@@ -59,9 +59,9 @@ def test_a_run_folder_is_taken_for_its_voice(tiny_voice: Path, tmp_path: Path) -
 
 
 def test_unknown_names(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="There is no voice 'alison-jo'"):
+    with pytest.raises(UserError, match=r"There is no voice 'alison-jo'"):
         Voice.load("alison-jo")
-    with pytest.raises(UserError, match="has no voice.json"):
+    with pytest.raises(UserError, match=r"has no voice.json"):
         Voice.load(tmp_path)
 
 
@@ -70,10 +70,10 @@ def test_damage_is_refused(copy: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(UserError, match="not the file that voice.json was written for"):
+    with pytest.raises(UserError, match=r"not the file that voice.json was written for"):
         Voice.load(copy)
     weights.unlink()
-    with pytest.raises(UserError, match="is missing"):
+    with pytest.raises(UserError, match=r"is missing"):
         Voice.load(copy)
 
 
@@ -81,13 +81,13 @@ def test_not_finite_weights_are_refused(copy: Path) -> None:
     tensors = load_file(copy / "weights.safetensors")
     tensors["generator_ab.leave.bias"][3] = float("nan")
     rewrite_weights(copy, tensors)
-    with pytest.raises(UserError, match="not finite, first in generator_ab.leave.bias"):
+    with pytest.raises(UserError, match=r"not finite, first in generator_ab.leave.bias"):
         Voice.load(copy)
 
 
 def test_weights_of_other_sizes_are_refused(copy: Path) -> None:
     edit(copy, generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 32, "blocks": 1})
-    with pytest.raises(UserError, match="not a complete voice"):
+    with pytest.raises(UserError, match=r"not a complete voice"):
         Voice.load(copy)
 
 
@@ -95,7 +95,7 @@ def test_missing_weights_are_refused(copy: Path) -> None:
     tensors = load_file(copy / "weights.safetensors")
     del tensors["mel_mean_b"]
     rewrite_weights(copy, tensors)
-    with pytest.raises(UserError, match="not a complete voice.*mel_mean_b"):
+    with pytest.raises(UserError, match=r"not a complete voice.*mel_mean_b"):
         Voice.load(copy)
 
 
@@ -115,9 +115,9 @@ def test_bad_descriptions_are_refused(copy: Path, content: str, message: str) ->
 
 
 def test_hostile_network_sizes_are_refused() -> None:
-    with pytest.raises(UserError, match="whole numbers from 1 to 4096"):
+    with pytest.raises(UserError, match=r"whole numbers from 1 to 4096"):
         build_generator({"kind": "convnext", "channels": 10**9})
-    with pytest.raises(UserError, match="kind 'os.system'"):
+    with pytest.raises(UserError, match=r"kind 'os.system'"):
         build_generator({"kind": "os.system"})
 
 
