@@ -58,9 +58,9 @@ def test_a_stopped_training_resumes_to_the_same_weights(
     folder = tmp_path / "stopped"
     assert not train(*two_speakers, folder, preset="smoke", device="cpu", budget_seconds=0.0)
     assert VoiceConverter.from_pretrained(folder, vocoder="griffin-lim").voices == ("high", "low")
-    with pytest.raises(UserError, match="already holds a run. Add --resume"):
+    with pytest.raises(UserError, match=r"already holds a run. Add --resume"):
         train(*two_speakers, folder, preset="smoke", device="cpu")
-    with pytest.raises(UserError, match="other settings .*seed"):
+    with pytest.raises(UserError, match=r"other settings .*seed"):
         train(*two_speakers, folder, preset="smoke", device="cpu", seed=5, resume=True)
     assert train(*two_speakers, folder, preset="smoke", device="cpu", resume=True)
     names = [list_checkpoints(path / "checkpoints")[-1] for path in (folder, run)]
@@ -88,9 +88,9 @@ def test_a_speaker_may_describe_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cpu", "maskcyclegan-vc"])
 def test_networks_of_a_preset_have_the_size_they_claim(name: str) -> None:
-    millions = {"cpu": (3.34, 0.39), "maskcyclegan-vc": (24.5, 6.2)}
+    millions = {"cpu": (3.34, 0.39), "maskcyclegan-vc": (34.37, 6.2)}
     preset = PRESETS[name]
     generator, discriminator = build_generator(preset.generator), PatchDiscriminator(**preset.discriminator)
     sizes = [sum(p.numel() for p in network.parameters()) / 1e6 for network in (generator, discriminator)]
-    # MaskCycleGAN-VC as published in code: 24.5 million and, of what it uses, 6.2 million.
+    # The published code has 24.5 million: its upsampling layers lack the gates that the papers draw.
     assert sizes == pytest.approx(list(millions[name]), rel=0.03)
