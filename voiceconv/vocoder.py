@@ -63,9 +63,10 @@ class GriffinLim:
     def __call__(self, mel: Tensor) -> Tensor:
         _require_mel(mel, self.mel)
         hop_length, frames = self.mel.hop_length, mel.shape[-1]
-        # torchaudio centres frame i on sample i * hop_length, our mel half a hop later: one more frame at each end,
-        # cut off again, brings the two together and leaves no sample without its frames.
-        magnitude = F.pad(self._magnitude(mel), (1, 1), mode="replicate")
+        # torchaudio centres frame i on sample i * hop_length, our mel half a hop later: a few more frames at each end,
+        # cut off again, bring the two together and leave no sample without all of its frames.
+        margin = self.mel.n_fft // (2 * hop_length)
+        magnitude = F.pad(self._magnitude(mel), (margin, margin), mode="replicate")
         wav = torchaudio.functional.griffinlim(
             magnitude,
             self.window,
@@ -78,7 +79,7 @@ class GriffinLim:
             length=None,
             rand_init=False,
         )
-        start = hop_length // 2
+        start = margin * hop_length - hop_length // 2
         return wav[:, start : start + frames * hop_length].clamp(-1, 1)
 
     def _magnitude(self, mel: Tensor) -> Tensor:
