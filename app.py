@@ -212,14 +212,17 @@ def build_app(converter: VoiceConverter, *, max_seconds: float = MAX_SECONDS) ->
     with gr.Blocks(title="Voice conversion", analytics_enabled=False, delete_cache=(600, KEEP_FILES_SECONDS)) as app:
         page = lay_out(converter, max_seconds)
         finished = gr.State(None)
-        asked = [page.source, page.voice, page.pitch]
         told = [page.download, page.facts, page.pictures]
-        converting: dict[str, Any] = {"fn": convert, "inputs": asked, "outputs": [page.result, finished]}
-        converting["scroll_to_output"] = True
-        by_button = page.button.click(**converting, api_name="convert")
-        by_button.success(show, finished, told, **private)
+        asked = [page.source, page.voice, page.pitch]
+        converting: dict[str, Any] = {"fn": convert, "outputs": [page.result, finished], "scroll_to_output": True}
+        # Programs may write what visitors choose; one that misspells a voice is told the nearest.
+        written = [page.source, gr.Textbox(visible=False), gr.Textbox("auto", visible=False)]
+        gr.Button(visible=False).click(**converting, inputs=written, api_name="convert")
+
+        converting |= {"inputs": asked, "api_visibility": "private"}
+        page.button.click(**converting).success(show, finished, told, **private)
         by_example = page.examples.click(choose, page.examples, asked, **private)
-        by_example.success(**converting, api_visibility="private").success(show, finished, told, **private)
+        by_example.success(**converting).success(show, finished, told, **private)
         new_input = [page.source.upload, page.source.start_recording, page.source.clear]
         gr.on(new_input, forget, None, [page.result, *told], **private)
     return app.queue(max_size=20, default_concurrency_limit=1)
@@ -253,7 +256,7 @@ def lay_out(converter: VoiceConverter, max_seconds: float) -> Page:
             with gr.Row():
                 voice = gr.Radio(names, value=converter.voices[-1], label="Speak as", min_width=200, elem_id="voice")
                 pitch = gr.Dropdown(
-                    PITCHES, value="auto", label="Pitch", allow_custom_value=True, min_width=160, elem_id="pitch"
+                    PITCHES, value="auto", label="Pitch", filterable=False, min_width=160, elem_id="pitch"
                 )
             button = gr.Button("Convert", variant="primary", elem_id="convert")
         with gr.Column(min_width=320):
