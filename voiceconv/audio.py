@@ -126,8 +126,8 @@ def save_audio(path: str | os.PathLike[str], wav: ArrayLike, sample_rate: int, *
             f"{path} cannot be written: its name ends in {extension or 'no extension'}, "
             f"but must end in one of {', '.join(_WRITTEN_AS)}."
         )
-    if samples.ndim != 1:
-        raise UserError(f"{path} cannot be written: expected samples of shape (T,), but got {samples.shape}.")
+    if samples.ndim != 1 or not len(samples):
+        raise UserError(f"{path} cannot be written: expected samples of shape (T,), T > 0, but got {samples.shape}.")
     if not np.isfinite(samples).all():
         raise UserError(f"{path} was not written: the sound holds samples that are not numbers (NaN or infinite).")
     encoded = _encode(path, samples.clip(-1.0, 1.0), sample_rate, comment)

@@ -6,6 +6,7 @@ an error, so whatever a file promises about its length is compared with what it 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,10 @@ MAX_DECODED_SECONDS = 4 * 3600.0
 SAMPLE_RATES = (4000, 768_000)  # Hz; below the first there is no speech, above the second no recorder
 
 # Only plain sound files: FFmpeg's playlist formats (HLS, concat, DASH) would open other files and addresses.
-_CONTAINERS = "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav"
+_PYAV_OPTIONS = {
+    "format_whitelist": "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav",
+    "protocol_whitelist": "file",
+}
 # The two that state their true length, here within a tolerance that covers padding and a recorder's own clock.
 _CONTAINERS_WITH_LENGTH = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}
 _LENGTH_TOLERANCE = 0.5  # seconds
@@ -47,15 +51,13 @@ def mono_blocks(path: Path) -> Iterator[tuple[int, Samples]]:
     """
     _require_file(path)
     _require_whole(path)
-    first_rate, seconds = None, 0.0
+    seconds = 0.0
     for rate, block in _blocks(path):
         if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
             raise UserError(
                 f"{path} claims {rate} samples per second; expected {SAMPLE_RATES[0]} to {SAMPLE_RATES[1]}. "
                 "It is damaged or not a recording of speech."
             )
-        if rate != (first_rate := first_rate or rate):
-            raise UserError(f"{path} changes from {first_rate} to {rate} Hz midway. Export it at one sample rate.")
         if not (np.abs(block) < _LARGEST_SAMPLE).all():
             raise UserError(
                 f"{path} holds samples that are not numbers (NaN or infinite), after {seconds:.2f} s or later. "
@@ -80,6 +82,9 @@ def _require_file(path: Path) -> None:
         with path.open("rb") as file:
             if not file.read(1):
                 raise UserError(f"{path} is empty (0 bytes). Record, copy or download it again.")
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{str(path)!a} has a name that is not valid UTF-8. Rename it.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be opened: {error.strerror}. Check its name and permissions.") from error
 
@@ -132,10 +137,11 @@ def _left_open(length: int) -> bool:
 
 def _ogg_sizes(file: BinaryIO, size: int) -> tuple[int, int]:
     """Length of the last page of an Ogg file by its header, and the bytes it has (RFC 3533, section 6)."""
-    start = max(0, size - _OGG_TAIL)
-    file.seek(start)
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
+    file.seek(max(0, size - _OGG_TAIL))
+    _, magic, page = file.read().rpartition(b"OggS")
+    if not magic:
+        return 0, 0
+    page = magic + page
     header = 27 + page[26] if len(page) > 26 else 27
     return header + sum(page[27:header]), len(page)
 
@@ -159,19 +165,26 @@ def _mp3_sizes(file: BinaryIO, size: int) -> tuple[int, int]:
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, Samples]]:
-    """Rate in Hz and samples `(frames, channels)` by soundfile where it is reliable, by PyAV otherwise."""
-    try:
-        source = soundfile.SoundFile(path.absolute())  # a relative "-" would be the standard input
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: a name in .raw needs parameters
-        yield from _pyav_blocks(path)
-        return
-    with source:
-        # Wrong in libsndfile: the length of MP3 without a Xing header; files written to a pipe, whose header
-        # leaves the length at nothing or at the greatest number.
-        if source.format == "MP3" or not 0 < source.frames < 2**62:
-            yield from _pyav_blocks(path)
-        else:
+    """Rate in Hz and samples `(frames, channels)`, by soundfile where its word can be trusted, by PyAV otherwise."""
+    with contextlib.ExitStack() as stack:
+        source = None
+        if not _starts_like_mp3(path):
+            # TypeError: soundfile wants parameters for names in .raw. A relative "-" would be the standard input.
+            with contextlib.suppress(soundfile.LibsndfileError, TypeError):
+                source = stack.enter_context(soundfile.SoundFile(path.absolute()))
+        # libsndfile mistakes the length of MP3, in whatever container, and that of files written to a pipe, whose
+        # header leaves it at nothing or at the greatest number.
+        if source and not source.subtype.startswith("MPEG") and 0 < source.frames < 2**62:
             yield from _soundfile_blocks(path, source)
+        else:
+            yield from _pyav_blocks(path)
+
+
+def _starts_like_mp3(path: Path) -> bool:
+    """True for an ID3 tag or a frame header. libsndfile need not see such files: it prints its worries about them."""
+    with path.open("rb") as file:
+        magic = file.read(3)
+    return magic == b"ID3" or magic[:1] == b"\xff"
 
 
 def _soundfile_blocks(path: Path, source: soundfile.SoundFile) -> Iterator[tuple[int, Samples]]:
@@ -185,7 +198,7 @@ def _soundfile_blocks(path: Path, source: soundfile.SoundFile) -> Iterator[tuple
             yield source.samplerate, block
             done += len(block)
     except soundfile.LibsndfileError as error:
-        raise _damaged(path, done / source.samplerate) from error
+        raise _damaged(path) from error
     if done < source.frames:
         raise _cut_off(path, source.frames / source.samplerate, done / source.samplerate)
 
@@ -194,27 +207,28 @@ def _pyav_blocks(path: Path) -> Iterator[tuple[int, Samples]]:
     """The samples `(frames, channels)` of the first audio stream, decoded by PyAV."""
     end, opened = 0.0, False
     try:
-        # Through a file object, since FFmpeg takes names such as "http:..." or "concat:..." for addresses.
-        with (
-            path.open("rb") as file,
-            av.open(file, "r", metadata_errors="replace", options={"format_whitelist": _CONTAINERS}) as container,
-        ):
+        # "file:", since FFmpeg takes names such as "concat:..." for addresses.
+        with av.open(f"file:{path.absolute()}", "r", metadata_errors="replace", options=_PYAV_OPTIONS) as container:
             if not container.streams.audio:
                 raise UserError(f"{path} has no sound in it, only pictures or data. Give a recording with sound.")
             stream = container.streams.audio[0]
             opened = True
+            # Of planar frames PyAV counts the channels past the end of their list: a crash for 7.1 and more.
+            to_packed = av.AudioResampler(format="flt")
             for packet in container.demux(stream):
-                if packet.is_corrupt:
-                    raise _damaged(path, end)
+                if packet.is_corrupt and container.format.name in _CONTAINERS_WITH_LENGTH:
+                    raise _damaged(path)
                 for frame in packet.decode():
                     start = end if frame.time is None else frame.time
                     end = start + frame.samples / frame.sample_rate
-                    yield frame.sample_rate, _samples_of(frame)
+                    for packed in to_packed.resample(frame):
+                        samples = np.asarray(packed.to_ndarray(), np.float32)
+                        yield frame.sample_rate, samples.reshape(-1, frame.layout.nb_channels)
             promised = _promised_seconds(container, stream)
     except UserError:
         raise
     except (av.FFmpegError, ValueError, ArithmeticError) as error:
-        raise (_damaged(path, end) if opened else _unreadable(path)) from error
+        raise (_damaged(path) if opened else _unreadable(path)) from error
     if promised > end + _LENGTH_TOLERANCE:
         raise _cut_off(path, promised, end)
 
@@ -229,17 +243,6 @@ def _promised_seconds(container: av.container.InputContainer, stream: av.AudioSt
     return (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
 
 
-def _samples_of(frame: av.AudioFrame) -> Samples:
-    """A decoded frame of any sample format -> `(frames, channels)` in [-1, 1]."""
-    values = frame.to_ndarray()
-    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
-    if values.dtype == np.uint8:
-        return ((values.astype(np.float32) - 128) / 128).astype(np.float32)
-    if values.dtype.kind == "i":
-        return (values / 2 ** (8 * values.itemsize - 1)).astype(np.float32)
-    return values.astype(np.float32)
-
-
 def _unreadable(path: Path) -> UserError:
     return UserError(
         f"{path} cannot be read as audio. Expected WAV, FLAC, OGG, MP3, M4A/AAC or WebM. "
@@ -247,8 +250,8 @@ def _unreadable(path: Path) -> UserError:
     )
 
 
-def _damaged(path: Path, seconds: float) -> UserError:
-    return UserError(f"{path} is damaged or cut off: decoding fails after {seconds:.2f} s. Copy or export it again.")
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged or cut off: it cannot be decoded to its end. Copy or export it again.")
 
 
 def _cut_off(path: Path, promised: float, present: float) -> UserError:
