@@ -41,6 +41,7 @@ class CycleGANConfig:
     lambda_classifier: float = 0.0  # be heard as the target by the domain classifier
     r1: float = 0.0
     r2: float = 0.0
+    condition_planes: int = 0  # planes of each sample that say what its translation should follow, see `training_step`
     mask_fraction: float = 0.0  # hide up to this share of the last axis and let the generator fill it in
     pool_size: int = 50  # earlier fakes shown to the discriminators; 0 shows the newest only
     generator_rate: float = 2e-4
@@ -99,8 +100,9 @@ class ImagePool(nn.Module):
 class CycleGAN(nn.Module):
     """Generators A -> B and B -> A, a discriminator for each domain, and the step that trains them.
 
-    `generator`, `discriminator` and `classifier` build one network each. With `mask_fraction` the generators get one
-    plane more than the samples have (the mask); the classifier gives two logits, "from A" and "from B".
+    `generator`, `discriminator` and `classifier` build one network each. Generators and discriminators get the planes
+    of a sample and, with `condition_planes`, those of its condition; with `mask_fraction` generators get the mask as
+    a last plane. The classifier sees samples alone and gives two logits, "from A" and "from B".
     """
 
     ema_modules = ("generator_ab", "generator_ba")
@@ -141,44 +143,56 @@ class CycleGAN(nn.Module):
             ),
         }
 
-    def translate(self, x: Tensor, direction: Direction, mask: Tensor | None = None) -> Tensor:
-        """Samples of one domain `(B, C, H, W)` as the other would have them. `mask` (1 keeps, 0 hides) is all ones
-        unless given, and matters only to a model trained with `mask_fraction`."""
+    def translate(
+        self, x: Tensor, direction: Direction, condition: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Samples of one domain `(B, C, H, W)` as the other would have them, following `condition` if the model was
+        trained with one. `mask` (1 keeps, 0 hides) is all ones unless given, and matters only to a model trained with
+        `mask_fraction`."""
         generator = self.generator_ab if direction == "ab" else self.generator_ba
         if self.config.mask_fraction:
             mask = torch.ones_like(x[:, :1]) if mask is None else mask
-            x = torch.cat([x * mask, mask], dim=1)
+            x = torch.cat([_join(x * mask, condition), mask], dim=1)
+        else:
+            x = _join(x, condition)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             return generator(x).float()
 
     def training_step(
         self, batch: dict[str, Tensor], optimizers: dict[str, torch.optim.Optimizer], step: int
     ) -> dict[str, Tensor]:
-        """One step on unpaired `batch["a"]` and `batch["b"]`, both `(B, C, H, W)`: generators, then discriminators."""
+        """One step on unpaired `batch["a"]` and `batch["b"]`, both `(B, C, H, W)`: generators, then discriminators.
+
+        With `condition_planes` every sample carries two conditions behind its own planes: what it follows in its own
+        domain (where it comes back to), and what its translation follows in the other.
+        """
         config = self.config
-        real_a, real_b = batch["a"], batch["b"]
+        real_a, own_a, other_a = self._split_conditions(batch["a"])
+        real_b, own_b, other_b = self._split_conditions(batch["b"])
         lambda_cycle, lambda_identity = weight_at(config.lambda_cycle, step), weight_at(config.lambda_identity, step)
 
         # Translate there and back again.
-        fake_b = self.translate(real_a, "ab", self._random_mask(real_a))
-        fake_a = self.translate(real_b, "ba", self._random_mask(real_b))
-        cycle_a, cycle_b = self.translate(fake_b, "ba"), self.translate(fake_a, "ab")
+        fake_b = self.translate(real_a, "ab", other_a, self._random_mask(real_a))
+        fake_a = self.translate(real_b, "ba", other_b, self._random_mask(real_b))
+        cycle_a, cycle_b = self.translate(fake_b, "ba", own_a), self.translate(fake_a, "ab", own_b)
+
+        # What the discriminators see: every sample together with the condition that it follows.
+        seen_real_a, seen_real_b = _join(real_a, own_a), _join(real_b, own_b)
+        seen_fake_a, seen_fake_b = _join(fake_a, other_b), _join(fake_b, other_a)
 
         # Generators: fool the discriminators, come back to where they started, leave their own domain alone.
-        adversarial = self._fool(self.discriminator_a, fake_a, real_a) + self._fool(
-            self.discriminator_b, fake_b, real_b
-        )
+        adversarial = self._fool(self.discriminator_a, seen_fake_a, seen_real_a)
+        adversarial = adversarial + self._fool(self.discriminator_b, seen_fake_b, seen_real_b)
         cycle = F.l1_loss(cycle_a, real_a) + F.l1_loss(cycle_b, real_b)
         losses = {"generator/adversarial": adversarial, "generator/cycle": cycle}
         total = adversarial + lambda_cycle * cycle
         if lambda_identity:
-            identity_a, identity_b = self.translate(real_a, "ba"), self.translate(real_b, "ab")
+            identity_a, identity_b = self.translate(real_a, "ba", own_a), self.translate(real_b, "ab", own_b)
             losses["generator/identity"] = F.l1_loss(identity_a, real_a) + F.l1_loss(identity_b, real_b)
             total = total + lambda_identity * losses["generator/identity"]
         if self.discriminator_a2 is not None and self.discriminator_b2 is not None:
-            second = self._fool(self.discriminator_a2, cycle_a, real_a) + self._fool(
-                self.discriminator_b2, cycle_b, real_b
-            )
+            second = self._fool(self.discriminator_a2, _join(cycle_a, own_a), seen_real_a)
+            second = second + self._fool(self.discriminator_b2, _join(cycle_b, own_b), seen_real_b)
             losses["generator/second_adversarial"] = second
             total = total + config.lambda_second_adversarial * second
         if self.classifier is not None:
@@ -189,13 +203,13 @@ class CycleGAN(nn.Module):
         optimizers["generator"].step()
 
         # Discriminators: tell real samples from generated ones, newest and older; the classifier hears the source.
-        shown_a, shown_b = self.pool_a(fake_a.detach()), self.pool_b(fake_b.detach())
-        logs_a, loss_a = self._judge(self.discriminator_a, real_a, shown_a)
-        logs_b, loss_b = self._judge(self.discriminator_b, real_b, shown_b)
+        shown_a, shown_b = self.pool_a(seen_fake_a.detach()), self.pool_b(seen_fake_b.detach())
+        logs_a, loss_a = self._judge(self.discriminator_a, seen_real_a, shown_a)
+        logs_b, loss_b = self._judge(self.discriminator_b, seen_real_b, shown_b)
         critics = loss_a + loss_b
         if self.discriminator_a2 is not None and self.discriminator_b2 is not None:
-            critics = critics + self._judge(self.discriminator_a2, real_a, cycle_a.detach())[1]
-            critics = critics + self._judge(self.discriminator_b2, real_b, cycle_b.detach())[1]
+            critics = critics + self._judge(self.discriminator_a2, seen_real_a, _join(cycle_a, own_a))[1]
+            critics = critics + self._judge(self.discriminator_b2, seen_real_b, _join(cycle_b, own_b))[1]
         if self.classifier is not None:
             losses["classifier/real"] = self._domain_loss(real_a, "a") + self._domain_loss(real_b, "b")
             losses["classifier/source"] = self._domain_loss(fake_a.detach(), "b") + self._domain_loss(
@@ -212,6 +226,14 @@ class CycleGAN(nn.Module):
         losses["generator/spread_a"] = _spread(fake_a) / _spread(real_a)
         losses["generator/spread_b"] = _spread(fake_b) / _spread(real_b)
         return {name: value.detach() for name, value in losses.items()}
+
+    def _split_conditions(self, samples: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """A batch from the loader -> samples, and their conditions in their own domain and in the other."""
+        planes = self.config.condition_planes
+        if not planes:
+            return samples, None, None
+        x, own, other = samples.split([samples.shape[1] - 2 * planes, planes, planes], dim=1)
+        return x, own, other
 
     def _random_mask(self, x: Tensor) -> Tensor | None:
         """For every sample a stretch of the last axis, up to `mask_fraction` long, set to zero (MaskCycleGAN-VC)."""
@@ -250,6 +272,10 @@ class CycleGAN(nn.Module):
         assert self.classifier is not None
         labels = torch.full((x.shape[0],), int(domain == "b"), device=x.device)
         return F.cross_entropy(self.classifier(x), labels)
+
+
+def _join(x: Tensor, condition: Tensor | None) -> Tensor:
+    return x if condition is None else torch.cat([x, condition], dim=1)
 
 
 def _spread(x: Tensor) -> Tensor:

@@ -14,12 +14,13 @@ from voiceconv.mel import MelConfig
 from voiceconv.pitch import PitchStatistics
 from voiceconv.voice import Speaker, Voice, build_generator, build_judge
 
+
 @pytest.fixture(scope="session")
 def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a voice of two speakers, allison and joe, whose networks are small and untrained."""
     folder = tmp_path_factory.mktemp("voices") / "tiny"
     torch.manual_seed(0)
-    description = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1}
+    description = {"kind": "convnext", "bands": 80, "planes": 2, "channels": 16, "blocks": 1}
     speakers = tuple(
         Speaker(
             name,
@@ -37,6 +38,7 @@ def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (speakers[0], speakers[1]),
         MelConfig(),
         description,
+        "excitation",
         build_generator(description),
         build_generator(description),
         build_judge(),

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from generative_core.trainer import choose_device
 from voiceconv.audio import measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
+from voiceconv.excitation import excitation, map_f0
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0
 from voiceconv.vocoder import Vocoder, load_vocoder
@@ -74,6 +75,7 @@ class VoiceConverter:
 
         Raises `UserError` for an unknown target, a pitch out of range, or samples that are not finite numbers.
         """
+        speakers = self.voice.speakers
         index = self.voice.index(target)
         wav = np.asarray(wav, dtype=np.float32)
         if wav.ndim != 1:
@@ -83,29 +85,40 @@ class VoiceConverter:
         if not (np.abs(wav) > SILENCE).any():
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
-        source = normalise_loudness(wav, self.sample_rate)
-        mel = self._source_mel(source, self.source_shift(source, target) if pitch == "auto" else _checked(pitch))
-        converted = self._vocode(self.convert_mel(mel, target))[: len(wav)]
+        source = self._pad(normalise_loudness(wav, self.sample_rate))
+        f0 = self._f0(source)
+        shift = self._shift_into_range(f0, target) if pitch == "auto" else _checked(pitch)
+        mel = self.mel(torch.from_numpy(source).to(self.device), shift)
+        target_f0 = map_f0(f0 * 2 ** (shift / 12), speakers[1 - index].pitch, speakers[index].pitch)
+        converted_mel = self.convert_mel(mel, target, target_f0)
+        converted = self.vocoder(converted_mel[None])[0, : len(wav)].float().cpu().numpy()
         converted *= self._gate(wav)
         gain = 10 ** ((level - measure_loudness(converted, self.sample_rate)) / 20)
         gain = min(gain, PEAK / max(float(np.abs(converted).max()), 1e-9)) if np.isfinite(gain) else 1.0
-        assert index == self.voice.index(target)
         return converted * np.float32(gain)
 
     @torch.inference_mode()
-    def convert_mel(self, mel: Tensor, target: str) -> Tensor:
-        """log-mel `(n_mels, frames)` of the source speaker -> that of the target, without pitch or level changes."""
+    def convert_mel(self, mel: Tensor, target: str, target_f0: NDArray[np.floating]) -> Tensor:
+        """log-mel `(n_mels, frames)` of the source speaker -> that of the target at the pitch `target_f0` `(frames,)`
+        in Hz, 0 where unvoiced."""
         index = self.voice.index(target)
         source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
         generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
         x = source.normalise(mel.to(self.device))[None, None]
-        if self.voice.generator.get("planes", 1) == 2:
+        if self.voice.conditioning == "excitation":
+            x = torch.cat([x, excitation(target_f0, self.voice.mel).to(x)[None, None]], dim=1)
+        elif self.voice.conditioning == "mask":
             x = torch.cat([x, torch.ones_like(x)], dim=1)
         return speaker.denormalise(generator(x)[0, 0])
 
     def source_shift(self, wav: NDArray[np.floating], target: str) -> float:
         """Semitones that move `wav` into the range of the speaker who is not `target`; 0 if it is there already."""
-        f0 = extract_f0(np.asarray(wav, np.float32), self.sample_rate, self.voice.mel.hop_length)
+        return self._shift_into_range(self._f0(np.asarray(wav, np.float32)), target)
+
+    def _f0(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
+        return extract_f0(wav, self.sample_rate, self.voice.mel.hop_length)
+
+    def _shift_into_range(self, f0: NDArray[np.float32], target: str) -> float:
         if not (f0 > 0).any():
             return 0.0
         source = self.voice.speakers[1 - self.voice.index(target)].pitch
@@ -116,17 +129,14 @@ class VoiceConverter:
     def similarity(self, wav: NDArray[np.floating], target: str) -> float:
         """How sure, from 0 to 1, the voice's own classifier is that it hears `target` rather than the other speaker."""
         index = self.voice.index(target)
-        mel = self._source_mel(normalise_loudness(np.asarray(wav, np.float32), self.sample_rate), 0.0)
+        padded = self._pad(normalise_loudness(np.asarray(wav, np.float32), self.sample_rate))
+        mel = self.mel(torch.from_numpy(padded).to(self.device))
         return float(judge_probabilities(self.voice, mel)[index])
 
-    def _source_mel(self, wav: NDArray[np.float32], semitones: float) -> Tensor:
-        """log-mel of the whole clip: the end is padded to a full frame, and short clips to a reflectable length."""
+    def _pad(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Zeros at the end, up to a full frame, and short clips up to a length that can be reflected."""
         hop = self.voice.mel.hop_length
-        padded = max(-(-len(wav) // hop) * hop, self.voice.mel.n_fft)
-        return self.mel(F.pad(torch.from_numpy(wav), (0, padded - len(wav))).to(self.device), semitones)
-
-    def _vocode(self, mel: Tensor) -> NDArray[np.float32]:
-        return self.vocoder(mel[None])[0].float().cpu().numpy()
+        return np.pad(wav, (0, max(-(-len(wav) // hop) * hop, self.voice.mel.n_fft) - len(wav)))
 
     def _gate(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
         """`(T,)`, 0 well inside stretches where the input is silent, 1 elsewhere, with a ramp of one hop between."""

@@ -52,15 +52,15 @@ class SpeakerData:
 
 
 class MelCrops:
-    """Every stretch of `frames` frames in some log-mels `(n_mels, T)`, as a sequence of `(1, n_mels, frames)`.
+    """Every stretch of `frames` frames in some pictures `(planes, n_mels, T)`, as a sequence of the same planes.
 
     Shorter clips are repeated end to end until they are long enough.
     """
 
     def __init__(self, mels: list[Tensor], frames: int) -> None:
         self.frames = frames
-        self.mels = [mel if mel.shape[1] >= frames else mel.repeat(1, -(-frames // mel.shape[1])) for mel in mels]
-        self.ends = np.cumsum([mel.shape[1] - frames + 1 for mel in self.mels]).tolist()
+        self.mels = [mel if mel.shape[2] >= frames else mel.repeat(1, 1, -(-frames // mel.shape[2])) for mel in mels]
+        self.ends = np.cumsum([mel.shape[2] - frames + 1 for mel in self.mels]).tolist()
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
@@ -68,7 +68,7 @@ class MelCrops:
     def __getitem__(self, index: int) -> Tensor:
         clip = bisect.bisect_right(self.ends, index)
         start = index - (self.ends[clip - 1] if clip else 0)
-        return self.mels[clip][None, :, start : start + self.frames]
+        return self.mels[clip][:, :, start : start + self.frames]
 
 
 def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int = 0) -> SpeakerData:

@@ -21,6 +21,7 @@ from generative_core.trainer import Trainer
 from voiceconv.audio import save_audio
 from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData
+from voiceconv.excitation import map_f0
 from voiceconv.metrics import f0_correlation, f0_offset
 from voiceconv.pitch import extract_f0
 from voiceconv.vocoder import load_vocoder
@@ -93,8 +94,9 @@ class Preview(Callback):
         rows = []
         for number, name in enumerate(scored_segments(data)):
             mel = data.mels[name].to(converter.device)
-            converted = converter.convert_mel(mel, target.name)
-            back = converter.convert_mel(converted, speaker.name)
+            own_f0 = data.f0[name].numpy()
+            converted = converter.convert_mel(mel, target.name, map_f0(own_f0, speaker.pitch, target.pitch))
+            back = converter.convert_mel(converted, speaker.name, own_f0)
             wav = converter.vocoder(converted[None])[0].cpu().numpy()
             f0 = extract_f0(wav, rate, converter.voice.mel.hop_length)
             rows.append(
@@ -102,7 +104,7 @@ class Preview(Callback):
                     "judge": float(judge_probabilities(converter.voice, converted)[1 - source]),
                     "cycle": float(F.l1_loss(speaker.normalise(back.cpu()), speaker.normalise(mel.cpu()))),
                     "f0_offset": f0_offset(f0, target.pitch.mean),
-                    "f0_correlation": f0_correlation(f0, data.f0[name].numpy()),
+                    "f0_correlation": f0_correlation(f0, own_f0),
                 }
             )
             if number < HEARD_CLIPS:
@@ -173,7 +175,7 @@ def _curves(rows: list[dict[str, float]], names: list[str]) -> Figure:
     axes = figure.subplots()
     for name in names:
         points = [(row["step"], row[name]) for row in rows if name in row]
-        axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
+        axes.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="." if len(points) < 50 else None)
     axes.set_xlabel("step")
     axes.legend(fontsize=7)
     return figure

@@ -22,8 +22,9 @@ from generative_core.nets import PatchClassifier, PatchDiscriminator
 from generative_core.trainer import TrainConfig, Trainer
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
+from voiceconv.excitation import excitation, map_f0
 from voiceconv.mel import MelConfig
-from voiceconv.voice import Speaker, Voice, build_generator, build_judge
+from voiceconv.voice import Conditioning, Speaker, Voice, build_generator, build_judge
 
 JUDGE_STEPS = 300
 
@@ -34,6 +35,7 @@ class Preset:
 
     cyclegan: CycleGANConfig
     generator: dict[str, Any]
+    conditioning: Conditioning
     discriminator: dict[str, Any]
     steps: int
     decay_steps: int
@@ -43,11 +45,12 @@ class Preset:
 
 
 _CONVERTER = CycleGANConfig(
-    # A cycle weight of 10 keeps the source's voice together with its words; 4 lets the voice go.
-    lambda_cycle=4.0,
+    # A cycle weight of 10 keeps the source's voice together with its words; half of it lets the voice go.
+    lambda_cycle=5.0,
     # The identity loss only finds the starting point; longer, it holds on to the old voice.
     lambda_identity=((500, 5.0), (1500, 0.0)),
     lambda_classifier=0.5,
+    condition_planes=1,
     pool_size=0,
     generator_rate=2e-4,
     discriminator_rate=4e-4,
@@ -58,17 +61,19 @@ PRESETS: dict[str, Preset] = {
     # About an hour and a half on two cores.
     "cpu": Preset(
         cyclegan=_CONVERTER,
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8},
-        discriminator={"planes": 1, "channels": 24, "layers": 3, "norm": "none"},
+        generator={"kind": "convnext", "bands": 80, "planes": 2, "channels": 256, "blocks": 8},
+        conditioning="excitation",
+        discriminator={"planes": 2, "channels": 24, "layers": 3, "norm": "none"},
         classifier={"planes": 1, "channels": 24, "layers": 4},
-        steps=6_000,
-        decay_steps=2_000,
+        steps=5_000,
+        decay_steps=1_500,
         batch_size=16,
     ),
     "gpu": Preset(
         cyclegan=_CONVERTER,
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12},
-        discriminator={"planes": 1, "channels": 32, "layers": 3, "norm": "none"},
+        generator={"kind": "convnext", "bands": 80, "planes": 2, "channels": 384, "blocks": 12},
+        conditioning="excitation",
+        discriminator={"planes": 2, "channels": 32, "layers": 3, "norm": "none"},
         classifier={"planes": 1, "channels": 32, "layers": 4},
         steps=20_000,
         decay_steps=5_000,
@@ -87,6 +92,7 @@ PRESETS: dict[str, Preset] = {
             discriminator_rate=1e-4,
         ),
         generator={"kind": "gated", "bands": 80, "planes": 2, "channels": 256, "blocks": 6},
+        conditioning="mask",
         discriminator={"planes": 1, "channels": 128, "layers": 3, "kernel_size": 3, "norm": "instance"},
         steps=500_000,
         decay_steps=300_000,
@@ -95,8 +101,9 @@ PRESETS: dict[str, Preset] = {
     # Seconds, to see that everything runs; the result is no voice.
     "smoke": Preset(
         cyclegan=dataclasses.replace(_CONVERTER, bfloat16=False),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1},
-        discriminator={"planes": 1, "channels": 4, "layers": 2, "norm": "none"},
+        generator={"kind": "convnext", "bands": 80, "planes": 2, "channels": 16, "blocks": 1},
+        conditioning="excitation",
+        discriminator={"planes": 2, "channels": 4, "layers": 2, "norm": "none"},
         classifier={"planes": 1, "channels": 4, "layers": 2},
         steps=20,
         decay_steps=0,
@@ -171,10 +178,8 @@ def train(
         discriminator=lambda: PatchDiscriminator(**settings.discriminator),
         classifier=(lambda: PatchClassifier(**settings.classifier)) if settings.classifier else None,
     )
-    crops_a, crops_b = (
-        MelCrops([speaker.normalise(d.mels[name]) for name in d.train], settings.frames)
-        for speaker, d in zip(speakers, data, strict=True)
-    )
+    crops_a = _crops(speakers[0], speakers[1], data_a, settings)
+    crops_b = _crops(speakers[1], speakers[0], data_b, settings)
     config = TrainConfig(
         steps=settings.steps,
         run_dir=run_dir,
@@ -190,6 +195,7 @@ def train(
             speakers,
             mel,
             settings.generator,
+            settings.conditioning,
             model.generator_ab,
             model.generator_ba,
             judge,
@@ -241,7 +247,7 @@ def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, Spea
     """
     mean = (speakers[0].mel_mean + speakers[1].mel_mean) / 2
     std = (speakers[0].mel_std + speakers[1].mel_std) / 2
-    crops_a, crops_b = (MelCrops([(d.mels[n] - mean[:, None]) / std[:, None] for n in d.train], 64) for d in data)
+    crops_a, crops_b = (MelCrops([(d.mels[n][None] - mean[:, None]) / std[:, None] for n in d.train], 64) for d in data)
     tilt = torch.linspace(-1, 1, mean.shape[0])[:, None]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -261,6 +267,18 @@ def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, Spea
             loss.backward()
             optimizer.step()
     return judge.eval().requires_grad_(False)
+
+
+def _crops(speaker: Speaker, other: Speaker, data: SpeakerData, settings: Preset) -> MelCrops:
+    """A speaker's training segments, each with its pitch as it is and as the other speaker would have it."""
+    pictures = []
+    for name in data.train:
+        planes = [speaker.normalise(data.mels[name])]
+        if settings.conditioning == "excitation":
+            f0 = data.f0[name].numpy()
+            planes += [excitation(f0, MelConfig()), excitation(map_f0(f0, speaker.pitch, other.pitch), MelConfig())]
+        pictures.append(torch.stack(planes))
+    return MelCrops(pictures, settings.frames)
 
 
 def _speaker(info: SpeakerInfo, data: SpeakerData) -> Speaker:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -31,6 +31,8 @@ VOICES = Path(__file__).parent / "voices"
 FORMAT = 1
 MAX_WEIGHTS_BYTES = 200_000_000
 MAX_JSON_BYTES = 1_000_000
+Conditioning = Literal["none", "mask", "excitation"]
+"""What a generator is given beside the mel: nothing, a mask of ones, or the pitch that its output should have."""
 GENERATORS: dict[str, type[nn.Module]] = {"convnext": ConvNeXtGenerator, "gated": GatedGenerator}
 
 
@@ -59,7 +61,7 @@ class Speaker:
 class Voice:
     """Two speakers and the networks between them; `generator_ab` speaks as `speakers[1]`.
 
-    `generator` holds the network's kind and its arguments; a generator of two planes is told a mask of ones.
+    `generator` holds the network's kind and its arguments, `conditioning` what it is given beside the mel.
     `judge` is a small classifier of log-mels that hears which of the two speaks; it took no part in the training.
     """
 
@@ -67,6 +69,7 @@ class Voice:
     speakers: tuple[Speaker, Speaker]
     mel: MelConfig
     generator: dict[str, Any]
+    conditioning: Conditioning
     generator_ab: nn.Module
     generator_ba: nn.Module
     judge: nn.Module
@@ -122,6 +125,7 @@ class Voice:
             ],
             "mel": dataclasses.asdict(self.mel),
             "generator": self.generator,
+            "conditioning": self.conditioning,
             "weights_sha256": hashlib.sha256(content).hexdigest(),
             **self.metadata,
         }
@@ -175,9 +179,14 @@ class Voice:
                 {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
             )
             network.eval().requires_grad_(False)
-        known = {"format", "name", "speakers", "mel", "generator", "weights_sha256"}
+        known = {"format", "name", "speakers", "mel", "generator", "conditioning", "weights_sha256"}
         metadata = {key: value for key, value in record.items() if key not in known}
-        return cls(str(record["name"]), (a, b), mel, record["generator"], metadata=metadata, folder=folder, **networks)
+        conditioning = record["conditioning"]
+        if conditioning not in get_args(Conditioning):
+            raise ValueError(f"conditioning {conditioning!r} is not one of {', '.join(get_args(Conditioning))}")
+        generator = record["generator"]
+        name = str(record["name"])
+        return cls(name, (a, b), mel, generator, conditioning, metadata=metadata, folder=folder, **networks)
 
 
 def available_voices() -> list[str]:

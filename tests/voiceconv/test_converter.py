@@ -59,9 +59,11 @@ def test_silence_stays_silent(converter: VoiceConverter) -> None:
 
 def test_a_frame_does_not_depend_on_what_is_far_away(converter: VoiceConverter) -> None:
     """No normalisation over time: the same speech converts alike in a short clip and in a long one."""
-    mel = torch.randn(80, 300) - 5
-    whole, part = converter.convert_mel(mel, "joe"), converter.convert_mel(mel[:, 100:200], "joe")
-    torch.testing.assert_close(part[:, 20:-20], whole[:, 120:180], atol=1e-4, rtol=1e-4)
+    mel, f0 = torch.randn(80, 300) - 5, np.full(300, 150.0)
+    whole = converter.convert_mel(mel, "joe", f0)
+    part = converter.convert_mel(mel[:, 100:200], "joe", f0[:100])
+    # The pulses of the excitation fall elsewhere when a clip starts elsewhere, which a mel frame hardly shows.
+    torch.testing.assert_close(part[:, 20:-20], whole[:, 120:180], atol=0.05, rtol=0.05)
 
 
 @pytest.mark.parametrize("f0", [90.0, 130.0, 200.0, 320.0])

@@ -56,7 +56,7 @@ def test_split_of_one_long_recording_goes_by_segment() -> None:
 
 
 def test_crops_are_every_stretch_of_every_clip() -> None:
-    mels = [torch.arange(5.0)[None], torch.arange(10.0, 13.0)[None], torch.arange(20.0, 22.0)[None]]
+    mels = [torch.arange(*span)[None, None] for span in ((0.0, 5.0), (10.0, 13.0), (20.0, 22.0))]
     crops = MelCrops(mels, 3)
     found = [crops[i].flatten().tolist() for i in range(len(crops))]
     assert found == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [10, 11, 12], [20, 21, 20], [21, 20, 21]]

@@ -86,7 +86,7 @@ def test_not_finite_weights_are_refused(copy: Path) -> None:
 
 
 def test_weights_of_other_sizes_are_refused(copy: Path) -> None:
-    edit(copy, generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 32, "blocks": 1})
+    edit(copy, generator={"kind": "convnext", "bands": 80, "planes": 2, "channels": 32, "blocks": 1})
     with pytest.raises(UserError, match=r"not a complete voice"):
         Voice.load(copy)
 
