@@ -120,7 +120,9 @@ def _read(path: Path) -> tuple[NDArray[np.float32], int]:
     blocks = list(mono_blocks(path.absolute()))
     if sum(len(block) for _, block in blocks) == 0:
         raise UserError("There is no sound in it: 0 samples. Record or export it again.")
-    return np.concatenate([block for _, block in blocks]), blocks[0][0]
+    rate = blocks[0][0]
+    # The rate of chained files may change midway; whatever comes first counts.
+    return np.concatenate([resample(block, block_rate, rate) for block_rate, block in blocks]), rate
 
 
 def runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
