@@ -270,11 +270,15 @@ def lay_out(converter: VoiceConverter, max_seconds: float) -> Page:
 
 def about(converter: VoiceConverter, max_seconds: float) -> str:
     """Consent, the voices and what they were trained on, as HTML."""
-    voices = "".join(
-        f"<li><strong>{html.escape(speaker.name.capitalize())}</strong>: {html.escape(speaker.description)} "
-        f"Licence: {html.escape(speaker.licence)}. Credits: {html.escape(speaker.credits)}.</li>"
-        for speaker in converter.voice.speakers
-    )
+    voices = ""
+    for speaker in converter.voice.speakers:
+        licence, credits = (
+            speaker.licence and f"Licence: {speaker.licence}",
+            speaker.credits and f"Credits: {speaker.credits}",
+        )
+        known = [text.rstrip(".") + "." for text in (speaker.description, licence, credits) if text]
+        text = html.escape(" ".join(known) or "Whoever trained it left no description.")
+        voices += f"<li><strong>{html.escape(speaker.name.capitalize())}</strong>: {text}</li>"
     return (
         "<p class=consent><strong>Only with consent.</strong> Convert your own voice, or that of someone who agreed. "
         "The result is synthetic speech: say so when you share it. The downloaded file carries a note that it is.</p>"

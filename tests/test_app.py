@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+import app
 from voiceconv.audio import load_audio, measure_loudness, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.pitch import extract_f0
@@ -43,6 +45,19 @@ def test_mistake_on_the_command_line_is_told_in_words():
     assert done.returncode == 2
     assert "--model" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_voices_are_introduced_as_text(tiny_voice: Path):
+    """A voice folder may come from anyone: what it says of itself must not become part of the page."""
+    converter = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim")
+    allison, joe = converter.voice.speakers
+    allison = dataclasses.replace(allison, description="<script>alert(1)</script>", licence="CC0.", credits="")
+    joe = dataclasses.replace(joe, description="", licence="", credits="")
+    converter.voice.speakers = allison, joe
+    page = app.about(converter, max_seconds=90)
+    assert "<strong>Allison</strong>: &lt;script&gt;alert(1)&lt;/script&gt;. Licence: CC0.</li>" in page
+    assert "<strong>Joe</strong>: Whoever trained it left no description.</li>" in page
+    assert "Up to 1.5 minutes" in page
 
 
 @pytest.fixture(scope="module")

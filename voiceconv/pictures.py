@@ -15,6 +15,7 @@ from voiceconv.mel import MelConfig, MelSpectrogram
 
 GREY = "#808080"  # of the lettering: readable on white and on black
 CURVE = "#5ee0ff"
+QUIETEST, LOUDEST = -9.0, 1.0  # log-mel of the darkest and brightest colour: the same in all pictures, to compare them
 
 
 def draw_spectrogram(wav: NDArray[np.float32], f0: NDArray[np.floating], config: MelConfig) -> Figure:
@@ -27,7 +28,8 @@ def draw_spectrogram(wav: NDArray[np.float32], f0: NDArray[np.floating], config:
     seconds = len(wav) / config.sample_rate
     figure = Figure(figsize=(5.4, 2.5), dpi=200, layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(mel, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, config.n_mels), vmin=-9)
+    extent = (0, seconds, 0, config.n_mels)
+    axes.imshow(mel, origin="lower", aspect="auto", cmap="magma", extent=extent, vmin=QUIETEST, vmax=LOUDEST)
     band_hz = to_mel.filters.argmax(dim=0).numpy() * config.sample_rate / config.n_fft
     khz = [tick for tick in (0.5, 1, 2, 4) if 1000 * tick < band_hz[-1]]
     axes.set_yticks(np.interp([1000 * tick for tick in khz], band_hz, np.arange(config.n_mels) + 0.5), map(str, khz))
