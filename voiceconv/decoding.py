@@ -174,7 +174,7 @@ def _blocks(path: Path) -> Iterator[tuple[int, Samples]]:
                 source = stack.enter_context(soundfile.SoundFile(path.absolute()))
         # libsndfile mistakes the length of MP3, in whatever container, and that of files written to a pipe, whose
         # header leaves it at nothing or at the greatest number.
-        if source and not source.subtype.startswith("MPEG") and 0 < source.frames < 2**62:
+        if source is not None and not source.subtype.startswith("MPEG") and 0 < source.frames < 2**62:
             yield from _soundfile_blocks(path, source)
         else:
             yield from _pyav_blocks(path)
