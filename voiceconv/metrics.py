@@ -19,6 +19,7 @@ from voiceconv.audio import resample
 from voiceconv.errors import UserError
 
 YARDSTICK_RATE = 16000  # Hz, what all three models were trained on
+DNSMOS_SAMPLES = 144160  # at that rate: the 9.01 s that DNSMOS judges at once
 SILENCE_DB = 40.0  # under the loudest frame: not counted by mel-cepstral distortion
 MIN_SHARED_FRAMES = 10  # fewer frames voiced in both contours say nothing about a correlation
 
@@ -194,9 +195,13 @@ def f0_correlation(f0: NDArray[np.floating], source_f0: NDArray[np.floating]) ->
 
 
 def dnsmos(wav: NDArray[np.floating], sample_rate: int) -> MeanOpinion:
-    """Predicted opinion of listeners. Compare only within one source corpus: it scores a vocoded clip above its
-    original."""
+    """Predicted opinion of listeners; clips under 9 s are repeated to fill the one window that the model hears.
+
+    Compare only within one source corpus: it scores a vocoded clip above its original.
+    """
     wav = np.clip(resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE), -1.0, 1.0)
+    if len(wav) < DNSMOS_SAMPLES:
+        wav = np.resize(wav, DNSMOS_SAMPLES)
     scores = _evaluation_package("speechmos.dnsmos").run(wav, sr=YARDSTICK_RATE)
     return MeanOpinion(float(scores["ovrl_mos"]), float(scores["sig_mos"]), float(scores["bak_mos"]))
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from voiceconv import metrics
+from voiceconv.audio import load_audio
+from voiceconv.voice import VOICES
 
 NAN = float("nan")
 
@@ -144,3 +146,19 @@ def test_bootstrap_weights_clips_by_length() -> None:
 def test_bootstrap_refuses_what_has_no_mean(values: list[float]) -> None:
     with pytest.raises(ValueError, match="one finite value per clip"):
         metrics.bootstrap_interval(np.array(values))
+
+
+@pytest.mark.slow
+def test_speaker_encoder_tells_the_shipped_speakers_apart() -> None:
+    encoder = metrics.SpeakerEncoder()
+    examples = VOICES / "allison-joe" / "examples"
+    embeddings = {
+        name: np.array([encoder(load_audio(path, 22050), 22050) for path in sorted((examples / name).iterdir())])
+        for name in ("allison", "joe")
+    }
+    for name, other in (("allison", "joe"), ("joe", "allison")):
+        own = metrics.centroids_without_each(embeddings[name])
+        to_own = [metrics.cosine(e, c) for e, c in zip(embeddings[name], own, strict=True)]
+        to_other = [metrics.cosine(e, metrics.centroid(embeddings[other])) for e in embeddings[name]]
+        assert min(to_own) > max(to_other) + 0.1
+    assert metrics.cosine(encoder(np.zeros(22050), 22050), embeddings["joe"][0]) == 0.0
