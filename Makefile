@@ -2,16 +2,18 @@
 # Another interpreter: make demo PYTHON=python3.12
 
 VENV := .venv
+INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 # Each candidate is run, not just looked up: a version manager's stand-in may exist without its interpreter.
 PYTHON ?= $(shell for candidate in python3 python3.12 python3.13 python3.11 python3.10 python; do \
 	"$$candidate" -c '$(SUPPORTED)' >/dev/null 2>&1 && echo "$$candidate" && break; done)
 
-.PHONY: help demo test check clean
+.PHONY: help demo test check eval clean
 
 help:
 	@echo "make demo    install and open the page on http://127.0.0.1:7860"
 	@echo "make test    install what the tests need and run them"
+	@echo "make eval    install what the benchmarks measure with"
 	@echo "make check   lint, formatting and types"
 	@echo "make clean   remove .venv and caches"
 
@@ -26,6 +28,8 @@ check: $(VENV)/.installed-test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+eval: $(VENV)/.installed-eval
+
 $(VENV)/bin/python:
 	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { \
 		echo "voiceconv needs Python 3.10 to 3.13 with its venv module, but found: $$("$(or $(PYTHON),python3)" --version 2>&1 | head -n 1)." >&2; \
@@ -34,11 +38,18 @@ $(VENV)/bin/python:
 	"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[hifigan]'
+	@echo "Installing voiceconv into $(VENV); the first time this takes some minutes."
+	$(INSTALL) --editable '.[hifigan]'
 	@touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[hifigan,test]'
+$(VENV)/.installed-eval: pyproject.toml benchmarks/requirements-no-deps.txt | $(VENV)/bin/python
+	@echo "Installing voiceconv into $(VENV); the first time this takes some minutes."
+	$(INSTALL) --editable '.[hifigan,eval]'
+	$(INSTALL) --no-deps --requirement benchmarks/requirements-no-deps.txt
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml $(VENV)/.installed-eval
+	$(INSTALL) --editable '.[hifigan,eval,test]'
 	@touch $@
 
 clean:

@@ -72,7 +72,9 @@ def test_every_import_is_declared() -> None:
             # Our own packages, and what Python brings along.
             third_party = imported(path.read_text(encoding="utf-8")) - FIRST_PARTY - set(sys.stdlib_module_names)
             missing = {name for name in third_party if name.lower() not in declared}
-            assert not missing, f"{path.relative_to(ROOT)} imports {sorted(missing)}, which pyproject.toml does not name"
+            assert not missing, (
+                f"{path.relative_to(ROOT)} imports {sorted(missing)}, which pyproject.toml does not name"
+            )
 
 
 def test_shipped_voices_are_complete() -> None:

@@ -1,9 +1,6 @@
 """Speech in, speech out: convert the voice in a recording into another one, and train such voices.
 
-    from voiceconv import VoiceConverter, load_audio, save_audio
-    converter = VoiceConverter.from_pretrained("allison-joe")
-    wav = load_audio("allison.wav", converter.sample_rate)
-    save_audio("joe.wav", converter.convert(wav, target="joe"), converter.sample_rate)
+`VoiceConverter.from_pretrained(name).convert(wav, target=...)` is the door; the README shows it.
 """
 
 from __future__ import annotations
