@@ -57,7 +57,9 @@ def vctk(root: Path) -> voice_vctk.VctkConfig:
         for number in range(1, 13):
             name = f"{speaker}_{number:03d}"
             for mic in ("mic1", "mic2"):
-                write(data / "wav48_silence_trimmed" / speaker / f"{name}_{mic}.flac", f0, number, seconds=5.5, rate=48000)
+                write(
+                    data / "wav48_silence_trimmed" / speaker / f"{name}_{mic}.flac", f0, number, seconds=5.5, rate=48000
+                )
             text = data / "txt" / speaker / f"{name}.txt"
             text.parent.mkdir(parents=True, exist_ok=True)
             text.write_text(f"Sentence {number}.\n")
