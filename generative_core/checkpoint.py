@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import torch
 from torch import nn
 
 from generative_core.cyclegan import CycleGAN
+from generative_core.files import UNFINISHED, write_atomically
 
 FAMILIES: dict[str, type[nn.Module]] = {"CycleGAN": CycleGAN}
 """Every family a checkpoint may hold, by class name."""
@@ -29,21 +28,6 @@ _FIELDS = {"family", "config", "step", "model", "optimizers", "ema", "random", "
 
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be written or read; the message says which and why."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Puts `content` at `path` completely or not at all, whatever happens meanwhile; raises `OSError`."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int = 2) -> Path:
@@ -64,7 +48,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int = 2) -> Pa
         ) from error
     for old in list_checkpoints(folder)[:-keep]:
         old.unlink()
-    for leftover in folder.glob(".step_*"):  # of a process that was killed while it wrote
+    for leftover in folder.glob(UNFINISHED):
         leftover.unlink(missing_ok=True)
     return path
 

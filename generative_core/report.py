@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jinja2 import Environment
 from markupsafe import Markup
+
+from generative_core.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,17 +72,8 @@ class Report:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the file whole or not at all, so one that is open in a browser can be replaced; raises OSError."""
-        path = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            # A file name that is not valid Unicode is shown with question marks rather than losing the report.
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-                file.write(self.html())
-            os.chmod(temporary, 0o644)  # mkstemp makes it readable by its owner only
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        # A file name that is not valid Unicode is shown with question marks rather than losing the report.
+        write_atomically(Path(path), self.html().encode("utf-8", errors="replace"))
 
     def _add(self, **block: Any) -> Report:
         self._blocks.append(block)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
-import secrets
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import soundfile
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
+from generative_core.files import write_atomically
 from voiceconv.decoding import mono_blocks
 from voiceconv.errors import UserError
 
@@ -131,19 +130,13 @@ def save_audio(path: str | os.PathLike[str], wav: ArrayLike, sample_rate: int, *
     if not np.isfinite(samples).all():
         raise UserError(f"{path} was not written: the sound holds samples that are not numbers (NaN or infinite).")
     encoded = _encode(path, samples.clip(-1.0, 1.0), sample_rate, comment)
-    # Beside the target, since only within one file system is replacing atomic; hidden, should a crash leave it.
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        unfinished.write_bytes(encoded)
-        os.replace(unfinished, path)
+        write_atomically(path, encoded)
     except OSError as error:
         raise UserError(
             f"{path} could not be written: {error.strerror or error}. "
             "Check that the folder exists, that you may write there and that there is space, or choose another."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
 
 
 def find_audio(folder: str | os.PathLike[str]) -> list[Path]:

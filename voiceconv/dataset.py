@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from generative_core.checkpoint import write_atomically
+from generative_core.files import write_atomically
 from voiceconv.audio import find_audio, load_audio
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram

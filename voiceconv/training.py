@@ -15,9 +15,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import voiceconv
-from generative_core.checkpoint import CheckpointError, write_atomically
+from generative_core.checkpoint import CheckpointError
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
+from generative_core.files import write_atomically
 from generative_core.nets import PatchClassifier, PatchDiscriminator
 from generative_core.trainer import TrainConfig, Trainer
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker

@@ -21,7 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from generative_core.checkpoint import write_atomically
+from generative_core.files import write_atomically
 from generative_core.nets import ConvNeXtGenerator, GatedGenerator, PatchClassifier
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig
