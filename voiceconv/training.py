@@ -20,7 +20,7 @@ from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
 from generative_core.files import write_atomically
 from generative_core.nets import PatchClassifier, PatchDiscriminator
-from generative_core.trainer import TrainConfig, Trainer
+from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.excitation import excitation, map_f0
@@ -210,7 +210,7 @@ def train(
     trainer = Trainer(model, UnpairedLoader(crops_a, crops_b, settings.batch_size, seed=seed), config, [preview])
     try:
         finished = trainer.fit(resume=resume)
-    except CheckpointError as error:
+    except (CheckpointError, NonFiniteLoss) as error:
         raise UserError(str(error)) from error
     write_run_report(run_dir)
     return finished
