@@ -3,9 +3,9 @@
     sudo apt install asterisk-core-sounds-en-g722 asterisk-core-sounds-en
     python -m recipes.voice_asterisk --speaker-a allison --speaker-b my_recordings/joe
 
-The prompts are clean studio speech at 16 kHz in G.722, 20 to 24 minutes a speaker, and the only such recordings that
-a system's package manager installs: Allison (US English), Carlo (Italian, package names with `it`) and June (Canadian
-French, `fr`). `--data` names another place with their folders; the second package of each language has the texts.
+The prompts are clean studio speech at 16 kHz in G.722, 20 to 24 minutes a speaker, that Debian and Ubuntu install as
+packages: Allison (US English), Carlo (Italian, package names with `it`) and June (Canadian French, `fr`). `--data`
+names another place with their folders; the second package of each language has the texts.
 The prompts of Allison and June are under CC BY-SA 3.0, Carlo's under CC BY 3.0; so is what is trained on them.
 
 Should reach: with another English speaker of 20 minutes and the preset `cpu`, in about an hour and a half on two

@@ -112,6 +112,7 @@ def convert(args: argparse.Namespace) -> int:
 
 
 def resynth(args: argparse.Namespace) -> int:
+    """Copy-synthesis: no conversion sounds better than this."""
     pairs = plan_outputs(args.source, args.output)
     import numpy as np
     import torch
