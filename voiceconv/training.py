@@ -6,6 +6,8 @@ import dataclasses
 import json
 import math
 import platform
+import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import voiceconv
-from generative_core.checkpoint import CheckpointError
+from generative_core.checkpoint import CheckpointError, list_checkpoints
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
 from generative_core.files import write_atomically
@@ -129,10 +131,13 @@ class SpeakerInfo:
         if not path.is_file():
             return cls(folder.resolve().name)
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            info = cls(**json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             fields = ", ".join(field.name for field in dataclasses.fields(cls))
             raise UserError(f"{path} must be a JSON object with the texts {fields}: {error}") from error
+        if not re.fullmatch(r"\w[\w .-]*", info.name):  # files are called after it
+            raise UserError(f"{path}: the name {info.name!r} must be made of letters, digits, spaces, dots and dashes.")
+        return info
 
 
 def train(
@@ -156,6 +161,7 @@ def train(
     """
     from voiceconv.progress import Preview, write_run_report
 
+    started = time.monotonic()
     folder_a, folder_b, run_dir = Path(folder_a), Path(folder_b), Path(run_dir)
     if preset not in PRESETS:
         raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
@@ -163,22 +169,14 @@ def train(
     if info_a.name == info_b.name:
         raise UserError(f"Both speakers are called {info_a.name!r}. Name one folder differently.")
     settings, mel = PRESETS[preset], MelConfig()
-    record_settings(run_dir, preset, settings, seed, resume)
+    _record_settings(run_dir, preset, settings, seed, resume)
 
     data_a = prepare_speaker(folder_a, run_dir / "features" / f"{info_a.name}.safetensors", mel, seed=seed)
     data_b = prepare_speaker(folder_b, run_dir / "features" / f"{info_b.name}.safetensors", mel, seed=seed)
     speakers, data = (_speaker(info_a, data_a), _speaker(info_b, data_b)), (data_a, data_b)
-    split = {s.name: {"train": d.train, "development": d.development} for s, d in zip(speakers, data, strict=True)}
-    write_atomically(run_dir / "split.json", json.dumps(split, indent=1).encode())
+    _record_split(run_dir, speakers, data)
     judge = train_judge(speakers, data, seed)
-
-    torch.manual_seed(seed)
-    model = CycleGAN(
-        settings.cyclegan,
-        generator=lambda: build_generator(settings.generator),
-        discriminator=lambda: PatchDiscriminator(**settings.discriminator),
-        classifier=(lambda: PatchClassifier(**settings.classifier)) if settings.classifier else None,
-    )
+    model = build_model(settings, seed)
     crops_a = _crops(speakers[0], speakers[1], data_a, settings)
     crops_b = _crops(speakers[1], speakers[0], data_b, settings)
     config = TrainConfig(
@@ -187,7 +185,7 @@ def train(
         seed=seed,
         device=device,
         decay_steps=settings.decay_steps,
-        budget_seconds=math.inf if budget_seconds is None else budget_seconds,
+        budget_seconds=math.inf if budget_seconds is None else budget_seconds - (time.monotonic() - started),
     )
 
     def current_voice() -> Voice:
@@ -216,12 +214,23 @@ def train(
     return finished
 
 
-def record_settings(run_dir: Path, preset: str, settings: Preset, seed: int, resume: bool) -> None:
+def build_model(settings: Preset, seed: int) -> CycleGAN:
+    """The CycleGAN of a preset, the same for the same seed."""
+    torch.manual_seed(seed)
+    return CycleGAN(
+        settings.cyclegan,
+        generator=lambda: build_generator(settings.generator),
+        discriminator=lambda: PatchDiscriminator(**settings.discriminator),
+        classifier=(lambda: PatchClassifier(**settings.classifier)) if settings.classifier else None,
+    )
+
+
+def _record_settings(run_dir: Path, preset: str, settings: Preset, seed: int, resume: bool) -> None:
     """Writes the resolved settings and versions to `config.json`, or holds them against a run that is resumed."""
     path = run_dir / "config.json"
     resolved = {"preset": preset, "seed": seed, **dataclasses.asdict(settings)}
     resolved = json.loads(json.dumps(resolved))
-    if path.exists():
+    if path.exists() and list_checkpoints(run_dir / "checkpoints"):
         before = json.loads(path.read_text(encoding="utf-8"))["settings"]
         if not resume:
             raise UserError(f"{run_dir} already holds a run. Add --resume to go on with it, or choose another folder.")
@@ -239,6 +248,20 @@ def record_settings(run_dir: Path, preset: str, settings: Preset, seed: int, res
     }
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({"settings": resolved, "versions": versions}, indent=2).encode())
+
+
+def _record_split(run_dir: Path, speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData]) -> None:
+    """Writes which segments were kept from training, or holds that against a run that is resumed."""
+    split = {
+        speaker.name: {"train": list(d.train), "development": list(d.development)}
+        for speaker, d in zip(speakers, data, strict=True)
+    }
+    path = run_dir / "split.json"
+    if list_checkpoints(run_dir / "checkpoints") and path.exists() and json.loads(path.read_text("utf-8")) != split:
+        raise UserError(
+            f"The recordings are not those that {run_dir} was started with. Put them back, or start a new run."
+        )
+    write_atomically(path, json.dumps(split, indent=1).encode())
 
 
 def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData], seed: int) -> nn.Module:

@@ -12,6 +12,7 @@ import torch
 from generative_core.checkpoint import list_checkpoints
 from generative_core.nets import PatchDiscriminator
 from tests.signals import hum
+from voiceconv.audio import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.training import PRESETS, SpeakerInfo, train
@@ -62,12 +63,25 @@ def test_a_stopped_training_resumes_to_the_same_weights(
         train(*two_speakers, folder, preset="smoke", device="cpu")
     with pytest.raises(UserError, match=r"other settings .*seed"):
         train(*two_speakers, folder, preset="smoke", device="cpu", seed=5, resume=True)
+    split = (folder / "split.json").read_text()
+    (folder / "split.json").write_text(split.replace("01.wav", "99.wav"))
+    with pytest.raises(UserError, match="recordings are not those"):
+        train(*two_speakers, folder, preset="smoke", device="cpu", resume=True)
+    (folder / "split.json").write_text(split)
     assert train(*two_speakers, folder, preset="smoke", device="cpu", resume=True)
     names = [list_checkpoints(path / "checkpoints")[-1] for path in (folder, run)]
     states = [torch.load(name, weights_only=True) for name in names]
     for key, value in states[0]["model"].items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, states[1]["model"][key]), key
+
+
+def test_a_training_that_could_not_start_leaves_no_run_behind(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "short").mkdir()
+    save_audio(tmp_path / "short" / "one.wav", hum(150.0, 3.0), 22050)
+    for _ in range(2):
+        with pytest.raises(UserError, match="3 s of usable speech"):
+            train(tmp_path / "short", two_speakers[1], tmp_path / "run", preset="smoke")
 
 
 def test_what_cannot_be_trained_is_refused(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
@@ -84,11 +98,14 @@ def test_a_speaker_may_describe_itself(tmp_path: Path) -> None:
     (tmp_path / "speaker.json").write_text('{"called": "ann"}')
     with pytest.raises(UserError, match="name, description, licence, credits"):
         SpeakerInfo.of_folder(tmp_path)
+    (tmp_path / "speaker.json").write_text('{"name": "../ann"}')
+    with pytest.raises(UserError, match="must be made of letters"):
+        SpeakerInfo.of_folder(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cpu", "maskcyclegan-vc"])
 def test_networks_of_a_preset_have_the_size_they_claim(name: str) -> None:
-    millions = {"cpu": (3.34, 0.39), "maskcyclegan-vc": (34.37, 6.2)}
+    millions = {"cpu": (3.48, 0.39), "maskcyclegan-vc": (34.37, 6.2)}
     preset = PRESETS[name]
     generator, discriminator = build_generator(preset.generator), PatchDiscriminator(**preset.discriminator)
     sizes = [sum(p.numel() for p in network.parameters()) / 1e6 for network in (generator, discriminator)]
