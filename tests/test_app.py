@@ -33,13 +33,13 @@ WAIT = 180_000  # ms; a busy machine converts slowly
 slow = pytest.mark.slow
 
 
-def test_help_and_import_load_nothing_heavy():
+def test_help_and_import_load_nothing_heavy() -> None:
     probe = "import sys, app; print(sorted({'gradio', 'torch', 'matplotlib', 'librosa'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_mistake_on_the_command_line_is_told_in_words():
+def test_mistake_on_the_command_line_is_told_in_words() -> None:
     command = [sys.executable, "app.py", "--modle", "x"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -47,7 +47,7 @@ def test_mistake_on_the_command_line_is_told_in_words():
     assert "Traceback" not in done.stderr
 
 
-def test_voices_are_introduced_as_text(tiny_voice: Path):
+def test_voices_are_introduced_as_text(tiny_voice: Path) -> None:
     """A voice folder may come from anyone: what it says of itself must not become part of the page."""
     converter = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim")
     allison, joe = converter.voice.speakers
@@ -192,7 +192,7 @@ def assert_spoken_by(target: str, wav: np.ndarray, like: np.ndarray, converter: 
 
 
 @slow
-def test_record_convert_download(page: Page, server: str, tmp_path: Path, converter: VoiceConverter):
+def test_record_convert_download(page: Page, server: str, tmp_path: Path, converter: VoiceConverter) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
     expect(page.locator("#source")).to_contain_text(re.compile(r"0:0[4-9]"), timeout=WAIT)
     with page.expect_response(lambda response: "/upload" in response.url) as uploaded:
@@ -210,7 +210,7 @@ def test_record_convert_download(page: Page, server: str, tmp_path: Path, conver
 
 
 @slow
-def test_upload_convert_download(page: Page, tmp_path: Path, converter: VoiceConverter):
+def test_upload_convert_download(page: Page, tmp_path: Path, converter: VoiceConverter) -> None:
     source = converter.voice.examples["joe"][0]
     upload(page, source)
     page.get_by_label("Allison", exact=True).check()
@@ -223,7 +223,7 @@ def test_upload_convert_download(page: Page, tmp_path: Path, converter: VoiceCon
 @slow
 def test_example_needs_one_click_and_a_new_input_clears_the_result(
     page: Page, tmp_path: Path, converter: VoiceConverter
-):
+) -> None:
     page.get_by_label("Allison", exact=True).check()
     page.get_by_role("button", name="Allison 2").click()
     converted = download(page, tmp_path, converter.sample_rate)
@@ -236,7 +236,7 @@ def test_example_needs_one_click_and_a_new_input_clears_the_result(
 
 
 @slow
-def test_mistakes_are_told_in_words(page: Page, tmp_path: Path):
+def test_mistakes_are_told_in_words(page: Page, tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("These are words, not sound.\n" * 100)
     save_audio(tmp_path / "silence.wav", np.zeros(22050), 22050)
     save_audio(tmp_path / "long.wav", np.full(22050 * (MAX_SECONDS + 1), 0.1), 22050)
@@ -256,7 +256,7 @@ def test_mistakes_are_told_in_words(page: Page, tmp_path: Path):
 
 
 @slow
-def test_fits_a_phone_in_the_dark_and_names_its_controls(browser: Browser, server: str):
+def test_fits_a_phone_in_the_dark_and_names_its_controls(browser: Browser, server: str) -> None:
     with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as context:
         page = context.new_page()
         page.goto(server)
@@ -273,7 +273,7 @@ def test_fits_a_phone_in_the_dark_and_names_its_controls(browser: Browser, serve
 
 
 @slow
-def test_endpoint(server: str, tmp_path: Path, converter: VoiceConverter):
+def test_endpoint(server: str, tmp_path: Path, converter: VoiceConverter) -> None:
     client = Client(server, verbose=False, download_files=tmp_path)
     source = converter.voice.examples["allison"][0]
     recorded = load_audio(source, converter.sample_rate, loudness=None)

@@ -11,7 +11,7 @@ from voiceconv.pictures import as_img, draw_spectrogram
 CONFIG = MelConfig()
 
 
-def test_a_tone_is_drawn_at_its_frequency_and_its_pitch_where_it_is_voiced():
+def test_a_tone_is_drawn_at_its_frequency_and_its_pitch_where_it_is_voiced() -> None:
     time = np.arange(CONFIG.sample_rate) / CONFIG.sample_rate
     f0 = np.where(np.arange(len(time) // CONFIG.hop_length) < 40, 200.0, 0.0)
     figure = draw_spectrogram(np.sin(2 * np.pi * 1000 * time).astype(np.float32), f0, CONFIG)
@@ -27,7 +27,7 @@ def test_a_tone_is_drawn_at_its_frequency_and_its_pitch_where_it_is_voiced():
     assert np.isclose(seconds[10], 10.5 * CONFIG.hop_length / CONFIG.sample_rate)
 
 
-def test_img_carries_a_transparent_png_and_escapes_its_text():
+def test_img_carries_a_transparent_png_and_escapes_its_text() -> None:
     silence = np.zeros(CONFIG.sample_rate, np.float32)
     image = as_img(draw_spectrogram(silence, np.zeros(86), CONFIG), 'As "Joe" <b>')
     assert 'alt="As &quot;Joe&quot; &lt;b&gt;"' in image
