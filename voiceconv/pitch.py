@@ -37,12 +37,18 @@ class PitchStatistics:
 
     @classmethod
     def from_f0(cls, contours: Iterable[NDArray[np.floating]]) -> PitchStatistics:
-        """From F0 contours in Hz, 0 where unvoiced; `ValueError` where nothing is voiced."""
+        """From F0 contours in Hz, 0 where unvoiced; `ValueError` where nothing is voiced.
+
+        Frames further than three robust standard deviations from the median are left out: a few per cent of octave
+        errors and voiced fricatives would otherwise double the deviation of a voice.
+        """
         voiced = np.concatenate([np.asarray(f0, dtype=np.float64)[np.asarray(f0) > 0] for f0 in contours])
         if voiced.size == 0:
             raise ValueError("no voiced frame in any of the recordings")
         log_f0 = np.log(voiced)
-        return cls(mean=float(log_f0.mean()), std=float(log_f0.std()))
+        distance = np.abs(log_f0 - np.median(log_f0))
+        log_f0 = log_f0[distance <= 3 * 1.4826 * np.median(distance)]  # 1.4826 x MAD is a normal's deviation
+        return cls(mean=float(log_f0.mean()), std=max(float(log_f0.std()), 0.01))  # a monotone is no division by zero
 
 
 def semitones_between(a: float, b: float) -> float:

@@ -134,6 +134,15 @@ def test_statistics_by_hand() -> None:
         PitchStatistics.from_f0([np.zeros(3)])
 
 
+def test_statistics_leave_octave_errors_out() -> None:
+    contour = 100 * np.exp(0.1 * np.random.default_rng(0).standard_normal(10_000))
+    spoiled = np.concatenate([contour, np.full(300, 500.0), np.full(300, 50.0)])
+    statistics = PitchStatistics.from_f0([spoiled])
+    assert statistics.mean == pytest.approx(np.log(100), abs=0.005)
+    assert statistics.std == pytest.approx(0.1, rel=0.05)
+    assert PitchStatistics.from_f0([np.full(5, 100.0)]).std > 0
+
+
 def test_semitones() -> None:
     assert semitones_between(220, 440) == pytest.approx(12)
     assert semitones_between(440, 220) == pytest.approx(-12)
