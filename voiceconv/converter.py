@@ -25,7 +25,7 @@ Pitch = float | Literal["auto"]
 MAX_SEMITONES = 24.0
 IN_RANGE_SEMITONES = 2.0  # an input this close to the source speaker's pitch is left as it is
 SILENCE = 10 ** (-70 / 20)  # of full scale; where the input stays below, the output is digital silence
-PEAK = 0.99
+LIMIT = 0.7  # of full scale; above, peaks are rounded instead of cut
 
 
 class VoiceConverter:
@@ -94,8 +94,8 @@ class VoiceConverter:
         converted = self.vocoder(converted_mel[None])[0, : len(wav)].float().cpu().numpy()
         converted *= self._gate(wav)
         gain = 10 ** ((level - measure_loudness(converted, self.sample_rate)) / 20)
-        gain = min(gain, PEAK / max(float(np.abs(converted).max()), 1e-9)) if np.isfinite(gain) else 1.0
-        return converted * np.float32(gain)
+        gain = min(gain, 2 / max(float(np.abs(converted).max()), 1e-9)) if np.isfinite(gain) else 1.0
+        return soften_peaks(converted * np.float32(gain))
 
     @torch.inference_mode()
     def convert_mel(self, mel: Tensor, target: str, target_f0: NDArray[np.floating]) -> Tensor:
@@ -148,6 +148,12 @@ class VoiceConverter:
 
     def _to_device(self, speaker: Speaker) -> Speaker:
         return Speaker(speaker.name, speaker.pitch, speaker.mel_mean.to(self.device), speaker.mel_std.to(self.device))
+
+
+def soften_peaks(wav: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bends what exceeds `LIMIT` so that nothing reaches full scale, and leaves the rest as it is."""
+    over = np.maximum(np.abs(wav) - LIMIT, 0) / (1 - LIMIT)
+    return np.where(over > 0, np.sign(wav) * (LIMIT + (1 - LIMIT) * np.tanh(over)), wav).astype(np.float32)
 
 
 def judge_probabilities(voice: Voice, mel: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio import measure_loudness
-from voiceconv.converter import VoiceConverter
+from voiceconv.converter import VoiceConverter, soften_peaks
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig
 from voiceconv.vocoder import GriffinLim
@@ -38,6 +38,15 @@ def test_level_follows_the_input(converter: VoiceConverter, gain: float) -> None
     # An untrained generator makes noise, whose peaks may keep it from becoming as loud as a loud input.
     if gain < 1:
         assert measure_loudness(converted, SAMPLE_RATE) == pytest.approx(measure_loudness(wav, SAMPLE_RATE), abs=0.2)
+
+
+def test_peaks_are_rounded_and_the_rest_is_left_alone() -> None:
+    wav = np.linspace(-2, 2, 4001, dtype=np.float32)
+    soft = soften_peaks(wav)
+    assert np.array_equal(soft[np.abs(wav) <= 0.7], wav[np.abs(wav) <= 0.7])
+    assert np.abs(soft).max() < 1
+    assert (np.diff(soft) > 0).all()
+    assert np.abs(np.diff(soft, 2)).max() < 1e-5  # no corner
 
 
 def test_level_of_the_input_does_not_change_the_conversion(converter: VoiceConverter) -> None:
