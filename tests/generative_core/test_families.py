@@ -1,0 +1,93 @@
+"""The contract that all families share: a family is added by adding its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from generative_core import FAMILIES, CycleGAN, CycleGANConfig, TrainConfig, Trainer, UnpairedLoader
+from generative_core.data import Loader
+from generative_core.nets import PatchDiscriminator, ResNetGenerator
+
+
+class Row(NamedTuple):
+    """How to build a small model of the family, what to train it on, and what it makes of what."""
+
+    model: Callable[[], nn.Module]
+    loader: Callable[[], Loader]
+    output: Callable[[nn.Module], Tensor]
+    shape: tuple[int, ...]
+
+
+def cyclegan() -> nn.Module:
+    return CycleGAN(
+        CycleGANConfig(),
+        generator=lambda: ResNetGenerator(channels=4, blocks=1),
+        discriminator=lambda: PatchDiscriminator(channels=4, layers=2),
+    )
+
+
+def pictures(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+ROWS = {
+    "CycleGAN": Row(
+        model=cyclegan,
+        loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
+        output=lambda model: model.translate(pictures(1, 3, 20, 16), "ab"),
+        shape=(1, 3, 20, 16),
+    )
+}
+
+
+def trainer(row: Row, run_dir: Path, *, budget_seconds: float = 60.0) -> Trainer:
+    torch.manual_seed(0)
+    config = TrainConfig(steps=4, run_dir=run_dir, device="cpu", budget_seconds=budget_seconds)
+    return Trainer(row.model(), row.loader(), config)
+
+
+def test_every_family_has_a_row() -> None:
+    assert set(ROWS) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_one_step_moves_the_parameters_of_every_optimizer(row: Row) -> None:
+    model, loader = row.model(), row.loader()
+    optimizers = model.configure_optimizers()
+    owned = [p for opt in optimizers.values() for group in opt.param_groups for p in group["params"]]
+    assert {id(p) for p in owned} == {id(p) for p in model.parameters()}, "every parameter has one optimizer"
+    assert len(owned) == len({id(p) for p in owned})
+    before = {name: [p.detach().clone() for p in _parameters(opt)] for name, opt in optimizers.items()}
+    losses = model.training_step(next(loader), optimizers, 0)
+    assert all("/" in name and value.ndim == 0 and not value.requires_grad for name, value in losses.items())
+    for name, optimizer in optimizers.items():
+        assert any(not torch.equal(p, q) for p, q in zip(_parameters(optimizer), before[name], strict=True)), name
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_save_and_resume_are_exact(row: Row, tmp_path: Path) -> None:
+    whole = trainer(row, tmp_path / "whole")
+    assert whole.fit()
+    assert not trainer(row, tmp_path / "stopped", budget_seconds=0.0).fit()
+    resumed = trainer(row, tmp_path / "stopped")
+    assert resumed.fit(resume=True)
+    for name, value in whole.module.state_dict().items():
+        if isinstance(value, Tensor):
+            assert torch.equal(value, resumed.module.state_dict()[name]), name
+    for name, value in whole.ema.items():
+        assert torch.equal(value, resumed.ema[name]), name
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_output_shape(row: Row) -> None:
+    assert row.output(row.model().eval()).shape == row.shape
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
