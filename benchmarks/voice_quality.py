@@ -3,8 +3,8 @@
     python -m benchmarks.voice_quality allison-joe --source data/allison --target data/joe --both --out results
 
 `--source` and `--target` are folders of recordings with a `metadata.csv` (`clip|text|seconds`) and a folder `wavs`.
-The clips come from the development part of the voice's `split.json`, or of the file given by `--clips-from`, which
-looks like it: `{"allison": {"train": ["wavs/clip.flac#0", ...], "development": [...]}, ...}`.
+The clips are those that `voice.json` lists as kept from training ("development"), or those in the file given by
+`--clips-from`: `{"allison": ["wavs/clip.flac", ...], "joe": [...]}`, paths in the speakers' folders.
 Writes `voice_quality.md` (the table) and `voice_quality.json` (the same with the scores of each clip) into `--out`.
 """
 
@@ -36,7 +36,7 @@ from voiceconv.voice import Speaker, Voice
 
 Wav = NDArray[np.float32]
 Values = NDArray[np.float64]
-Split = dict[str, dict[str, list[str]]]
+Split = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Config:
     seconds: tuple[float, float] = (2.0, 5.0)
     """Shortest and longest clip taken."""
     clips_from: Path | None = None
-    """A split file to use instead of the voice's own."""
+    """A file that lists the clips to use, instead of those that the voice was not trained on."""
     language: str = "en"
     """What is spoken (ISO 639-1)."""
     vocoder: str | None = None
@@ -121,12 +121,12 @@ def read_clips(folder: Path, config: Config, split: Split, sample_rate: int) -> 
         raise UserError(f"{metadata} was expected to list the recordings as clip|text|seconds, but is not there.")
     with metadata.open(encoding="utf-8", newline="") as file:
         rows = {row[0]: row for row in csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE) if len(row) == 3}
-    held_out = {name: recordings(parts["development"]) - recordings(parts["train"]) for name, parts in split.items()}
+    held_out = {name: [PurePosixPath(path) for path in paths] for name, paths in split.items()}
     speaker = next((name for name, paths in held_out.items() if any((folder / path).is_file() for path in paths)), None)
     if speaker is None:
         raise UserError(
             f"None of the development clips of {' or '.join(split)} is in {folder}. Give the folder the voice was "
-            "trained from, or a split of your own with --clips-from."
+            "trained from, or a list of clips with --clips-from."
         )
     shortest, longest = config.seconds
     paths = [
@@ -143,11 +143,6 @@ def read_clips(folder: Path, config: Config, split: Split, sample_rate: int) -> 
         Clip(path.stem, rows[path.stem][1], load_audio(folder / path, sample_rate))
         for path in (paths[i] for i in chosen)
     ]
-
-
-def recordings(pieces: list[str]) -> set[PurePosixPath]:
-    """The files, relative to their folder, that a split's pieces (`wavs/clip.flac#0`, `#1`, ...) were cut from."""
-    return {PurePosixPath(piece.rpartition("#")[0]) for piece in pieces}
 
 
 def systems(converter: VoiceConverter, source: Speaker, target: Speaker) -> dict[str, Callable[[Wav], Wav]]:
@@ -251,16 +246,18 @@ def markdown(way: Way, rows: dict[str, dict[str, Interval | None]], n_clips: int
 
 
 def load_split(config: Config, voice: Voice) -> Split:
-    """The split that the voice was trained with, or the one given."""
-    assert voice.folder is not None  # it was loaded from there
-    path = config.clips_from or voice.folder / "split.json"
+    """The recordings that the voice was not trained on, or those given, by speaker."""
+    if config.clips_from is None:
+        try:
+            return voice.metadata["development"]
+        except KeyError:
+            raise UserError(
+                f"{voice.name} does not say what it was trained on; name clips with --clips-from."
+            ) from None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(config.clips_from.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} was expected to say which clips were kept from training, but cannot be read ({error}). "
-            "Give such a file with --clips-from."
-        ) from error
+        raise UserError(f"{config.clips_from} was expected to list clips, but cannot be read ({error}).") from error
 
 
 def run(config: Config) -> None:

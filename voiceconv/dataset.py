@@ -45,6 +45,12 @@ class SpeakerData:
     def pitch(self) -> PitchStatistics:
         return PitchStatistics.from_f0([self.f0[name].numpy() for name in self.train])
 
+    @property
+    def held_out_recordings(self) -> list[str]:
+        """The recordings, relative to their folder, of which no segment is trained on."""
+        trained = {name.rsplit("#", 1)[0] for name in self.train}
+        return sorted({name.rsplit("#", 1)[0] for name in self.development} - trained)
+
     def mel_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `(n_mels,)` of the log-mel over the training segments."""
         frames = torch.cat([self.mels[name] for name in self.train], dim=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -75,7 +74,6 @@ class Preview(Callback):
         with trainer.averaged_weights():
             voice = self.current_voice()
             voice.save(trainer.run_dir / "voice")
-            shutil.copyfile(trainer.run_dir / "split.json", trainer.run_dir / "voice" / "split.json")
             converter = VoiceConverter(
                 voice, load_vocoder("griffin-lim", voice.mel, str(trainer.device)), trainer.device
             )

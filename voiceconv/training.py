@@ -201,6 +201,7 @@ def train(
             metadata={
                 "voiceconv_version": voiceconv.__version__,
                 "training": {"preset": preset, "steps": trainer.step, "seed": seed},
+                "development": {s.name: d.held_out_recordings for s, d in zip(speakers, data, strict=True)},
             },
         )
 

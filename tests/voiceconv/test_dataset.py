@@ -67,6 +67,7 @@ def test_features_are_computed_once_until_something_changes(two_speakers: tuple[
     cache = tmp_path / "cache" / "high.safetensors"
     data = prepare_speaker(two_speakers[0], cache, MelConfig())
     assert len(data.train) + len(data.development) == 12
+    assert [f"{name}#0" for name in data.held_out_recordings] == list(data.development)
     assert data.pitch.median_hz == pytest.approx(210, rel=0.05)
     name = data.train[0]
     assert data.mels[name].shape[0] == 80

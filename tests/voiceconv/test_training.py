@@ -43,8 +43,10 @@ def test_training_leaves_its_trail(run: Path) -> None:
     assert scores[-1]["step"] == PRESETS["smoke"].steps
     assert {"high-to-low/judge", "low-to-high/cycle"} <= set(scores[-1])
     assert json.loads((run / "config.json").read_text())["settings"]["preset"] == "smoke"
-    split = json.loads((run / "voice" / "split.json").read_text())
+    split = json.loads((run / "split.json").read_text())
     assert set(split["high"]["train"]).isdisjoint(split["high"]["development"])
+    held_out = json.loads((run / "voice" / "voice.json").read_text())["development"]["high"]
+    assert [f"{name}#0" for name in held_out] == split["high"]["development"]
     previews = list((run / "previews").rglob("*.flac"))
     assert {path.name.rsplit("-", 1)[0] for path in previews} == {"high-to-low", "low-to-high"}
     page = (run / "report.html").read_text()
