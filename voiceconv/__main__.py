@@ -82,6 +82,7 @@ def parser() -> Parser:
 
     command = add("inspect", inspect, "report on a folder of recordings before anyone trains on it")
     command.add_argument("folder", metavar="DIR", type=Path)
+    command.add_argument("other", metavar="OTHER", type=Path, nargs="?", help="a second speaker, to compare with")
     command.add_argument("--html", metavar="FILE", type=Path, help="also write the report as a page with pictures")
 
     command = add("train", train, "learn to convert between two speakers from a folder of recordings of each")
@@ -143,13 +144,17 @@ def voices(args: argparse.Namespace) -> int:
 
 
 def inspect(args: argparse.Namespace) -> int:
-    from voiceconv.inspection import inspect_folder
+    from voiceconv.inspection import compare, inspect_folder
 
     inspection = inspect_folder(args.folder)
     print(inspection.text())
     if args.html is not None:
         inspection.save_html(args.html)
         print(f"\nThe same with pictures: {args.html}")
+    if args.other is not None:
+        other = inspect_folder(args.other)
+        print(f"\n{other.text()}\n\nAs a pair")
+        print("\n".join(f"  {sentence}" for sentence in compare(inspection, other)))
     return 0
 
 

@@ -10,6 +10,7 @@ import argparse
 import difflib
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -50,7 +51,10 @@ def explain(error: BaseException) -> str | None:
 def run_in_terminal(command: Callable[[], int]) -> int:
     """Runs `command` and returns its exit status, or that of the mistake or the signal that ended it."""
     try:
-        status = command()
+        with warnings.catch_warnings():
+            # A sentence, without the file and line that Python puts before it.
+            warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+            status = command()
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:

@@ -232,6 +232,12 @@ def test_inspect_prints_and_writes_a_page(command, speech: Path, tmp_path: Path)
     assert str(page) in out
 
 
+def test_inspect_compares_two_speakers(command, two_speakers: tuple[Path, Path]) -> None:
+    status, out, _ = command("inspect", *two_speakers)
+    assert status == 0
+    assert "low speaks 11." in out.split("As a pair")[1]  # 210 and 110 Hz are 11.2 semitones apart
+
+
 @pytest.mark.slow
 def test_train_resume_convert(
     command, two_speakers: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
