@@ -7,6 +7,7 @@ import os
 import resource
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -275,19 +276,24 @@ def test_a_rate_the_format_cannot_hold_is_refused(tmp_path: Path) -> None:
         save_audio(tmp_path / "a.flac", np.zeros(9), 1_000_000)
 
 
-@pytest.fixture
+@contextmanager
 def little_space() -> Iterator[None]:
-    """No file may grow beyond 10,000 bytes: the system refuses part of a write, as it does when a disk is full."""
+    """No file may grow beyond 10,000 bytes: the system refuses part of a write, as it does when a disk is full.
+
+    Only inside: pytest's own output may be going to a file that is longer already.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_write_that_fails_midway_leaves_the_old_file(tmp_path: Path, little_space: None) -> None:
+def test_a_write_that_fails_midway_leaves_the_old_file(tmp_path: Path) -> None:
     save_audio(tmp_path / "a.wav", np.zeros(100), RATE)
     before = (tmp_path / "a.wav").read_bytes()
-    with pytest.raises(UserError, match=r"a\.wav could not be written: .*there is space"):
+    with little_space(), pytest.raises(UserError, match=r"a\.wav could not be written: .*there is space"):
         save_audio(tmp_path / "a.wav", np.zeros(RATE), RATE)
     assert (tmp_path / "a.wav").read_bytes() == before
     assert os.listdir(tmp_path) == ["a.wav"]
