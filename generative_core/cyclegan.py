@@ -100,9 +100,9 @@ class ImagePool(nn.Module):
 class CycleGAN(nn.Module):
     """Generators A -> B and B -> A, a discriminator for each domain, and the step that trains them.
 
-    `generator`, `discriminator` and `classifier` build one network each. Generators and discriminators get the planes
-    of a sample and, with `condition_planes`, those of its condition; with `mask_fraction` generators get the mask as
-    a last plane. The classifier sees samples alone and gives two logits, "from A" and "from B".
+    `generator`, `discriminator` and `classifier` build one network each. Generators get the planes of a sample, then
+    the mask with `mask_fraction`, then the condition with `condition_planes`; the others see samples alone. The
+    classifier gives two logits, "from A" and "from B".
     """
 
     ema_modules = ("generator_ab", "generator_ba")
@@ -150,13 +150,14 @@ class CycleGAN(nn.Module):
         trained with one. `mask` (1 keeps, 0 hides) is all ones unless given, and matters only to a model trained with
         `mask_fraction`."""
         generator = self.generator_ab if direction == "ab" else self.generator_ba
+        planes = [x]
         if self.config.mask_fraction:
             mask = torch.ones_like(x[:, :1]) if mask is None else mask
-            x = torch.cat([_join(x * mask, condition), mask], dim=1)
-        else:
-            x = _join(x, condition)
+            planes = [x * mask, mask]
+        if condition is not None:
+            planes.append(condition)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            return generator(x).float()
+            return generator(torch.cat(planes, dim=1)).float()
 
     def training_step(
         self, batch: dict[str, Tensor], optimizers: dict[str, torch.optim.Optimizer], step: int
@@ -176,13 +177,9 @@ class CycleGAN(nn.Module):
         fake_a = self.translate(real_b, "ba", other_b, self._random_mask(real_b))
         cycle_a, cycle_b = self.translate(fake_b, "ba", own_a), self.translate(fake_a, "ab", own_b)
 
-        # What the discriminators see: every sample together with the condition that it follows.
-        seen_real_a, seen_real_b = _join(real_a, own_a), _join(real_b, own_b)
-        seen_fake_a, seen_fake_b = _join(fake_a, other_b), _join(fake_b, other_a)
-
         # Generators: fool the discriminators, come back to where they started, leave their own domain alone.
-        adversarial = self._fool(self.discriminator_a, seen_fake_a, seen_real_a)
-        adversarial = adversarial + self._fool(self.discriminator_b, seen_fake_b, seen_real_b)
+        adversarial = self._fool(self.discriminator_a, fake_a, real_a)
+        adversarial = adversarial + self._fool(self.discriminator_b, fake_b, real_b)
         cycle = F.l1_loss(cycle_a, real_a) + F.l1_loss(cycle_b, real_b)
         losses = {"generator/adversarial": adversarial, "generator/cycle": cycle}
         total = adversarial + lambda_cycle * cycle
@@ -191,8 +188,8 @@ class CycleGAN(nn.Module):
             losses["generator/identity"] = F.l1_loss(identity_a, real_a) + F.l1_loss(identity_b, real_b)
             total = total + lambda_identity * losses["generator/identity"]
         if self.discriminator_a2 is not None and self.discriminator_b2 is not None:
-            second = self._fool(self.discriminator_a2, _join(cycle_a, own_a), seen_real_a)
-            second = second + self._fool(self.discriminator_b2, _join(cycle_b, own_b), seen_real_b)
+            second = self._fool(self.discriminator_a2, cycle_a, real_a)
+            second = second + self._fool(self.discriminator_b2, cycle_b, real_b)
             losses["generator/second_adversarial"] = second
             total = total + config.lambda_second_adversarial * second
         if self.classifier is not None:
@@ -203,13 +200,13 @@ class CycleGAN(nn.Module):
         optimizers["generator"].step()
 
         # Discriminators: tell real samples from generated ones, newest and older; the classifier hears the source.
-        shown_a, shown_b = self.pool_a(seen_fake_a.detach()), self.pool_b(seen_fake_b.detach())
-        logs_a, loss_a = self._judge(self.discriminator_a, seen_real_a, shown_a)
-        logs_b, loss_b = self._judge(self.discriminator_b, seen_real_b, shown_b)
+        shown_a, shown_b = self.pool_a(fake_a.detach()), self.pool_b(fake_b.detach())
+        logs_a, loss_a = self._judge(self.discriminator_a, real_a, shown_a)
+        logs_b, loss_b = self._judge(self.discriminator_b, real_b, shown_b)
         critics = loss_a + loss_b
         if self.discriminator_a2 is not None and self.discriminator_b2 is not None:
-            critics = critics + self._judge(self.discriminator_a2, seen_real_a, _join(cycle_a, own_a))[1]
-            critics = critics + self._judge(self.discriminator_b2, seen_real_b, _join(cycle_b, own_b))[1]
+            critics = critics + self._judge(self.discriminator_a2, real_a, cycle_a)[1]
+            critics = critics + self._judge(self.discriminator_b2, real_b, cycle_b)[1]
         if self.classifier is not None:
             losses["classifier/real"] = self._domain_loss(real_a, "a") + self._domain_loss(real_b, "b")
             losses["classifier/source"] = self._domain_loss(fake_a.detach(), "b") + self._domain_loss(
@@ -272,10 +269,6 @@ class CycleGAN(nn.Module):
         assert self.classifier is not None
         labels = torch.full((x.shape[0],), int(domain == "b"), device=x.device)
         return F.cross_entropy(self.classifier(x), labels)
-
-
-def _join(x: Tensor, condition: Tensor | None) -> Tensor:
-    return x if condition is None else torch.cat([x, condition], dim=1)
 
 
 def _spread(x: Tensor) -> Tensor:

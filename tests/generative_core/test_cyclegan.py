@@ -20,12 +20,11 @@ from generative_core.nets import (
 def mel_cyclegan(**options: object) -> CycleGAN:
     torch.manual_seed(0)
     config = CycleGANConfig(**options)
-    seen = 1 + config.condition_planes
-    planes = seen + bool(config.mask_fraction)
+    planes = 1 + config.condition_planes + bool(config.mask_fraction)
     return CycleGAN(
         config,
         generator=lambda: ConvNeXtGenerator(bands=16, planes=planes, channels=8, blocks=1),
-        discriminator=lambda: PatchDiscriminator(planes=seen, channels=4, layers=2, norm="none"),
+        discriminator=lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none"),
         classifier=(lambda: PatchClassifier(channels=4, layers=2)) if config.lambda_classifier else None,
     )
 
@@ -66,7 +65,7 @@ def test_a_step_moves_every_network_under_every_option(options: dict[str, object
     assert moved == {name.split(".")[0] for name in before}, still
 
 
-def test_a_condition_reaches_generators_and_discriminators_where_it_belongs() -> None:
+def test_a_condition_reaches_the_generator_of_the_domain_that_it_is_for() -> None:
     """The translation follows the condition for the other domain, and comes back along that of its own."""
     model = mel_cyclegan(condition_planes=1, lambda_second_adversarial=1.0, mask_fraction=0.5, pool_size=0)
     heard: dict[str, list[float]] = {}
@@ -77,17 +76,14 @@ def test_a_condition_reaches_generators_and_discriminators_where_it_belongs() ->
             lambda _, inputs: heard[name].append(inputs[0][0, plane, 0, 0].item())
         )
 
-    for name in ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b", "discriminator_a2"):
-        listen(name, 1)
+    for name in ("generator_ab", "generator_ba"):
+        listen(name, 2)
     samples = {x: torch.rand(2, 3, 16, 32) for x in ("a", "b")}
     for x, own, other in (("a", 1.0, 2.0), ("b", 3.0, 4.0)):
         samples[x][:, 1], samples[x][:, 2] = own, other
     model.training_step(samples, model.configure_optimizers(), 0)
     assert heard["generator_ab"] == [2.0, 3.0, 3.0]  # to B, back to B, identity on B
     assert heard["generator_ba"] == [4.0, 1.0, 1.0]
-    assert heard["discriminator_a"] == [4.0, 1.0, 4.0]  # the generators' turn, then real and generated
-    assert heard["discriminator_b"] == [2.0, 3.0, 2.0]
-    assert heard["discriminator_a2"] == [1.0, 1.0, 1.0]
 
 
 def test_the_same_class_translates_images() -> None:
