@@ -84,7 +84,7 @@ class ImagePool(nn.Module):
                 shown.append(fake)
             elif torch.rand(()) < 0.5:
                 index = int(torch.randint(self.size, ()))
-                shown.append(self.samples[index])
+                shown.append(self.samples[index].to(fake.device))  # a resumed pool starts on the CPU
                 self.samples[index] = fake.clone()
             else:
                 shown.append(fake)
