@@ -5,9 +5,10 @@
 `my_recordings/alice` and `my_recordings/bob` hold recordings of any length and format; the two may say different
 things. It shows the whole way from recordings to a voice folder that `voiceconv convert --model` takes.
 
-Should reach: with 20 minutes each of two clean speakers of one language, the preset `cpu` gives a voice that is
-clearly the other speaker's and keeps nearly all words, after about an hour and a half on two cores. Two languages,
-noisy rooms or less than five minutes give less; `voiceconv inspect` says so beforehand. `--smoke` takes seconds.
+Should reach: with 20 minutes each of two clean speakers of one language, the preset `cpu` reached a similarity to the
+target of .82 to .85 (real clips: .91 to .93, unconverted: .50) with 21 to 26 points more CER than copy-synthesis, in
+2,885 steps or about half an hour on two idle cores. Two languages, noisy rooms or less than five minutes give less;
+`voiceconv inspect` says so beforehand. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
