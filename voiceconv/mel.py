@@ -84,21 +84,26 @@ class MelSpectrogram(nn.Module):
     def forward(self, wav: Tensor, semitones: float = 0.0) -> Tensor:
         """`semitones` moves pitch and formants together without touching the timing: the clip is read that much
         faster or slower, but frames are still taken where they were. Needs no phases, so nothing is smeared."""
+        return self.from_magnitude(self.magnitude(wav, semitones))
+
+    def magnitude(self, wav: Tensor, semitones: float = 0.0) -> Tensor:
+        """`(..., T)` -> the magnitude spectrum `(..., T // hop_length, n_fft // 2 + 1)` behind the bands."""
         config = self.config
         padding = (config.n_fft - config.hop_length) // 2
         if wav.shape[-1] <= padding:
             raise ValueError(f"expected more than {padding} samples, got {wav.shape[-1]}")
         if semitones:
-            return self.from_frames(self._shifted_frames(wav, 2 ** (semitones / 12)))
-        padded = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (padding, padding), mode="reflect")
-        frames = padded.unfold(-1, config.n_fft, config.hop_length)
-        return self.from_frames(frames.reshape(*wav.shape[:-1], *frames.shape[2:]))
-
-    def from_frames(self, frames: Tensor) -> Tensor:
-        """Stretches of waveform `(..., frames, n_fft)` -> log-mel `(..., n_mels, frames)`."""
+            frames = self._shifted_frames(wav, 2 ** (semitones / 12))
+        else:
+            padded = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (padding, padding), mode="reflect")
+            frames = padded.unfold(-1, config.n_fft, config.hop_length)
+            frames = frames.reshape(*wav.shape[:-1], *frames.shape[2:])
         spectrum = torch.fft.rfft(frames * self.window)
         # The small constant keeps the gradient of the magnitude finite where the signal is exactly zero.
-        magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+        return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+
+    def from_magnitude(self, magnitude: Tensor) -> Tensor:
+        """`(..., frames, n_fft // 2 + 1)` -> log-mel `(..., n_mels, frames)`."""
         return (magnitude @ self.filters).clamp_min(self.config.log_floor).log().transpose(-1, -2)
 
     def _shifted_frames(self, wav: Tensor, ratio: float) -> Tensor:
