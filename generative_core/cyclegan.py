@@ -2,11 +2,13 @@
 
 The same class translates images `(B, C, H, W)` and mel-spectrograms `(B, 1, n_mels, frames)`: only the networks
 handed to it differ. Its options cover the voice converters built on it, CycleGAN-VC2 (second adversarial loss),
-MaskCycleGAN-VC (filling in frames) and StarGANv2-VC (a classifier that learns to hear the source in a conversion).
+MaskCycleGAN-VC (filling in frames) and StarGANv2-VC (a classifier that learns to hear the source in a conversion),
+and the semantic loss of CyCADA (Hoffman et al. 2018, arXiv:1711.03213).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -41,11 +43,13 @@ class CycleGANConfig:
     lambda_classifier: float = 0.0  # be heard as the target by the domain classifier
     r1: float = 0.0
     r2: float = 0.0
-    condition_planes: int = 0  # planes of each sample that say what its translation should follow, see `training_step`
+    lambda_content: Weight = 0.0  # contain, to frozen recognisers, what the source contains
+    views: bool = False  # each sample brings along what the generators read in its place, see `training_step`
     mask_fraction: float = 0.0  # hide up to this share of the last axis and let the generator fill it in
     pool_size: int = 50  # earlier fakes shown to the discriminators; 0 shows the newest only
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
+    max_gradient_norm: float = math.inf  # of all generators' and of all critics' parameters
     betas: tuple[float, float] = (0.5, 0.999)
     bfloat16: bool = False  # run the generators under autocast; small discriminators are faster without
 
@@ -100,9 +104,9 @@ class ImagePool(nn.Module):
 class CycleGAN(nn.Module):
     """Generators A -> B and B -> A, a discriminator for each domain, and the step that trains them.
 
-    `generator`, `discriminator` and `classifier` build one network each. Generators get the planes of a sample, then
-    the mask with `mask_fraction`, then the condition with `condition_planes`; the others see samples alone. The
-    classifier gives two logits, "from A" and "from B".
+    `generator`, `discriminator` and `classifier` build one network each. Generators get the planes of a sample, and
+    behind them the mask with `mask_fraction`. The classifier gives two logits, "from A" and "from B". `recognisers`
+    are frozen networks for samples of A and of B whose logits `(B, classes, ...)` say what a sample contains.
     """
 
     ema_modules = ("generator_ab", "generator_ba")
@@ -114,17 +118,21 @@ class CycleGAN(nn.Module):
         generator: Callable[[], nn.Module] = ResNetGenerator,
         discriminator: Callable[[], nn.Module] = PatchDiscriminator,
         classifier: Callable[[], nn.Module] | None = None,
+        recognisers: tuple[nn.Module, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.config = config = config or CycleGANConfig()
         if config.lambda_classifier and classifier is None:
             raise ValueError("lambda_classifier is set, but no classifier was given")
+        if config.lambda_content and recognisers is None:
+            raise ValueError("lambda_content is set, but no recognisers were given")
         self.generator_ab, self.generator_ba = generator(), generator()
         self.discriminator_a, self.discriminator_b = discriminator(), discriminator()
         second = bool(config.lambda_second_adversarial)
         self.discriminator_a2 = discriminator() if second else None
         self.discriminator_b2 = discriminator() if second else None
         self.classifier = classifier() if classifier and config.lambda_classifier else None
+        self.recognisers = nn.ModuleList(recognisers).requires_grad_(False).eval() if recognisers else None
         self.pool_a, self.pool_b = ImagePool(config.pool_size), ImagePool(config.pool_size)
 
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -143,50 +151,49 @@ class CycleGAN(nn.Module):
             ),
         }
 
-    def translate(
-        self, x: Tensor, direction: Direction, condition: Tensor | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        """Samples of one domain `(B, C, H, W)` as the other would have them, following `condition` if the model was
-        trained with one. `mask` (1 keeps, 0 hides) is all ones unless given, and matters only to a model trained with
-        `mask_fraction`."""
+    def translate(self, x: Tensor, direction: Direction, mask: Tensor | None = None) -> Tensor:
+        """Samples of one domain `(B, C, H, W)` as the other would have them. `mask` (1 keeps, 0 hides) is all ones
+        unless given, and matters only to a model trained with `mask_fraction`."""
         generator = self.generator_ab if direction == "ab" else self.generator_ba
-        planes = [x]
         if self.config.mask_fraction:
             mask = torch.ones_like(x[:, :1]) if mask is None else mask
-            planes = [x * mask, mask]
-        if condition is not None:
-            planes.append(condition)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            return generator(torch.cat(planes, dim=1)).float()
+            x = torch.cat([x * mask, mask], dim=1)
+        with self._autocast(x):
+            return generator(x).float()
 
     def training_step(
         self, batch: dict[str, Tensor], optimizers: dict[str, torch.optim.Optimizer], step: int
     ) -> dict[str, Tensor]:
         """One step on unpaired `batch["a"]` and `batch["b"]`, both `(B, C, H, W)`: generators, then discriminators.
 
-        With `condition_planes` every sample carries two conditions behind its own planes: what it follows in its own
-        domain (where it comes back to), and what its translation follows in the other.
+        With `views` every sample is `(B, 3 * C, H, W)`: itself, the version that is translated (and that the cycle
+        comes back to), and an altered version that the identity loss restores to it. They let a domain be prepared for
+        the translation, and make the identity loss learn to remove what was altered instead of doing nothing.
         """
         config = self.config
-        real_a, own_a, other_a = self._split_conditions(batch["a"])
-        real_b, own_b, other_b = self._split_conditions(batch["b"])
+        (real_a, source_a, altered_a), (real_b, source_b, altered_b) = self._views(batch["a"]), self._views(batch["b"])
         lambda_cycle, lambda_identity = weight_at(config.lambda_cycle, step), weight_at(config.lambda_identity, step)
+        lambda_content = weight_at(config.lambda_content, step)
 
         # Translate there and back again.
-        fake_b = self.translate(real_a, "ab", other_a, self._random_mask(real_a))
-        fake_a = self.translate(real_b, "ba", other_b, self._random_mask(real_b))
-        cycle_a, cycle_b = self.translate(fake_b, "ba", own_a), self.translate(fake_a, "ab", own_b)
+        fake_b = self.translate(source_a, "ab", self._random_mask(source_a))
+        fake_a = self.translate(source_b, "ba", self._random_mask(source_b))
+        cycle_a, cycle_b = self.translate(fake_b, "ba"), self.translate(fake_a, "ab")
 
         # Generators: fool the discriminators, come back to where they started, leave their own domain alone.
         adversarial = self._fool(self.discriminator_a, fake_a, real_a)
         adversarial = adversarial + self._fool(self.discriminator_b, fake_b, real_b)
-        cycle = F.l1_loss(cycle_a, real_a) + F.l1_loss(cycle_b, real_b)
+        cycle = F.l1_loss(cycle_a, source_a) + F.l1_loss(cycle_b, source_b)
         losses = {"generator/adversarial": adversarial, "generator/cycle": cycle}
         total = adversarial + lambda_cycle * cycle
         if lambda_identity:
-            identity_a, identity_b = self.translate(real_a, "ba", own_a), self.translate(real_b, "ab", own_b)
+            identity_a, identity_b = self.translate(altered_a, "ba"), self.translate(altered_b, "ab")
             losses["generator/identity"] = F.l1_loss(identity_a, real_a) + F.l1_loss(identity_b, real_b)
             total = total + lambda_identity * losses["generator/identity"]
+        if lambda_content:
+            losses["generator/content"] = self._content_loss(real_a, fake_b, "ab")
+            losses["generator/content"] += self._content_loss(real_b, fake_a, "ba")
+            total = total + lambda_content * losses["generator/content"]
         if self.discriminator_a2 is not None and self.discriminator_b2 is not None:
             second = self._fool(self.discriminator_a2, cycle_a, real_a)
             second = second + self._fool(self.discriminator_b2, cycle_b, real_b)
@@ -195,9 +202,7 @@ class CycleGAN(nn.Module):
         if self.classifier is not None:
             losses["generator/classifier"] = self._domain_loss(fake_a, "a") + self._domain_loss(fake_b, "b")
             total = total + config.lambda_classifier * losses["generator/classifier"]
-        optimizers["generator"].zero_grad(set_to_none=True)
-        total.backward()
-        optimizers["generator"].step()
+        self._descend(optimizers["generator"], total)
 
         # Discriminators: tell real samples from generated ones, newest and older; the classifier hears the source.
         shown_a, shown_b = self.pool_a(fake_a.detach()), self.pool_b(fake_b.detach())
@@ -213,9 +218,7 @@ class CycleGAN(nn.Module):
                 fake_b.detach(), "a"
             )
             critics = critics + losses["classifier/real"] + losses["classifier/source"]
-        optimizers["discriminator"].zero_grad(set_to_none=True)
-        critics.backward()
-        optimizers["discriminator"].step()
+        self._descend(optimizers["discriminator"], critics)
 
         losses["generator/total"], losses["discriminator/total"] = total, critics
         losses |= {f"discriminator/{key}_a": value for key, value in logs_a.items()}
@@ -224,13 +227,23 @@ class CycleGAN(nn.Module):
         losses["generator/spread_b"] = _spread(fake_b) / _spread(real_b)
         return {name: value.detach() for name, value in losses.items()}
 
-    def _split_conditions(self, samples: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """A batch from the loader -> samples, and their conditions in their own domain and in the other."""
-        planes = self.config.condition_planes
-        if not planes:
-            return samples, None, None
-        x, own, other = samples.split([samples.shape[1] - 2 * planes, planes, planes], dim=1)
-        return x, own, other
+    def _views(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch from the loader -> the samples, what is translated and what the identity loss starts from."""
+        if not self.config.views:
+            return samples, samples, samples
+        real, source, altered = samples.chunk(3, dim=1)
+        return real, source, altered
+
+    def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if math.isfinite(self.config.max_gradient_norm):
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm)
+        optimizer.step()
+
+    def _autocast(self, x: Tensor) -> torch.autocast:
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16)
 
     def _random_mask(self, x: Tensor) -> Tensor | None:
         """For every sample a stretch of the last axis, up to `mask_fraction` long, set to zero (MaskCycleGAN-VC)."""
@@ -264,6 +277,16 @@ class CycleGAN(nn.Module):
         if config.r2:
             loss = loss + config.r2 * gradient_penalty(on_fake, fake)
         return logs, loss
+
+    def _content_loss(self, real: Tensor, fake: Tensor, direction: Direction) -> Tensor:
+        """Kullback-Leibler divergence of what is recognised in the translation from what is in the source, in nats."""
+        assert self.recognisers is not None
+        own, other = self.recognisers if direction == "ab" else reversed(self.recognisers)
+        with self._autocast(real), torch.no_grad():
+            expected = own(real).float().log_softmax(1)
+        with self._autocast(fake):
+            heard = other(fake).float().log_softmax(1)
+        return F.kl_div(heard, expected, reduction="none", log_target=True).sum(1).mean()
 
     def _domain_loss(self, x: Tensor, domain: Literal["a", "b"]) -> Tensor:
         assert self.classifier is not None

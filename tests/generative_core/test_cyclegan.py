@@ -20,7 +20,7 @@ from generative_core.nets import (
 def mel_cyclegan(**options: object) -> CycleGAN:
     torch.manual_seed(0)
     config = CycleGANConfig(**options)
-    planes = 1 + config.condition_planes + bool(config.mask_fraction)
+    planes = 1 + bool(config.mask_fraction)
     return CycleGAN(
         config,
         generator=lambda: ConvNeXtGenerator(bands=16, planes=planes, channels=8, blocks=1),
@@ -65,25 +65,84 @@ def test_a_step_moves_every_network_under_every_option(options: dict[str, object
     assert moved == {name.split(".")[0] for name in before}, still
 
 
-def test_a_condition_reaches_the_generator_of_the_domain_that_it_is_for() -> None:
-    """The translation follows the condition for the other domain, and comes back along that of its own."""
-    model = mel_cyclegan(condition_planes=1, lambda_second_adversarial=1.0, mask_fraction=0.5, pool_size=0)
-    heard: dict[str, list[float]] = {}
+def test_every_network_reads_the_view_that_is_for_it() -> None:
+    """Generators translate the prepared version and restore the altered one, critics see the samples themselves."""
+    model = mel_cyclegan(views=True, lambda_classifier=0.5, pool_size=0)
+    seen: dict[str, list[float]] = {}
 
-    def listen(name: str, plane: int) -> None:
-        heard[name] = []
-        getattr(model, name).register_forward_pre_hook(
-            lambda _, inputs: heard[name].append(inputs[0][0, plane, 0, 0].item())
-        )
+    def watch(name: str) -> None:
+        seen[name] = []
+        getattr(model, name).register_forward_pre_hook(lambda _, x: seen[name].append(round(x[0].mean().item(), 3)))
 
-    for name in ("generator_ab", "generator_ba"):
-        listen(name, 2)
-    samples = {x: torch.rand(2, 3, 16, 32) for x in ("a", "b")}
-    for x, own, other in (("a", 1.0, 2.0), ("b", 3.0, 4.0)):
-        samples[x][:, 1], samples[x][:, 2] = own, other
+    for name in ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b"):
+        watch(name)
+    planes = {"a": (1.0, 2.0, 3.0), "b": (4.0, 5.0, 6.0)}
+    samples = {x: torch.cat([torch.full((2, 1, 16, 32), v) for v in values], dim=1) for x, values in planes.items()}
     model.training_step(samples, model.configure_optimizers(), 0)
-    assert heard["generator_ab"] == [2.0, 3.0, 3.0]  # to B, back to B, identity on B
-    assert heard["generator_ba"] == [4.0, 1.0, 1.0]
+    assert seen["generator_ab"][0] == 2.0  # to B; then from A's fake back; then identity
+    assert seen["generator_ab"][2] == 6.0
+    assert seen["generator_ba"][0] == 5.0
+    assert seen["generator_ba"][2] == 3.0
+    assert seen["discriminator_a"][1] == 1.0  # after the fake that is to fool it
+    assert seen["discriminator_b"][1] == 4.0
+
+
+def test_cycle_and_identity_losses_come_back_to_the_right_views() -> None:
+    """With generators that change nothing, every loss is the distance of two known planes."""
+    config = CycleGANConfig(views=True, lambda_cycle=1.0, lambda_identity=1.0)
+    critic = lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none")  # noqa: E731
+    model = CycleGAN(config, generator=lambda: Shift(0.0), discriminator=critic)
+    planes = {"a": (1.0, 2.0, 4.0), "b": (1.0, 3.0, 8.0)}
+    samples = {x: torch.cat([torch.full((2, 1, 16, 32), v) for v in values], dim=1) for x, values in planes.items()}
+    losses = model.training_step(samples, model.configure_optimizers(), 0)
+    assert losses["generator/cycle"] == pytest.approx(0.0)
+    assert losses["generator/identity"] == pytest.approx((4 - 1) + (8 - 1))
+
+
+class Shift(nn.Module):
+    """Adds a number."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor(start))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.shift
+
+
+class Threshold(nn.Module):
+    """Logits of two classes at every position: negative and positive."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([-x, x], dim=1)
+
+
+def test_content_loss_is_the_divergence_of_what_is_recognised() -> None:
+    config = CycleGANConfig(lambda_content=1.0, lambda_identity=0.0)
+    critic = lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none")  # noqa: E731
+    model = CycleGAN(config, generator=lambda: Shift(0.5), discriminator=critic, recognisers=(Threshold(), Threshold()))
+    zero = torch.zeros(2, 1, 16, 32)
+    losses = model.training_step({"a": zero, "b": zero}, model.configure_optimizers(), 0)
+    # Expected (1/2, 1/2); heard at 0.5: logits -0.5 and 0.5, so probabilities 1 / (1 + e) and e / (1 + e).
+    heard = torch.tensor([-0.5, 0.5]).log_softmax(0)
+    expected = float((0.5 * (torch.tensor(0.5).log() - heard)).sum())
+    assert losses["generator/content"].item() == pytest.approx(2 * expected, rel=1e-5)  # both directions
+    assert not any(p.requires_grad for p in model.recognisers.parameters())
+    with pytest.raises(ValueError, match="no recognisers"):
+        CycleGAN(config)
+
+
+def test_gradients_are_clipped_together() -> None:
+    """After one step of plain descent the generators have moved exactly as far as the largest gradient allows."""
+    model = mel_cyclegan(max_gradient_norm=0.1)
+    optimizers = {
+        name: torch.optim.SGD(o.param_groups[0]["params"], 1.0) for name, o in model.configure_optimizers().items()
+    }
+    before = [p.clone() for p in optimizers["generator"].param_groups[0]["params"]]
+    model.training_step(batch(2, 1, 16, 32), optimizers, 0)
+    after = optimizers["generator"].param_groups[0]["params"]
+    moved = sum((p - q).square().sum().item() for p, q in zip(after, before, strict=True)) ** 0.5
+    assert moved == pytest.approx(0.1, rel=1e-3)
 
 
 def test_the_same_class_translates_images() -> None:
