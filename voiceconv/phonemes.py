@@ -1,0 +1,108 @@
+"""A small phoneme recogniser of our own: what is said in a mel-spectrogram, frame by frame, whoever says it.
+
+It holds the words in place while a converter is trained (`CycleGANConfig.lambda_content`), and a second one, which
+takes no part in training, counts what a conversion loses. `recipes/phonemes.py` trained both. Neither is the
+recogniser that the evaluation measures with.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from generative_core.files import write_atomically
+from generative_core.nets import ConvNeXtBlock1d
+from voiceconv.voice import Speaker
+
+WEIGHTS = Path(__file__).parent / "recognisers"
+SWITCH_COST = 2.5  # nats that a change of phoneme must gain: single frames are not heard as phonemes
+
+
+class PhonemeRecogniser(nn.Module):
+    """log-mel `(B, n_mels, T)` -> logits `(B, len(phonemes), T)`; the first phoneme is silence.
+
+    A frame sees `receptive_frames` to either side and nothing of the clip's length.
+    """
+
+    def __init__(
+        self, phonemes: list[str], *, bands: int = 80, channels: int = 192, blocks: int = 6, kernel_size: int = 7
+    ) -> None:
+        super().__init__()
+        self.phonemes = list(phonemes)
+        self.size = {"bands": bands, "channels": channels, "blocks": blocks, "kernel_size": kernel_size}
+        self.enter = nn.Conv1d(bands, channels, kernel_size, padding=kernel_size // 2)
+        self.blocks = nn.Sequential(
+            *(ConvNeXtBlock1d(channels, kernel_size=kernel_size, scale=1 / blocks) for _ in range(blocks))
+        )
+        self.norm = nn.LayerNorm(channels)
+        self.leave = nn.Linear(channels, len(self.phonemes))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        h = self.blocks(self.enter((mel + 5) / 2.5))  # about zero mean and unit variance
+        return self.leave(self.norm(h.transpose(1, 2))).transpose(1, 2)
+
+    def transcribe(self, mel: Tensor) -> list[str]:
+        """The phonemes in a log-mel `(n_mels, T)`, without silence: the best path of runs of one phoneme each."""
+        scores = self(mel[None])[0].log_softmax(0).float().cpu()
+        total, back = scores[:, 0], []
+        here = torch.arange(len(scores))
+        for frame in scores.T[1:]:
+            best, origin = total.max(0)
+            stays = total >= best - SWITCH_COST
+            back.append(torch.where(stays, here, origin))
+            total = torch.where(stays, total, best - SWITCH_COST) + frame
+        path = [int(total.argmax())]
+        for origins in reversed(back):
+            path.append(int(origins[path[-1]]))
+        path.reverse()
+        runs = [p for i, p in enumerate(path) if i == 0 or p != path[i - 1]]
+        return [self.phonemes[p] for p in runs if p != 0]
+
+    def save(self, path: Path) -> None:
+        """One safetensors file in half precision, with phonemes and sizes in its header."""
+        tensors = {name: value.half().cpu().contiguous() for name, value in self.state_dict().items()}
+        header = {"phonemes": json.dumps(self.phonemes, ensure_ascii=False), "size": json.dumps(self.size)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, save_tensors(tensors, header))
+
+    @classmethod
+    def load(cls, name: Literal["training", "judge"] | Path = "training") -> PhonemeRecogniser:
+        """The one that training listens to, the one that judges, or a file that `save` wrote; frozen."""
+        path = name if isinstance(name, Path) else WEIGHTS / f"{name}.safetensors"
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+            network = cls(json.loads(header["phonemes"]), **json.loads(header["size"]))
+            network.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
+        return network.eval().requires_grad_(False)
+
+
+class HeardPhonemes(nn.Module):
+    """What a recogniser hears in samples `(B, 1, n_mels, T)` that are normalised for a speaker."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, recogniser: PhonemeRecogniser, speaker: Speaker) -> None:
+        super().__init__()
+        self.recogniser = recogniser
+        self.register_buffer("mean", speaker.mel_mean[:, None].float(), persistent=False)
+        self.register_buffer("std", speaker.mel_std[:, None].float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.recogniser(x[:, 0] * self.std + self.mean)
+
+
+def phoneme_errors(reference: list[str], heard: list[str]) -> int:
+    """Insertions, deletions and substitutions between two sequences (Levenshtein distance)."""
+    row = list(range(len(heard) + 1))
+    for i, expected in enumerate(reference, 1):
+        before, row[0] = row[0], i
+        for j, symbol in enumerate(heard, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (expected != symbol))
+    return row[-1]
