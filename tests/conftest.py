@@ -20,7 +20,7 @@ def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a voice of two speakers, allison and joe, whose networks are small and untrained."""
     folder = tmp_path_factory.mktemp("voices") / "tiny"
     torch.manual_seed(0)
-    description = {"kind": "convnext", "bands": 80, "planes": 2, "channels": 16, "blocks": 1}
+    description = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1}
     speakers = tuple(
         Speaker(
             name,
@@ -38,7 +38,7 @@ def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (speakers[0], speakers[1]),
         MelConfig(),
         description,
-        "excitation",
+        "moved",
         build_generator(description),
         build_generator(description),
         build_judge(),

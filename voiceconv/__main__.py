@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PRESETS = ("cpu", "gpu", "cpu-pitch", "maskcyclegan-vc", "smoke")
+PRESETS = ("cpu", "gpu", "maskcyclegan-vc", "smoke")
 
 
 def duration(text: str) -> float:

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from generative_core.trainer import choose_device
 from voiceconv.audio import measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
-from voiceconv.excitation import excitation, map_f0
 from voiceconv.mel import MelSpectrogram
-from voiceconv.pitch import PitchStatistics, extract_f0
+from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
+from voiceconv.source_filter import move
 from voiceconv.vocoder import Vocoder, load_vocoder
 from voiceconv.voice import Speaker, Voice
 
@@ -70,13 +70,13 @@ class VoiceConverter:
     def convert(self, wav: NDArray[np.floating], target: str, pitch: Pitch = "auto") -> NDArray[np.float32]:
         """`wav` `(T,)` in [-1, 1] at `sample_rate` -> `(T,)`, spoken by `target`, as loud as it was.
 
-        `pitch` moves the input before it is converted, in semitones; `"auto"` moves a voice that is not in the source
-        speaker's range into it. Where the input is silent the output is digital silence.
+        `"auto"` moves the pitch of any speaker to where the target speaks; a number is added to that, in semitones.
+        Where the input is silent the output is digital silence.
 
         Raises `UserError` for an unknown target, a pitch out of range, or samples that are not finite numbers.
         """
-        speakers = self.voice.speakers
-        index = self.voice.index(target)
+        self.voice.index(target)
+        semitones = 0.0 if pitch == "auto" else _checked(pitch)
         wav = np.asarray(wav, dtype=np.float32)
         if wav.ndim != 1:
             raise ValueError(f"expected a waveform of shape (T,), got {wav.shape}")
@@ -86,11 +86,8 @@ class VoiceConverter:
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
         source = self._pad(normalise_loudness(wav, self.sample_rate))
-        f0 = self._f0(source)
-        shift = self._shift_into_range(f0, target) if pitch == "auto" else _checked(pitch)
-        mel = self.mel(torch.from_numpy(source).to(self.device), shift)
-        target_f0 = map_f0(f0 * 2 ** (shift / 12), speakers[1 - index].pitch, speakers[index].pitch)
-        converted_mel = self.convert_mel(mel, target, target_f0)
+        shift = self.source_shift(source, target) + semitones
+        converted_mel = self.convert_mel(self._moved(torch.from_numpy(source).to(self.device), shift), target)
         converted = self.vocoder(converted_mel[None])[0, : len(wav)].float().cpu().numpy()
         converted *= self._gate(wav)
         gain = 10 ** ((level - measure_loudness(converted, self.sample_rate)) / 20)
@@ -98,32 +95,40 @@ class VoiceConverter:
         return soften_peaks(converted * np.float32(gain))
 
     @torch.inference_mode()
-    def convert_mel(self, mel: Tensor, target: str, target_f0: NDArray[np.floating]) -> Tensor:
-        """log-mel `(n_mels, frames)` of the source speaker -> that of the target at the pitch `target_f0` `(frames,)`
-        in Hz, 0 where unvoiced."""
+    def convert_mel(self, mel: Tensor, target: str) -> Tensor:
+        """log-mel `(n_mels, frames)` of the source speaker, prepared as the voice reads it, -> that of the target."""
         index = self.voice.index(target)
         source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
         generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
         x = source.normalise(mel.to(self.device))[None, None]
-        if self.voice.conditioning == "excitation":
-            x = torch.cat([x, excitation(target_f0, self.voice.mel).to(x)[None, None]], dim=1)
-        elif self.voice.conditioning == "mask":
+        if self.voice.input == "mask":
             x = torch.cat([x, torch.ones_like(x)], dim=1)
         return speaker.denormalise(generator(x)[0, 0])
 
     def source_shift(self, wav: NDArray[np.floating], target: str) -> float:
-        """Semitones that move `wav` into the range of the speaker who is not `target`; 0 if it is there already."""
-        return self._shift_into_range(self._f0(np.asarray(wav, np.float32)), target)
-
-    def _f0(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
-        return extract_f0(wav, self.sample_rate, self.voice.mel.hop_length)
-
-    def _shift_into_range(self, f0: NDArray[np.float32], target: str) -> float:
+        """Semitones by which `wav` is moved before it is converted: into the range of the speaker who is not `target`,
+        and on to that of `target` if the voice reads speech that has been moved there."""
+        source, onward = self.voice.speakers[1 - self.voice.index(target)].pitch, self._onward(target)
+        f0 = extract_f0(np.asarray(wav, np.float32), self.sample_rate, self.voice.mel.hop_length)
         if not (f0 > 0).any():
-            return 0.0
-        source = self.voice.speakers[1 - self.voice.index(target)].pitch
-        shift = 12 * (source.mean - PitchStatistics.from_f0([f0]).mean) / np.log(2)
-        return 0.0 if abs(shift) < IN_RANGE_SEMITONES else float(np.clip(shift, -MAX_SEMITONES, MAX_SEMITONES))
+            return onward
+        into_range = semitones_between(PitchStatistics.from_f0([f0]).median_hz, source.median_hz)
+        if abs(into_range) < IN_RANGE_SEMITONES:
+            return onward
+        return float(np.clip(into_range, -MAX_SEMITONES, MAX_SEMITONES)) + onward
+
+    def source_mel(self, wav: Tensor, target: str) -> Tensor:
+        """Speech `(T,)` of the speaker who is not `target` -> log-mel `(n_mels, frames)` as `convert_mel` reads it."""
+        return self._moved(wav, self._onward(target))
+
+    def _onward(self, target: str) -> float:
+        """Semitones from the source speaker's range to that of `target`, if the voice reads speech moved there."""
+        index = self.voice.index(target)
+        source, speaker = self.voice.speakers[1 - index].pitch, self.voice.speakers[index].pitch
+        return semitones_between(source.median_hz, speaker.median_hz) if self.voice.input == "moved" else 0.0
+
+    def _moved(self, wav: Tensor, semitones: float) -> Tensor:
+        return move(self.mel, wav, pitch=semitones) if self.voice.input == "moved" else self.mel(wav, semitones)
 
     @torch.inference_mode()
     def similarity(self, wav: NDArray[np.floating], target: str) -> float:

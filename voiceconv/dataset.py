@@ -34,8 +34,10 @@ MIN_SPEECH_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class SpeakerData:
-    """One speaker's segments: log-mels `(n_mels, frames)` and F0 `(frames,)` in Hz by segment name, and the split."""
+    """One speaker's segments by name: waveforms `(T,)` (float16), log-mels `(n_mels, frames)`, F0 `(frames,)` in Hz;
+    and the split."""
 
+    wavs: dict[str, Tensor]
     mels: dict[str, Tensor]
     f0: dict[str, Tensor]
     train: tuple[str, ...]
@@ -94,6 +96,7 @@ def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int =
         write_atomically(description, json.dumps({"key": key}).encode())
     mels = {name.removeprefix("mel/"): value for name, value in tensors.items() if name.startswith("mel/")}
     f0 = {name: tensors[f"f0/{name}"] for name in mels}
+    wavs = {name: tensors[f"wav/{name}"] for name in mels}
     seconds = sum(mel.shape[1] for mel in mels.values()) * config.hop_length / config.sample_rate
     if seconds < MIN_SPEECH_SECONDS or len(mels) < 4:
         raise UserError(
@@ -102,7 +105,7 @@ def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int =
             "a good voice. `voiceconv inspect` says more."
         )
     train, development = split(sorted(mels), seed)
-    return SpeakerData(mels, f0, train, development)
+    return SpeakerData(wavs, mels, f0, train, development)
 
 
 def split(segments: list[str], seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -146,7 +149,8 @@ def _compute_features(paths: list[Path], folder: Path, config: MelConfig) -> dic
             continue
         for number, piece in enumerate(segment(wav, config.sample_rate)):
             name = f"{path.relative_to(folder).as_posix()}#{number}"
-            tensors[f"mel/{name}"] = mel(torch.from_numpy(piece.copy())).contiguous()
+            tensors[f"wav/{name}"] = torch.from_numpy(piece.copy()).half()
+            tensors[f"mel/{name}"] = mel(tensors[f"wav/{name}"].float()).contiguous()
             f0 = extract_f0(piece, config.sample_rate, config.hop_length)
             tensors[f"f0/{name}"] = torch.from_numpy(np.ascontiguousarray(f0, np.float32))
     return tensors

@@ -11,6 +11,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
@@ -20,8 +21,8 @@ from generative_core.trainer import Trainer
 from voiceconv.audio import save_audio
 from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData
-from voiceconv.excitation import map_f0
 from voiceconv.metrics import f0_correlation, f0_offset
+from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.pitch import extract_f0
 from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import Voice
@@ -31,6 +32,7 @@ SCORED_CLIPS = 8  # development segments per direction
 HEARD_CLIPS = 2  # of these, kept as audio and pictures
 SCORE_MEANINGS = {
     "judge": "probability of the target by our own classifier, higher is better",
+    "phoneme_errors": "phonemes that a recogniser of our own hears otherwise than in the source, lower is better",
     "cycle": "L1 distance of A -> B -> A, in standard deviations, lower is better",
     "f0_offset": "mean pitch against the target's, in semitones, 0 is best",
     "f0_correlation": "pitch contour against the source's, 1 is best",
@@ -46,6 +48,7 @@ class Preview(Callback):
     def __init__(self, current_voice: Callable[[], Voice], data: tuple[SpeakerData, SpeakerData]) -> None:
         self.current_voice = current_voice
         self.data = data
+        self.recogniser = PhonemeRecogniser.load("judge")
 
     def on_start(self, trainer: Trainer) -> None:
         self.last = time.monotonic()
@@ -91,15 +94,16 @@ class Preview(Callback):
         direction = f"{speaker.name}-to-{target.name}"
         rows = []
         for number, name in enumerate(scored_segments(data)):
-            mel = data.mels[name].to(converter.device)
             own_f0 = data.f0[name].numpy()
-            converted = converter.convert_mel(mel, target.name, map_f0(own_f0, speaker.pitch, target.pitch))
-            back = converter.convert_mel(converted, speaker.name, own_f0)
+            mel = converter.source_mel(data.wavs[name].float().to(converter.device), target.name)
+            converted = converter.convert_mel(mel, target.name)
+            back = converter.convert_mel(converted, speaker.name)
             wav = converter.vocoder(converted[None])[0].cpu().numpy()
             f0 = extract_f0(wav, rate, converter.voice.mel.hop_length)
             rows.append(
                 {
                     "judge": float(judge_probabilities(converter.voice, converted)[1 - source]),
+                    "phoneme_errors": self._phoneme_errors(data.mels[name], converted.cpu()),
                     "cycle": float(F.l1_loss(speaker.normalise(back.cpu()), speaker.normalise(mel.cpu()))),
                     "f0_offset": f0_offset(f0, target.pitch.mean),
                     "f0_correlation": f0_correlation(f0, own_f0),
@@ -113,6 +117,12 @@ class Preview(Callback):
                 self.board.add_audio(f"{direction}/{number + 1}", wav, step, sample_rate=rate)
         finite = {key: [row[key] for row in rows if np.isfinite(row[key])] for key in rows[0]}
         return {f"{direction}/{key}": fmean(values) for key, values in finite.items() if values}
+
+    def _phoneme_errors(self, source: Tensor, converted: Tensor) -> float:
+        """Errors per phoneme of the source, both log-mels `(n_mels, frames)`; NaN where none is heard."""
+        reference = self.recogniser.transcribe(source)
+        errors = phoneme_errors(reference, self.recogniser.transcribe(converted))
+        return errors / len(reference) if reference else float("nan")
 
 
 def scored_segments(data: SpeakerData) -> list[str]:

@@ -25,9 +25,10 @@ from generative_core.nets import PatchClassifier, PatchDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
-from voiceconv.excitation import excitation, map_f0
-from voiceconv.mel import MelConfig
-from voiceconv.voice import Conditioning, Speaker, Voice, build_generator, build_judge
+from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser
+from voiceconv.views import change_tone, views
+from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
 
 JUDGE_STEPS = 300
 
@@ -38,7 +39,7 @@ class Preset:
 
     cyclegan: CycleGANConfig
     generator: dict[str, Any]
-    conditioning: Conditioning
+    input: GeneratorInput
     discriminator: dict[str, Any]
     steps: int
     decay_steps: int
@@ -48,51 +49,40 @@ class Preset:
 
 
 _CONVERTER = CycleGANConfig(
+    views=True,
     # A cycle weight of 10 keeps the source's voice together with its words; 4 lets the voice go.
     lambda_cycle=4.0,
-    # The identity loss only finds the starting point; longer, it holds on to the old voice.
-    lambda_identity=((500, 5.0), (1500, 0.0)),
+    lambda_identity=4.0,
     lambda_classifier=0.5,
+    lambda_content=1.0,
+    max_gradient_norm=15.0,
     pool_size=0,
     generator_rate=2e-4,
     discriminator_rate=4e-4,
     bfloat16=True,
 )
-_TOLD_THE_PITCH = dataclasses.replace(_CONVERTER, lambda_cycle=5.0, condition_planes=1)
 
 PRESETS: dict[str, Preset] = {
-    # About an hour on two cores.
+    # Critics see a third of a second: enough for a voice, too little for which words a speaker's recordings hold.
     "cpu": Preset(
         cyclegan=_CONVERTER,
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8},
-        conditioning="none",
-        discriminator={"planes": 1, "channels": 24, "layers": 3, "norm": "none"},
-        classifier={"planes": 1, "channels": 24, "layers": 4},
+        input="moved",
+        discriminator={"planes": 1, "channels": 32, "layers": 2, "norm": "none"},
+        classifier={"planes": 1, "channels": 24, "layers": 3},
         steps=6_000,
-        decay_steps=2_000,
+        decay_steps=2_500,
         batch_size=16,
     ),
     "gpu": Preset(
         cyclegan=_CONVERTER,
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12},
-        conditioning="none",
-        discriminator={"planes": 1, "channels": 32, "layers": 3, "norm": "none"},
-        classifier={"planes": 1, "channels": 32, "layers": 4},
+        input="moved",
+        discriminator={"planes": 1, "channels": 48, "layers": 2, "norm": "none"},
+        classifier={"planes": 1, "channels": 32, "layers": 3},
         steps=20_000,
         decay_steps=5_000,
         batch_size=32,
-    ),
-    # The output's pitch is given to the generators: better contours towards a high voice, so far worse ones towards a
-    # low and creaky voice; docs/experiments.md.
-    "cpu-pitch": Preset(
-        cyclegan=_TOLD_THE_PITCH,
-        generator={"kind": "convnext", "bands": 80, "planes": 2, "channels": 256, "blocks": 8},
-        conditioning="excitation",
-        discriminator={"planes": 1, "channels": 24, "layers": 3, "norm": "none"},
-        classifier={"planes": 1, "channels": 24, "layers": 4},
-        steps=5_000,
-        decay_steps=1_500,
-        batch_size=16,
     ),
     # Kaneko et al. 2021 as published (batch 1, identity for the first 10,000 steps, decay after 200,000), with linear
     # gates, linear discriminator outputs, and normalisation that does not depend on the clip's length.
@@ -107,7 +97,7 @@ PRESETS: dict[str, Preset] = {
             discriminator_rate=1e-4,
         ),
         generator={"kind": "gated", "bands": 80, "planes": 2, "channels": 256, "blocks": 6},
-        conditioning="mask",
+        input="mask",
         discriminator={"planes": 1, "channels": 128, "layers": 3, "kernel_size": 3, "norm": "instance"},
         steps=500_000,
         decay_steps=300_000,
@@ -115,9 +105,9 @@ PRESETS: dict[str, Preset] = {
     ),
     # Seconds, to see that everything runs; the result is no voice.
     "smoke": Preset(
-        cyclegan=dataclasses.replace(_TOLD_THE_PITCH, bfloat16=False),
-        generator={"kind": "convnext", "bands": 80, "planes": 2, "channels": 16, "blocks": 1},
-        conditioning="excitation",
+        cyclegan=dataclasses.replace(_CONVERTER, bfloat16=False),
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1},
+        input="moved",
         discriminator={"planes": 1, "channels": 4, "layers": 2, "norm": "none"},
         classifier={"planes": 1, "channels": 4, "layers": 2},
         steps=20,
@@ -188,9 +178,8 @@ def train(
     speakers, data = (_speaker(info_a, data_a), _speaker(info_b, data_b)), (data_a, data_b)
     _record_split(run_dir, speakers, data)
     judge = train_judge(speakers, data, seed)
-    model = build_model(settings, seed)
-    crops_a = _crops(speakers[0], speakers[1], data_a, settings)
-    crops_b = _crops(speakers[1], speakers[0], data_b, settings)
+    model = build_model(settings, speakers, seed)
+    loader = _loader(settings, speakers, data, MelSpectrogram(mel), seed)
     config = TrainConfig(
         steps=settings.steps,
         run_dir=run_dir,
@@ -206,7 +195,7 @@ def train(
             speakers,
             mel,
             settings.generator,
-            settings.conditioning,
+            settings.input,
             model.generator_ab,
             model.generator_ba,
             judge,
@@ -218,7 +207,7 @@ def train(
         )
 
     preview = Preview(current_voice, data)
-    trainer = Trainer(model, UnpairedLoader(crops_a, crops_b, settings.batch_size, seed=seed), config, [preview])
+    trainer = Trainer(model, loader, config, [preview])
     try:
         finished = trainer.fit(resume=resume)
     except (CheckpointError, NonFiniteLoss) as error:
@@ -227,14 +216,19 @@ def train(
     return finished
 
 
-def build_model(settings: Preset, seed: int) -> CycleGAN:
-    """The CycleGAN of a preset, the same for the same seed."""
+def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) -> CycleGAN:
+    """The CycleGAN of a preset for these speakers, the same for the same seed."""
+    recognisers = None
+    if settings.cyclegan.lambda_content:
+        recogniser = PhonemeRecogniser.load()
+        recognisers = HeardPhonemes(recogniser, speakers[0]), HeardPhonemes(recogniser, speakers[1])
     torch.manual_seed(seed)
     return CycleGAN(
         settings.cyclegan,
         generator=lambda: build_generator(settings.generator),
         discriminator=lambda: PatchDiscriminator(**settings.discriminator),
         classifier=(lambda: PatchClassifier(**settings.classifier)) if settings.classifier else None,
+        recognisers=recognisers,
     )
 
 
@@ -306,16 +300,23 @@ def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, Spea
     return judge.eval().requires_grad_(False)
 
 
-def _crops(speaker: Speaker, other: Speaker, data: SpeakerData, settings: Preset) -> MelCrops:
-    """A speaker's training segments, each with its pitch as it is and as the other speaker would have it."""
-    pictures = []
-    for name in data.train:
-        planes = [speaker.normalise(data.mels[name])]
-        if settings.conditioning == "excitation":
-            f0 = data.f0[name].numpy()
-            planes += [excitation(f0, MelConfig()), excitation(map_f0(f0, speaker.pitch, other.pitch), MelConfig())]
-        pictures.append(torch.stack(planes))
-    return MelCrops(pictures, settings.frames)
+def _loader(
+    settings: Preset,
+    speakers: tuple[Speaker, Speaker],
+    data: tuple[SpeakerData, SpeakerData],
+    mel: MelSpectrogram,
+    seed: int,
+) -> UnpairedLoader:
+    """Crops of both speakers' training segments, with their views if the family wants them."""
+    crops = []
+    for speaker, other, d in zip(speakers, reversed(speakers), data, strict=True):
+        if settings.cyclegan.views:
+            pictures = views(speaker, other, d, mel, torch.Generator().manual_seed(seed))
+        else:
+            pictures = [speaker.normalise(d.mels[name])[None] for name in d.train]
+        crops.append(MelCrops(pictures, settings.frames))
+    transform = change_tone if settings.cyclegan.views else None
+    return UnpairedLoader(crops[0], crops[1], settings.batch_size, seed=seed, transform=transform)
 
 
 def _speaker(info: SpeakerInfo, data: SpeakerData) -> Speaker:

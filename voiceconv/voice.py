@@ -31,8 +31,8 @@ VOICES = Path(__file__).parent / "voices"
 FORMAT = 1
 MAX_WEIGHTS_BYTES = 200_000_000
 MAX_JSON_BYTES = 1_000_000
-Conditioning = Literal["none", "mask", "excitation"]
-"""What a generator is given beside the mel: nothing, a mask of ones, or the pitch that its output should have."""
+GeneratorInput = Literal["mel", "mask", "moved"]
+"""What a generator reads: the source's mel, that and a mask of ones, or the mel with the target's pitch moved in."""
 GENERATORS: dict[str, type[nn.Module]] = {"convnext": ConvNeXtGenerator, "gated": GatedGenerator}
 
 
@@ -61,7 +61,7 @@ class Speaker:
 class Voice:
     """Two speakers and the networks between them; `generator_ab` speaks as `speakers[1]`.
 
-    `generator` holds the network's kind and its arguments, `conditioning` what it is given beside the mel.
+    `generator` holds the network's kind and its arguments, `input` what it reads.
     `judge` is a small classifier of log-mels that hears which of the two speaks; it took no part in the training.
     """
 
@@ -69,7 +69,7 @@ class Voice:
     speakers: tuple[Speaker, Speaker]
     mel: MelConfig
     generator: dict[str, Any]
-    conditioning: Conditioning
+    input: GeneratorInput
     generator_ab: nn.Module
     generator_ba: nn.Module
     judge: nn.Module
@@ -125,7 +125,7 @@ class Voice:
             ],
             "mel": dataclasses.asdict(self.mel),
             "generator": self.generator,
-            "conditioning": self.conditioning,
+            "input": self.input,
             "weights_sha256": hashlib.sha256(content).hexdigest(),
             **self.metadata,
         }
@@ -179,14 +179,13 @@ class Voice:
                 {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
             )
             network.eval().requires_grad_(False)
-        known = {"format", "name", "speakers", "mel", "generator", "conditioning", "weights_sha256"}
+        known = {"format", "name", "speakers", "mel", "generator", "input", "weights_sha256"}
         metadata = {key: value for key, value in record.items() if key not in known}
-        conditioning = record["conditioning"]
-        if conditioning not in get_args(Conditioning):
-            raise ValueError(f"conditioning {conditioning!r} is not one of {', '.join(get_args(Conditioning))}")
+        if record["input"] not in get_args(GeneratorInput):
+            raise ValueError(f"input {record['input']!r} is not one of {', '.join(get_args(GeneratorInput))}")
         generator = record["generator"]
         name = str(record["name"])
-        return cls(name, (a, b), mel, generator, conditioning, metadata=metadata, folder=folder, **networks)
+        return cls(name, (a, b), mel, generator, record["input"], metadata=metadata, folder=folder, **networks)
 
 
 def available_voices() -> list[str]:

@@ -68,17 +68,16 @@ def test_silence_stays_silent(converter: VoiceConverter) -> None:
 
 def test_a_frame_does_not_depend_on_what_is_far_away(converter: VoiceConverter) -> None:
     """No normalisation over time: the same speech converts alike in a short clip and in a long one."""
-    mel, f0 = torch.randn(80, 300) - 5, np.full(300, 150.0)
-    whole = converter.convert_mel(mel, "joe", f0)
-    part = converter.convert_mel(mel[:, 100:200], "joe", f0[:100])
-    # The pulses of the excitation fall elsewhere when a clip starts elsewhere, which a mel frame hardly shows.
-    torch.testing.assert_close(part[:, 20:-20], whole[:, 120:180], atol=0.05, rtol=0.05)
+    mel = torch.randn(80, 300) - 5
+    whole, part = converter.convert_mel(mel, "joe"), converter.convert_mel(mel[:, 100:200], "joe")
+    torch.testing.assert_close(part[:, 20:-20], whole[:, 120:180])
 
 
 @pytest.mark.parametrize("f0", [90.0, 130.0, 200.0, 320.0])
-def test_auto_pitch_brings_any_voice_into_the_range_of_the_source(converter: VoiceConverter, f0: float) -> None:
+def test_auto_pitch_brings_any_voice_into_the_range_of_the_target(converter: VoiceConverter, f0: float) -> None:
     shift = converter.source_shift(hum(f0, 3.0), "joe")
-    assert f0 * 2 ** (shift / 12) == pytest.approx(200.0, rel=0.03 if shift else 0.13)
+    in_range = abs(12 * np.log2(f0 / 200.0)) < 2  # taken for Allison, whose clips are not all at her mean either
+    assert f0 * 2 ** (shift / 12) == pytest.approx(110.0 * (f0 / 200.0 if in_range else 1.0), rel=0.03)
 
 
 def test_unknown_voice_names_the_nearest(converter: VoiceConverter) -> None:
