@@ -44,8 +44,10 @@ class Report:
         return self._add(kind="text", text=text, tone=tone)
 
     def table(self, rows: Iterable[Sequence[object]], header: Sequence[str]) -> Report:
-        """A table; floats have four digits, None is a dash, columns of numbers are aligned to the right, and line breaks
-        are kept."""
+        """A table; floats have four digits, None is a dash, columns of numbers are aligned to the right.
+
+        Line breaks in a cell are kept.
+        """
         rows = [list(row) for row in rows]
         for row in rows:
             if len(row) != len(header):

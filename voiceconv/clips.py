@@ -75,10 +75,11 @@ def held_out(folder: Folder, split: Mapping[str, list[str]]) -> tuple[str, list[
 def load_split(clips_from: Path | None, metadata: Mapping[str, Any], voice: str) -> dict[str, list[str]]:
     """Speaker -> recordings that `voice` was not trained on: in the JSON file `clips_from`, or its metadata."""
     if clips_from is None:
-        if not (split := metadata.get("development")):
+        split = metadata.get("development", {})
+        if not any(split.values()):
             raise UserError(
-                f"{voice} does not say which recordings were kept from its training. Name clips with --clips-from, or "
-                "use --all-clips with recordings that it has never heard."
+                f"{voice} names no recordings that were kept from its training (of fewer than ten, none is kept whole). "
+                "Name some with --clips-from, or use --all-clips with recordings that it has never heard."
             )
         return dict(split)
     try:

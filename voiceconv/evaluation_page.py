@@ -36,8 +36,12 @@ TABLES = {
         "MMD²",
     ),
 }
-PLOTS = (("similarity", "similarity to target", "similarity to source"), ("CER", "CER"))
-PLOTS += (("F0 off by, semitones", "F0 offset"), ("DNSMOS OVRL", "DNSMOS OVRL"))
+PLOTS = {
+    "similarity": ("similarity to target", "similarity to source"),
+    "CER": ("CER",),
+    "F0 off by, semitones": ("F0 offset",),
+    "DNSMOS OVRL": ("DNSMOS OVRL",),
+}
 SOURCE_COLOR, TARGET_COLOR, CONVERTED_COLOR = "tab:orange", "tab:blue", "tab:green"
 
 
@@ -91,9 +95,9 @@ def summary(direction: Record) -> str:
 def overview(direction: Record) -> Figure:
     """Mean and interval of the main scores, a line per system."""
     systems = direction["scores"]
-    plots = [plot for plot in PLOTS if any(plot[1] in scores for scores in systems.values())]
+    plots = [plot for plot in PLOTS.items() if any(plot[1][0] in scores for scores in systems.values())]
     figure = Figure(figsize=(11, 0.9 + 0.3 * len(systems)), layout="constrained")
-    for axes, (label, *names) in zip(figure.subplots(1, len(plots), sharey=True), plots, strict=True):
+    for axes, (label, names) in zip(figure.subplots(1, len(plots), sharey=True), plots, strict=True):
         for name, color, marker in zip(names, (TARGET_COLOR, SOURCE_COLOR), ("o", "D"), strict=False):
             rows = [(y, scores[name]) for y, scores in enumerate(systems.values()) if name in scores]
             middle = [score["mean"] for _, score in rows]

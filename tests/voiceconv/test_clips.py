@@ -75,8 +75,9 @@ def test_the_same_sentence_is_found_in_other_words(recordings: Folder) -> None:
 
 def test_split_from_the_voice_or_from_a_file(tmp_path: Path) -> None:
     assert load_split(None, {"development": {"a": ["x"]}}, "voice") == {"a": ["x"]}
-    with pytest.raises(UserError, match="voice does not say which recordings"):
-        load_split(None, {}, "voice")
+    for metadata in ({}, {"development": {"a": [], "b": []}}):
+        with pytest.raises(UserError, match="voice names no recordings that were kept"):
+            load_split(None, metadata, "voice")
     path = tmp_path / "clips.json"
     path.write_text(json.dumps({"a": ["y"]}))
     assert load_split(path, {"development": {"a": ["x"]}}, "voice") == {"a": ["y"]}
