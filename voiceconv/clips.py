@@ -78,8 +78,8 @@ def load_split(clips_from: Path | None, metadata: Mapping[str, Any], voice: str)
         split = metadata.get("development", {})
         if not any(split.values()):
             raise UserError(
-                f"{voice} names no recordings that were kept from its training (of fewer than ten, none is kept whole). "
-                "Name some with --clips-from, or use --all-clips with recordings that it has never heard."
+                f"{voice} names no recordings that were kept from its training (of fewer than ten, none is kept "
+                "whole). Name some with --clips-from, or use --all-clips with recordings that it has never heard."
             )
         return dict(split)
     try:
