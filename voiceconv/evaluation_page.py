@@ -222,7 +222,7 @@ def _cell(score: Record | None) -> str | None:
     if score is None:
         return None
     space = "\N{NO-BREAK SPACE}"
-    lines = [f"{score['mean']:.3f}", f"{score['low']:.3f}{space}–{space}{score['high']:.3f}"]
+    lines = [f"{score['mean']:.3f}", f"{score['low']:.3f}{space}to{space}{score['high']:.3f}"]
     if score["n"] < len(score["values"]):
         lines.append(f"{score['n']} of {len(score['values'])} clips")
     return "\n".join(lines)
