@@ -13,7 +13,7 @@ PYTHON ?= $(shell for candidate in python3 python3.12 python3.13 python3.11 pyth
 help:
 	@echo "make demo    install and open the page on http://127.0.0.1:7860"
 	@echo "make test    install what the tests need and run them"
-	@echo "make eval    install what the benchmarks measure with"
+	@echo "make eval    install what voiceconv evaluate measures with"
 	@echo "make check   lint, formatting and types"
 	@echo "make clean   remove .venv and caches"
 
@@ -44,12 +44,12 @@ $(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-eval: pyproject.toml benchmarks/requirements-no-deps.txt | $(VENV)/bin/python
 	@echo "Installing voiceconv into $(VENV); the first time this takes some minutes."
-	$(INSTALL) --editable '.[hifigan,eval]'
+	$(INSTALL) --editable '.[hifigan,eval,world]'
 	$(INSTALL) --no-deps --requirement benchmarks/requirements-no-deps.txt
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.installed-eval
-	$(INSTALL) --editable '.[hifigan,eval,phonemes,test]'
+	$(INSTALL) --editable '.[hifigan,eval,world,phonemes,test]'
 	@touch $@
 
 clean:

@@ -44,7 +44,10 @@ class Report:
         return self._add(kind="text", text=text, tone=tone)
 
     def table(self, rows: Iterable[Sequence[object]], header: Sequence[str]) -> Report:
-        """A table; floats have four digits, None is a dash, columns of numbers are aligned to the right."""
+        """A table; floats have four digits, None is a dash, columns of numbers are aligned to the right.
+
+        Line breaks in a cell are kept.
+        """
         rows = [list(row) for row in rows]
         for row in rows:
             if len(row) != len(header):
@@ -134,7 +137,8 @@ audio { display: block; width: 100%; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .4rem 1rem .4rem 0; border-bottom: 1px solid var(--line); }
 tr:last-child td { border-bottom: 0; }
-th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
+td { white-space: pre-line; }
+th { color: var(--quiet); font-weight: 600; vertical-align: bottom; }
 th.number, td.number { text-align: right; }
 th:last-child, td:last-child { padding-right: 0; }
 @media (max-width: 45rem) { figure.half { grid-column: 1 / -1; } }

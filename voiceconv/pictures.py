@@ -8,12 +8,14 @@ import io
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from voiceconv.mel import MelConfig, MelSpectrogram
 
 GREY = "#808080"  # of the lettering: readable on white and on black
+OUTLINE = "#101018"  # of the curve; not black, which a report turns into the colour of its text
 CURVE = "#5ee0ff"
 QUIETEST, LOUDEST = -9.0, 1.0  # log-mel of the darkest and brightest colour: the same in all pictures, to compare them
 
@@ -23,11 +25,16 @@ def draw_spectrogram(wav: NDArray[np.float32], f0: NDArray[np.floating], config:
 
     The lettering suits a light and a dark page if the figure is saved transparent.
     """
+    figure = Figure(figsize=(5.4, 2.5), dpi=200, layout="constrained")
+    plot_spectrogram(figure.add_subplot(), wav, f0, config)
+    return figure
+
+
+def plot_spectrogram(axes: Axes, wav: NDArray[np.float32], f0: NDArray[np.floating], config: MelConfig) -> None:
+    """The same on `axes` of some figure."""
     to_mel = MelSpectrogram(config)
     mel = to_mel(torch.from_numpy(wav)).numpy()
     seconds = len(wav) / config.sample_rate
-    figure = Figure(figsize=(5.4, 2.5), dpi=200, layout="constrained")
-    axes = figure.add_subplot()
     extent = (0, seconds, 0, config.n_mels)
     axes.imshow(mel, origin="lower", aspect="auto", cmap="magma", extent=extent, vmin=QUIETEST, vmax=LOUDEST)
     band_hz = to_mel.filters.argmax(dim=0).numpy() * config.sample_rate / config.n_fft
@@ -39,7 +46,7 @@ def draw_spectrogram(wav: NDArray[np.float32], f0: NDArray[np.floating], config:
     pitch = axes.twinx()
     times = (np.arange(len(f0)) + 0.5) * config.hop_length / config.sample_rate
     contour = np.where(f0 > 0, f0, np.nan)
-    pitch.plot(times, contour, color="black", linewidth=3.5)
+    pitch.plot(times, contour, color=OUTLINE, linewidth=3.5)
     pitch.plot(times, contour, color=CURVE, linewidth=1.8)
     pitch.set_yscale("log")
     pitch.set_ylim(50, 600)
@@ -53,7 +60,6 @@ def draw_spectrogram(wav: NDArray[np.float32], f0: NDArray[np.floating], config:
         each.yaxis.label.set_color(GREY)
         for spine in each.spines.values():
             spine.set_visible(False)
-    return figure
 
 
 def as_img(figure: Figure, alt: str) -> str:

