@@ -89,6 +89,11 @@ class Trainer:
         self.ema = {name: value.detach().clone() for name, value in self._averaged_parameters().items()}
         self.callbacks = [MetricsLog(), HealthWarnings(), ProgressBar(), *(callbacks or [])]
         self._stop_signal: int | None = None
+        self.stop_reason: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """Ends `fit` after the current step, in good order; for callbacks that see it go wrong."""
+        self.stop_reason = reason
 
     def fit(self, *, resume: bool = False) -> bool:
         """Runs to the last step, or until the budget or a signal (Ctrl-C, SIGTERM) ends it after a checkpoint.
@@ -110,7 +115,7 @@ class Trainer:
                     for callback in self.callbacks:
                         callback.on_step(self, scalars)
                 now = time.monotonic()
-                if self._stop_signal is not None or now - started > self.config.budget_seconds:
+                if self._stop_signal or self.stop_reason or now - started > self.config.budget_seconds:
                     break
                 if now - saved > self.config.checkpoint_seconds:
                     self.save()

@@ -109,6 +109,9 @@ def parser() -> Parser:
         "--preset", choices=PRESETS, default="cpu", help="default: %(default)s; smoke only checks that everything runs"
     )
     command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    command.add_argument(
+        "--from", dest="start_from", metavar="VOICE", help="start from a voice's weights: less data and time are needed"
+    )
     command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
 
     command = add("evaluate", evaluate, "measure a voice on recordings that it was not trained on (`make eval` once)")
@@ -224,7 +227,13 @@ def train(args: argparse.Namespace) -> int:
     from voiceconv.training import train as train_voice
 
     finished = train_voice(
-        args.folder_a, args.folder_b, args.run, preset=args.preset, resume=args.resume, budget_seconds=args.budget
+        args.folder_a,
+        args.folder_b,
+        args.run,
+        preset=args.preset,
+        resume=args.resume,
+        budget_seconds=args.budget,
+        start_from=args.start_from,
     )
     print(f"The voice is in {args.run / 'voice'}, the report in {args.run / 'report.html'}.")
     if not finished:

@@ -113,7 +113,7 @@ def split(segments: list[str], seed: int) -> tuple[tuple[str, ...], tuple[str, .
     recordings = sorted({name.rsplit("#", 1)[0] for name in segments})
     units = recordings if len(recordings) >= 10 else segments
     order = np.random.default_rng(seed).permutation(len(units))
-    aside = {units[i] for i in order[: max(1, round(len(units) * DEVELOPMENT_SHARE))]}
+    aside = {units[i] for i in order[: max(2, round(len(units) * DEVELOPMENT_SHARE))]}
     development = tuple(s for s in segments if s in aside or s.rsplit("#", 1)[0] in aside)
     return tuple(s for s in segments if s not in development), development
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
@@ -21,16 +23,19 @@ from generative_core.trainer import Trainer
 from voiceconv.audio import save_audio
 from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData
-from voiceconv.metrics import f0_correlation, f0_offset
+from voiceconv.metrics import f0_correlation, f0_offset, mmd, without_silence
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.pitch import extract_f0
 from voiceconv.vocoder import load_vocoder
-from voiceconv.voice import Voice
+from voiceconv.voice import Speaker, Voice
 
 PREVIEW_SECONDS = 300.0
 SCORED_CLIPS = 8  # development segments per direction
 HEARD_CLIPS = 2  # of these, kept as audio and pictures
+COLLAPSE = 0.3  # a score that falls this far under the best, twice in a row, is no hesitation
 SCORE_MEANINGS = {
+    "score": "voice minus phoneme errors, mean of both directions: the voice with the highest is kept",
+    "voice": "how far the frames of the mel have come from the source's (0) to the target's (1)",
     "judge": "probability of the target by our own classifier, higher is better",
     "phoneme_errors": "phonemes that a recogniser of our own hears otherwise than in the source, lower is better",
     "cycle": "L1 distance of A -> B -> A, in standard deviations, lower is better",
@@ -40,9 +45,10 @@ SCORE_MEANINGS = {
 
 
 class Preview(Callback):
-    """Every few minutes, with the averaged weights: converts development segments, scores them, saves the voice.
+    """Every few minutes, with the averaged weights: converts development segments, scores them, saves the best voice.
 
-    Fills `previews/`, `scores.jsonl` and `voice/` in the run folder, and TensorBoard with pictures and sound.
+    Fills `previews/`, `scores.jsonl` and `voice/` in the run folder, and TensorBoard with pictures and sound. Stops a
+    run whose score has collapsed.
     """
 
     def __init__(self, current_voice: Callable[[], Voice], data: tuple[SpeakerData, SpeakerData]) -> None:
@@ -58,6 +64,7 @@ class Preview(Callback):
         if scores.exists():
             rows = [line for line in scores.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
             scores.write_text("".join(row for row in rows if json.loads(row)["step"] <= trainer.step), encoding="utf-8")
+        self.history = [(row["score"], int(row["step"])) for row in _rows(scores)]
 
     def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
         if time.monotonic() - self.last > PREVIEW_SECONDS:
@@ -76,28 +83,38 @@ class Preview(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         with trainer.averaged_weights():
             voice = self.current_voice()
-            voice.save(trainer.run_dir / "voice")
             converter = VoiceConverter(
                 voice, load_vocoder("griffin-lim", voice.mel, str(trainer.device)), trainer.device
             )
             scores: dict[str, float] = {}
             for source in (0, 1):
                 scores |= self._preview_direction(converter, source, trainer.step, folder)
+            scores["score"] = fmean(scores[f"{way}/voice"] - scores[f"{way}/phoneme_errors"] for way in _ways(voice))
+            best = max(self.history, default=(-math.inf, 0))
+            if scores["score"] >= best[0]:
+                voice.save(trainer.run_dir / "voice")
+        self.history.append((scores["score"], trainer.step))
         with (trainer.run_dir / "scores.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": trainer.step, **scores}) + "\n")
         for name, value in scores.items():
             self.board.add_scalar(f"development/{name}", value, trainer.step)
+        if len(self.history) > 2 and all(score < best[0] - COLLAPSE for score, _ in self.history[-2:]):
+            trainer.stop(
+                f"the score on development speech fell from {best[0]:.2f} (step {best[1]}) to {scores['score']:.2f}: "
+                "the training collapsed. The voice that is kept is that of the best step; another seed may go further."
+            )
 
     def _preview_direction(self, converter: VoiceConverter, source: int, step: int, folder: Path) -> dict[str, float]:
         speaker, target = converter.voice.speakers[source], converter.voice.speakers[1 - source]
         data, rate = self.data[source], converter.sample_rate
         direction = f"{speaker.name}-to-{target.name}"
-        rows = []
+        rows, mels = [], []
         for number, name in enumerate(scored_segments(data)):
             own_f0 = data.f0[name].numpy()
             mel = converter.source_mel(data.wavs[name].float().to(converter.device), target.name)
             converted = converter.convert_mel(mel, target.name)
             back = converter.convert_mel(converted, speaker.name)
+            mels.append(converted.cpu())
             wav = converter.vocoder(converted[None])[0].cpu().numpy()
             f0 = extract_f0(wav, rate, converter.voice.mel.hop_length)
             rows.append(
@@ -116,13 +133,31 @@ class Preview(Callback):
                 self.board.add_figure(f"{direction}/{number + 1}", picture, step)
                 self.board.add_audio(f"{direction}/{number + 1}", wav, step, sample_rate=rate)
         finite = {key: [row[key] for row in rows if np.isfinite(row[key])] for key in rows[0]}
-        return {f"{direction}/{key}": fmean(values) for key, values in finite.items() if values}
+        means = {key: fmean(values) if values else 0.0 for key, values in finite.items()}
+        means["voice"] = self._voice(mels, source, target)
+        return {f"{direction}/{key}": value for key, value in means.items()}
+
+    def _voice(self, converted: list[Tensor], source: int, target: Speaker) -> float:
+        """1 - MMD(converted, target) / MMD(source, target) of the frames of log-mels in the target's units."""
+
+        def frames(mels: list[Tensor]) -> list[NDArray[np.float32]]:
+            return [target.normalise(torch.from_numpy(without_silence(mel.numpy()))).numpy() for mel in mels]
+
+        own, other = self.data[source], self.data[1 - source]
+        goal = frames([other.mels[name] for name in scored_segments(other)])
+        start = mmd(frames([own.mels[name] for name in scored_segments(own)]), goal).mean()
+        return float(1 - mmd(frames(converted), goal).mean() / max(start, 1e-6))
 
     def _phoneme_errors(self, source: Tensor, converted: Tensor) -> float:
         """Errors per phoneme of the source, both log-mels `(n_mels, frames)`; NaN where none is heard."""
         reference = self.recogniser.transcribe(source)
         errors = phoneme_errors(reference, self.recogniser.transcribe(converted))
         return errors / len(reference) if reference else float("nan")
+
+
+def _ways(voice: Voice) -> list[str]:
+    a, b = voice.names
+    return [f"{a}-to-{b}", f"{b}-to-{a}"]
 
 
 def scored_segments(data: SpeakerData) -> list[str]:
@@ -160,7 +195,7 @@ def write_run_report(run_dir: Path) -> None:
     if scores:
         report.heading("Development speech")
         for key, meaning in SCORE_MEANINGS.items():
-            names = [name for name in scores[-1] if name.endswith(f"/{key}")]
+            names = [name for name in scores[-1] if name.split("/")[-1] == key]
             report.figure(_curves(scores, names), f"{key}: {meaning}")
     previews = sorted((run_dir / "previews").glob("step_*"))
     if previews:

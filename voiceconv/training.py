@@ -152,14 +152,17 @@ def train(
     budget_seconds: float | None = None,
     device: str = "auto",
     seed: int = 0,
+    start_from: str | Path | None = None,
     info_a: SpeakerInfo | None = None,
     info_b: SpeakerInfo | None = None,
 ) -> bool:
     """Trains a voice from two folders of recordings; the run folder ends with `voice/` and `report.html`.
 
     Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the voice as far as it has come; `resume` goes
-    on exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and
-    for a run folder that holds another run.
+    on exactly there. `start_from` names a voice whose generators are the starting point: they already know how to keep
+    words, so a new pair needs less data and time. Returns whether all steps are done. Raises `UserError` for folders
+    that cannot be trained on, for a run folder that holds another run, for a starting point of another size, and when
+    the training collapses.
     """
     from voiceconv.progress import Preview, write_run_report
 
@@ -171,7 +174,12 @@ def train(
     if info_a.name == info_b.name:
         raise UserError(f"Both speakers are called {info_a.name!r}. Name one folder differently.")
     settings, mel = PRESETS[preset], MelConfig()
-    _record_settings(run_dir, preset, settings, seed, resume)
+    start = Voice.load(start_from) if start_from else None
+    if start and (start.generator, start.input) != (settings.generator, settings.input):
+        raise UserError(
+            f"{start.name} cannot be a starting point for the preset {preset!r}: its networks are of another size."
+        )
+    _record_settings(run_dir, preset, settings, seed, str(start_from or ""), resume)
 
     data_a = prepare_speaker(folder_a, run_dir / "features" / f"{info_a.name}.safetensors", mel, seed=seed)
     data_b = prepare_speaker(folder_b, run_dir / "features" / f"{info_b.name}.safetensors", mel, seed=seed)
@@ -179,6 +187,9 @@ def train(
     _record_split(run_dir, speakers, data)
     judge = train_judge(speakers, data, seed)
     model = build_model(settings, speakers, seed)
+    if start:
+        model.generator_ab.load_state_dict(start.generator_ab.state_dict())
+        model.generator_ba.load_state_dict(start.generator_ba.state_dict())
     loader = _loader(settings, speakers, data, MelSpectrogram(mel), seed)
     config = TrainConfig(
         steps=settings.steps,
@@ -213,6 +224,8 @@ def train(
     except (CheckpointError, NonFiniteLoss) as error:
         raise UserError(str(error)) from error
     write_run_report(run_dir)
+    if trainer.stop_reason:
+        raise UserError(f"The run stopped at step {trainer.step}: {trainer.stop_reason}")
     return finished
 
 
@@ -232,10 +245,10 @@ def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) 
     )
 
 
-def _record_settings(run_dir: Path, preset: str, settings: Preset, seed: int, resume: bool) -> None:
+def _record_settings(run_dir: Path, preset: str, settings: Preset, seed: int, start: str, resume: bool) -> None:
     """Writes the resolved settings and versions to `config.json`, or holds them against a run that is resumed."""
     path = run_dir / "config.json"
-    resolved = {"preset": preset, "seed": seed, **dataclasses.asdict(settings)}
+    resolved = {"preset": preset, "seed": seed, "from": start, **dataclasses.asdict(settings)}
     resolved = json.loads(json.dumps(resolved))
     if path.exists() and list_checkpoints(run_dir / "checkpoints"):
         before = json.loads(path.read_text(encoding="utf-8"))["settings"]

@@ -15,7 +15,7 @@ from tests.signals import hum
 from voiceconv.audio import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.training import PRESETS, SpeakerInfo, train
+from voiceconv.training import PRESETS, SpeakerInfo, build_model, train
 from voiceconv.voice import build_generator
 
 
@@ -41,7 +41,7 @@ def test_training_leaves_a_voice_that_converts(run: Path) -> None:
 def test_training_leaves_its_trail(run: Path) -> None:
     scores = [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
     assert scores[-1]["step"] == PRESETS["smoke"].steps
-    assert {"high-to-low/judge", "low-to-high/cycle"} <= set(scores[-1])
+    assert {"score", "high-to-low/judge", "low-to-high/cycle", "low-to-high/phoneme_errors"} <= set(scores[-1])
     assert json.loads((run / "config.json").read_text())["settings"]["preset"] == "smoke"
     split = json.loads((run / "split.json").read_text())
     assert set(split["high"]["train"]).isdisjoint(split["high"]["development"])
@@ -76,6 +76,23 @@ def test_a_stopped_training_resumes_to_the_same_weights(
     for key, value in states[0]["model"].items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, states[1]["model"][key]), key
+
+
+@pytest.mark.slow
+def test_a_new_pair_starts_from_a_voice(run: Path, two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "next"
+    train(*two_speakers, folder, preset="smoke", device="cpu", start_from=run, budget_seconds=0.0)
+    before, after = (
+        VoiceConverter.from_pretrained(f, vocoder="griffin-lim", device="cpu").voice for f in (run, folder)
+    )
+    fresh = build_model(PRESETS["smoke"], before.speakers, seed=0)
+    for start, end, other in zip(
+        before.generator_ab.parameters(), after.generator_ab.parameters(), fresh.generator_ab.parameters(), strict=True
+    ):
+        assert (start - end).abs().mean() < 0.01 + 0.2 * (start - other).abs().mean()  # one step away
+    assert json.loads((folder / "config.json").read_text())["settings"]["from"] == str(run)
+    with pytest.raises(UserError, match="networks are of another size"):
+        train(*two_speakers, tmp_path / "other", preset="cpu", device="cpu", start_from=run)
 
 
 @pytest.mark.slow

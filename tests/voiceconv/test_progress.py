@@ -1,0 +1,80 @@
+"""Which voice a training keeps, and when it gives up."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from voiceconv.dataset import SpeakerData, prepare_speaker
+from voiceconv.mel import MelConfig
+from voiceconv.progress import Preview
+from voiceconv.voice import Speaker, Voice, build_generator, build_judge
+
+SIZE = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 80, "blocks": 1}
+
+
+class Run(SimpleNamespace):
+    """As much of a trainer as a preview looks at."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(run_dir=folder, step=0, device=torch.device("cpu"), stop_reason=None)
+        self.averaged_weights = nullcontext
+
+    def stop(self, reason: str) -> None:
+        self.stop_reason = reason
+
+
+def spoken_by(generator: nn.Module, strength: float) -> None:
+    """Makes a generator deaf: an even hiss of some strength, whatever comes in."""
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.zero_()
+        generator.leave.bias.copy_(torch.linspace(-strength, strength, 80))
+
+
+@pytest.mark.slow
+def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    data = tuple(
+        prepare_speaker(folder, tmp_path / f"{folder.name}.safetensors", MelConfig()) for folder in two_speakers
+    )
+    speakers = tuple(speaker(name, d) for name, d in zip(("high", "low"), data, strict=True))
+    torch.manual_seed(0)
+    generators = build_generator(SIZE), build_generator(SIZE)
+    run = Run(tmp_path / "run")
+    run.run_dir.mkdir()
+
+    def current() -> Voice:
+        steps = {"training": {"steps": run.step}}
+        return Voice("high-low", speakers, MelConfig(), SIZE, "mel", *generators, build_judge(), metadata=steps)
+
+    def kept() -> int:
+        return json.loads((run.run_dir / "voice" / "voice.json").read_text())["training"]["steps"]
+
+    preview = Preview(current, data)
+    preview.on_start(run)
+    for step, strength in ((1, 4.0), (2, 0.0), (3, 40.0)):
+        run.step = step
+        for generator in generators:
+            spoken_by(generator, strength)
+        preview._preview(run)
+        assert kept() == min(step, 2)  # a flat spectrum is nearer to either speaker than a steep one
+    assert run.stop_reason is None  # one bad score may be chance
+    run.step = 4
+    preview._preview(run)
+    assert kept() == 2
+    assert "(step 2)" in run.stop_reason
+    again = Preview(current, data)
+    again.on_start(run)  # as after resuming
+    assert [step for _, step in again.history] == [1, 2, 3, 4]
+    scores = [json.loads(line) for line in (run.run_dir / "scores.jsonl").read_text().splitlines()]
+    assert scores[1]["score"] == max(score["score"] for score in scores)
+
+
+def speaker(name: str, data: SpeakerData) -> Speaker:
+    return Speaker(name, data.pitch, *data.mel_statistics())
