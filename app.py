@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voiceconv import __version__
 from voiceconv.errors import UserError
@@ -31,20 +31,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from voiceconv.converter import Pitch, VoiceConverter
+    from voiceconv.converter import VoiceConverter
 
 MAX_SECONDS = 300.0
 MAX_SEMITONES = 12
 MAX_UPLOAD = "64mb"
 DRAWN_SECONDS = 30.0  # pitch and spectrograms of the start of a clip tell enough; of five minutes, they take long
 KEEP_FILES_SECONDS = 3600
-PITCHES: list[tuple[str, str | int]] = [
-    ("Automatic", "auto"),
-    *(
-        (f"{n:+d} semitone{'s' if abs(n) > 1 else ''}" if n else "As recorded", n)
-        for n in range(MAX_SEMITONES, -MAX_SEMITONES - 1, -1)
-    ),
-]
 log = logging.getLogger("voiceconv.app")
 
 CSS = """
@@ -92,7 +85,7 @@ class Page(NamedTuple):
     source: gr.Audio
     examples: gr.Dataset
     voice: gr.Radio
-    pitch: gr.Dropdown
+    pitch: gr.Slider
     button: gr.Button
     result: gr.Audio
     download: gr.DownloadButton
@@ -101,7 +94,7 @@ class Page(NamedTuple):
 
 
 def convert_file(
-    converter: VoiceConverter, source: str, target: str, pitch: float | str, result: Path, max_seconds: float
+    converter: VoiceConverter, source: str, target: str, pitch: float, result: Path, max_seconds: float
 ) -> Conversion:
     """Converts the audio file `source` into the WAV file `result`; raises `UserError` for what cannot be converted."""
     from voiceconv.audio import load_audio, require_convertible, save_audio
@@ -109,7 +102,7 @@ def convert_file(
     wav = load_audio(source, converter.sample_rate, loudness=None)
     require_convertible(wav, converter.sample_rate, max_seconds=max_seconds)
     start = time.perf_counter()
-    converted = converter.convert(wav, target, pitch=cast("Pitch", pitch))  # it refuses what is not one
+    converted = converter.convert(wav, target, pitch=pitch)
     seconds = time.perf_counter() - start
     comment = f"Synthetic speech: converted by voiceconv {__version__}, voice {converter.name}/{target}"
     save_audio(result, converted, converter.sample_rate, comment=comment)
@@ -186,13 +179,13 @@ def build_app(converter: VoiceConverter, *, max_seconds: float = MAX_SECONDS) ->
         folder.mkdir(parents=True)
         return folder / name
 
-    def convert(audio: str | None, voice: str, pitch: float | str | None = "auto") -> tuple[str, Conversion]:
-        """Converts a recording of speech to another voice; `pitch` is "auto" or semitones to move the input by."""
+    def convert(audio: str | None, voice: str, pitch: float = 0) -> tuple[str, Conversion]:
+        """Converts a recording of speech to another voice; `pitch` is in semitones above that voice's own."""
         with told_in_words(audio):
             if audio is None:
                 raise UserError("There is nothing to convert yet: record a voice and press Stop, or upload a file.")
             path = new_file(f"{Path(audio).stem}-{voice}.wav")
-            conversion = convert_file(converter, audio, voice, "auto" if pitch is None else pitch, path, max_seconds)
+            conversion = convert_file(converter, audio, voice, pitch, path, max_seconds)
         return conversion.result, conversion
 
     def show(conversion: Conversion) -> list[Any]:
@@ -255,8 +248,15 @@ def lay_out(converter: VoiceConverter, max_seconds: float) -> Page:
             )
             with gr.Row():
                 voice = gr.Radio(names, value=converter.voices[-1], label="Speak as", min_width=200, elem_id="voice")
-                pitch = gr.Dropdown(
-                    PITCHES, value="auto", label="Pitch", filterable=False, min_width=160, elem_id="pitch"
+                pitch = gr.Slider(
+                    -MAX_SEMITONES,
+                    MAX_SEMITONES,
+                    value=0,
+                    step=0.5,
+                    label="Higher or lower (semitones)",
+                    buttons=[],
+                    min_width=200,
+                    elem_id="pitch",
                 )
             button = gr.Button("Convert", variant="primary", elem_id="convert")
         with gr.Column(min_width=320):

@@ -86,7 +86,7 @@ def parser() -> Parser:
         type=pitch,
         default="auto",
         metavar="auto|N",
-        help="semitones by which the recording is moved before conversion (default: auto, to the model's own speaker)",
+        help="semitones above (or, negative, under) the pitch that the voice speaks at by itself (default: auto, none)",
     )
     command.add_argument("--vocoder", metavar="NAME", help="hifigan or griffin-lim (default: the best one installed)")
 
