@@ -54,7 +54,8 @@ _CONVERTER = CycleGANConfig(
     lambda_cycle=4.0,
     lambda_identity=4.0,
     lambda_classifier=0.5,
-    lambda_content=1.0,
+    # Once the voice is there, the words are held tighter.
+    lambda_content=((2900, 1.0), (3050, 4.0)),
     max_gradient_norm=15.0,
     pool_size=0,
     generator_rate=2e-4,
@@ -70,8 +71,8 @@ PRESETS: dict[str, Preset] = {
         input="moved",
         discriminator={"planes": 1, "channels": 32, "layers": 2, "norm": "none"},
         classifier={"planes": 1, "channels": 24, "layers": 3},
-        steps=6_000,
-        decay_steps=2_500,
+        steps=4_500,
+        decay_steps=1_500,
         batch_size=16,
     ),
     "gpu": Preset(
