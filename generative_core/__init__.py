@@ -2,7 +2,8 @@
 
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
-from generative_core.data import UnpairedLoader
+from generative_core.data import TensorLoader, UnpairedLoader
+from generative_core.latent import interpolate, traverse
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 
 __all__ = [
@@ -11,8 +12,11 @@ __all__ = [
     "CycleGAN",
     "CycleGANConfig",
     "NonFiniteLoss",
+    "TensorLoader",
     "TrainConfig",
     "Trainer",
     "UnpairedLoader",
+    "interpolate",
     "load_checkpoint",
+    "traverse",
 ]
