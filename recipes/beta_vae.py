@@ -28,7 +28,7 @@ from generative_core.nets import MLPDecoder, MLPEncoder
 from recipes._command import run_recipe
 from recipes._image import ImageConfig, Run, TrainOptions, open_run
 from recipes._pictures import image_grid
-from recipes._sprites import FACTORS, render_sprites
+from recipes._sprites import FACTORS, Sprites, render_sprites
 from voiceconv.errors import UserError
 
 SCORED = 5000  # images that MIG and DCI are taken over
@@ -87,9 +87,13 @@ def digit_factors(x: Tensor) -> Tensor:
 def main(config: BetaRecipe) -> None:
     if len(config.betas) < 2 or min(config.betas) <= 0 or config.seeds < 1:
         raise UserError("--betas needs at least two values above zero, and --seeds at least one.")
-    betas, seeds = sorted(config.betas), 1 if config.smoke else config.seeds
+    betas, seeds = sorted(config.betas), config.seeds
+    if config.smoke:
+        betas, seeds = betas[:2], 1
     with open_run(config, "beta_vae", trainings=len(betas) * (seeds + 1)) as run:
         sprites = render_sprites()
+        if config.smoke:
+            sprites = Sprites(sprites.x[::20], sprites.factors[::20])
         sprite_x, sprite_factors = sprites.x.to(run.device), sprites.factors.to(run.device)
         digits, digits_test = run.images()
         digit_x = digits.x.mean(1, keepdim=True)
