@@ -9,7 +9,7 @@ model, of people, against everything else. Measures the AUROC of each score: 1 i
 images with one folder per class is treated like digits, which are scikit-learn's without --data.
 
 Must reach: on MNIST, a mean AUROC above 0.8 for the ELBO; the digit 1 is known to be hard, since it is the simplest
-of all images to rebuild. About eight minutes on two cores, with scikit-learn's digits three. `--smoke` takes seconds.
+of all images to rebuild. It stops after ten minutes unless `--budget` says otherwise. `--smoke` takes seconds.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Shows what survives each size beside the originals and beside linear compression
 latent space as a picture. Without --data it takes the digits of scikit-learn; any folder of images will do.
 
 Must reach: a mean squared error on test images that falls with every size, and below PCA's at 2, 5 and 10 numbers.
-On MNIST that takes about four minutes on two cores, with scikit-learn's digits one. `--smoke` takes seconds.
+It stops after ten minutes unless `--budget` says otherwise. `--smoke` takes seconds.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ how well latents and factors match (MIG; disentanglement, completeness and infor
 nats of reconstruction. The digits are scikit-learn's without --data.
 
 Must reach: a MIG on sprites that is higher at beta 4 or 16 than at 1, beyond the spread over seeds, while the
-reconstruction falls with every beta. About nine minutes on two cores. `--smoke` takes seconds.
+reconstruction falls with every beta. It stops after ten minutes unless `--budget` says otherwise. `--smoke` takes
+seconds.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ torchvision lays it out, or a folder of images with attributes.csv: a column `im
 `--label` says what to recognise and `--group` what to make rare among it.
 
 Must reach: a smaller gap between the best and the worst recognised group than the standard classifier's, at some alpha,
-beyond the spread over seeds. About nine minutes on two cores. `--smoke` takes seconds.
+beyond the spread over seeds. It stops after ten minutes unless `--budget` says otherwise. `--smoke` takes seconds.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ measures by how many dB of PSNR the model improves on the noisy image and on a m
 is the best one for these very test images. Without --data it takes the digits of scikit-learn; any folder of images
 will do.
 
-Must reach: a PSNR above the noisy images' and above the filters', for both kinds. On MNIST that takes about four
-minutes on two cores, with scikit-learn's digits one. `--smoke` takes seconds.
+Must reach: a PSNR above the noisy images' and above the filters', for both kinds. It stops
+after ten minutes unless `--budget` says otherwise. `--smoke` takes seconds.
 """
 
 from __future__ import annotations

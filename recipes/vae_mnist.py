@@ -10,8 +10,8 @@ The autoencoder, which has no prior, is sampled from the normal distribution tha
 is at least as sure of one class as it is on 95 % of the real test images.
 
 Must reach: on MNIST, more than -105 nats at 10 dimensions (test images with pixels drawn from their grey values), and
-completeness and continuity above the autoencoder's. About seven minutes on two cores; with scikit-learn's digits, which
-are taken without --data, two. Any folder of images will do. `--smoke` takes seconds.
+completeness and continuity above the autoencoder's. It stops after ten minutes unless `--budget` says otherwise.
+Without --data it takes the digits of scikit-learn; any folder of images will do. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
