@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes._voice import run_recipe
+from recipes._command import run_recipe
 from voiceconv.audio import find_audio, load_audio
 from voiceconv.dataset import split
 from voiceconv.errors import UserError

@@ -1,14 +1,20 @@
 """Networks with plain keyword arguments; they know nothing of families, configs or audio."""
 
+from generative_core.nets.conv import ConvDecoder, ConvEncoder
 from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator
 from generative_core.nets.discriminator import PatchClassifier, PatchDiscriminator
 from generative_core.nets.gated import GatedGenerator
+from generative_core.nets.mlp import MLPDecoder, MLPEncoder
 from generative_core.nets.resnet import ResNetGenerator
 
 __all__ = [
+    "ConvDecoder",
+    "ConvEncoder",
     "ConvNeXtBlock1d",
     "ConvNeXtGenerator",
     "GatedGenerator",
+    "MLPDecoder",
+    "MLPEncoder",
     "PatchClassifier",
     "PatchDiscriminator",
     "ResNetGenerator",
