@@ -19,7 +19,8 @@ from recipes.vae_mnist import Judge
 from voiceconv.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("[!_]*.py") if not path.stem.startswith("voice_"))
+SPEECH = ("voice_", "vocoder", "phonemes")
+RECIPES = sorted(p.stem for p in (ROOT / "recipes").glob("[!_]*.py") if not p.stem.startswith(SPEECH))
 
 
 def run(name: str, *words: str) -> int:
