@@ -4,6 +4,7 @@ from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoin
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
+from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
 
 __all__ = [
     "FAMILIES",
@@ -14,5 +15,7 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "UnpairedLoader",
+    "WaveformGAN",
+    "WaveformGANConfig",
     "load_checkpoint",
 ]

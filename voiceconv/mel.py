@@ -55,6 +55,11 @@ class MelConfig:
                 "Choose one with the same definition; mixing them gives noise."
             )
 
+    def require_shape(self, mel: Tensor) -> None:
+        """Raises `ValueError` unless `mel` is `(B, n_mels, frames)` with at least one frame."""
+        if mel.ndim != 3 or mel.shape[1] != self.n_mels or mel.shape[2] == 0:
+            raise ValueError(f"expected a mel-spectrogram (B, {self.n_mels}, frames > 0), got {tuple(mel.shape)}")
+
 
 class MelSpectrogram(nn.Module):
     """Waveform `(..., T)` in [-1, 1] -> log-mel `(..., n_mels, T // hop_length)`, differentiable.

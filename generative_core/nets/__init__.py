@@ -4,6 +4,7 @@ from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator
 from generative_core.nets.discriminator import PatchClassifier, PatchDiscriminator
 from generative_core.nets.gated import GatedGenerator
 from generative_core.nets.resnet import ResNetGenerator
+from generative_core.nets.waveform import PeriodDiscriminator, ResolutionDiscriminator
 
 __all__ = [
     "ConvNeXtBlock1d",
@@ -11,5 +12,7 @@ __all__ = [
     "GatedGenerator",
     "PatchClassifier",
     "PatchDiscriminator",
+    "PeriodDiscriminator",
     "ResNetGenerator",
+    "ResolutionDiscriminator",
 ]

@@ -10,9 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from generative_core import FAMILIES, CycleGAN, CycleGANConfig, TrainConfig, Trainer, UnpairedLoader
+from generative_core import (
+    FAMILIES,
+    CycleGAN,
+    CycleGANConfig,
+    TrainConfig,
+    Trainer,
+    UnpairedLoader,
+    WaveformGAN,
+    WaveformGANConfig,
+)
 from generative_core.data import Loader
-from generative_core.nets import PatchDiscriminator, ResNetGenerator
+from generative_core.nets import PatchDiscriminator, PeriodDiscriminator, ResNetGenerator, ResolutionDiscriminator
 
 
 class Row(NamedTuple):
@@ -32,6 +41,23 @@ def cyclegan() -> nn.Module:
     )
 
 
+class Renamed(UnpairedLoader):
+    """Conditions `(B, 3, T)` and waveforms `(B, 16 T)` under the names that `WaveformGAN` asks for."""
+
+    def __next__(self) -> dict[str, Tensor]:
+        batch = super().__next__()
+        return {"condition": batch["a"], "waveform": batch["b"]}
+
+
+def waveform_gan() -> nn.Module:
+    return WaveformGAN(
+        WaveformGANConfig(),
+        generator=nn.Sequential(nn.Conv1d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose1d(8, 1, 16, 16), nn.Flatten()),
+        discriminators=[PeriodDiscriminator(3, channels=1), ResolutionDiscriminator(64, channels=2)],
+        reconstruction=lambda fake, real: {"l1": (fake - real).abs().mean()},
+    )
+
+
 def pictures(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -42,7 +68,13 @@ ROWS = {
         loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
         output=lambda model: model.translate(pictures(1, 3, 20, 16), "ab"),
         shape=(1, 3, 20, 16),
-    )
+    ),
+    "WaveformGAN": Row(
+        model=waveform_gan,
+        loader=lambda: Renamed(pictures(6, 3, 20), pictures(6, 320), 2),
+        output=lambda model: model.reconstruct(pictures(1, 3, 7)),
+        shape=(1, 112),
+    ),
 }
 
 

@@ -1,0 +1,241 @@
+"""Trains our own vocoder on any number of folders of recordings: waveforms, crops, GAN, previews, vocoder folder, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import voiceconv
+from generative_core.checkpoint import CheckpointError
+from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
+from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
+from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
+from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.run_folder import record_settings, record_split
+from voiceconv.training import SpeakerInfo
+from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
+from voiceconv.vocoder_losses import ReconstructionLoss
+
+PERIODS = (2, 3, 5, 7, 11)
+RESOLUTIONS = (2048, 1024, 512)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Networks, losses and schedule of a training, all of it written to the run folder."""
+
+    gan: WaveformGANConfig
+    generator: dict[str, int]
+    period_channels: int
+    resolution_channels: int
+    mel_scales: dict[int, int]
+    lambda_mel: float
+    lambda_phase: float
+    steps: int
+    decay_steps: int
+    batch_size: int
+    frames: int
+    warmup_steps: int = 200
+
+
+PRESETS: dict[str, Preset] = {
+    "cpu": Preset(
+        gan=WaveformGANConfig(adversarial_after=4_000, bfloat16=True),
+        generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 4},
+        period_channels=8,
+        resolution_channels=16,
+        mel_scales={2048: 160, 1024: 80, 512: 40, 256: 20},
+        lambda_mel=15.0,
+        lambda_phase=10.0,
+        steps=20_000,
+        decay_steps=8_000,
+        batch_size=16,
+        frames=32,
+    ),
+    "gpu": Preset(
+        gan=WaveformGANConfig(adversarial_after=2_000, bfloat16=True),
+        generator={"channels": 384, "blocks": 8, "kernel_size": 7, "lookahead": 4},
+        period_channels=32,
+        resolution_channels=32,
+        mel_scales={2048: 320, 1024: 160, 512: 80, 256: 40, 128: 20},
+        lambda_mel=15.0,
+        lambda_phase=10.0,
+        steps=60_000,
+        decay_steps=30_000,
+        batch_size=32,
+        frames=64,
+    ),
+    # Seconds, to see that everything runs; the result is noise.
+    "smoke": Preset(
+        gan=WaveformGANConfig(adversarial_after=4),
+        generator={"channels": 16, "blocks": 1, "kernel_size": 7, "lookahead": 2},
+        period_channels=1,
+        resolution_channels=2,
+        mel_scales={512: 40},
+        lambda_mel=15.0,
+        lambda_phase=10.0,
+        steps=8,
+        decay_steps=0,
+        batch_size=2,
+        frames=16,
+        warmup_steps=0,
+    ),
+}
+
+
+def train_vocoder(
+    folders: Sequence[Path | str],
+    run_dir: Path | str,
+    *,
+    preset: str = "cpu",
+    resume: bool = False,
+    budget_seconds: float | None = None,
+    start_from: Path | str | None = None,
+    mels_from: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> bool:
+    """Trains a vocoder from folders of recordings; the run folder ends with `vocoder/` and `report.html`.
+
+    `start_from` is the folder of a vocoder of the preset's size to go on from, which is fine-tuning: its discriminators
+    start anew. `mels_from` names a voice whose two speakers the folders are: half of the training mels are then what its
+    converter makes of them, there and back again, so that the vocoder learns what such mels stand for.
+
+    Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the vocoder as far as it has come; `resume` goes on
+    exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and for a
+    run folder that holds another run.
+    """
+    from voiceconv.vocoder_progress import VocoderPreview, write_vocoder_report
+
+    started = time.monotonic()
+    folders, run_dir = [Path(folder) for folder in folders], Path(run_dir)
+    if preset not in PRESETS:
+        raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
+    settings, mel = PRESETS[preset], MelConfig()
+    record = {
+        "preset": preset,
+        "seed": seed,
+        "start_from": start_from and str(start_from),
+        "mels_from": mels_from,
+        **dataclasses.asdict(settings),
+    }
+    record_settings(run_dir, record, resume=resume)
+
+    speakers = [SpeakerInfo.of_folder(folder) for folder in folders]
+    speech = prepare_speech(folders, run_dir / "features", mel, seed=seed)
+    record_split(run_dir, {"train": speech.train, "development": speech.development})
+    if mels_from is not None:
+        speech = dataclasses.replace(speech, converted=cycle_mels(speech, folders, speakers, mels_from, mel))
+    model = build_model(settings, mel, seed)
+    vocoder = ISTFTVocoder(model.generator, mel, settings.generator)  # type: ignore[arg-type]
+    if start_from is not None:
+        _start_from(vocoder, Path(start_from))
+
+    def current_vocoder() -> ISTFTVocoder:
+        vocoder.metadata = {
+            "name": run_dir.resolve().name,
+            "voiceconv_version": voiceconv.__version__,
+            "training": {
+                "preset": preset,
+                "steps": trainer.step,
+                "seed": seed,
+                "from": start_from and Path(start_from).resolve().name,
+                "mels_from": mels_from,
+            },
+            "speech": [dataclasses.asdict(info) for info in speakers],
+            "licence": "; ".join(dict.fromkeys(info.licence for info in speakers if info.licence)),
+            "credits": "; ".join(dict.fromkeys(info.credits for info in speakers if info.credits)),
+            "development": speech.held_out_recordings,
+        }
+        return vocoder
+
+    config = TrainConfig(
+        steps=settings.steps,
+        run_dir=run_dir,
+        seed=seed,
+        device=device,
+        decay_steps=settings.decay_steps,
+        warmup_steps=settings.warmup_steps,
+        budget_seconds=math.inf if budget_seconds is None else budget_seconds - (time.monotonic() - started),
+    )
+    loader = CropLoader(speech, mel, batch_size=settings.batch_size, frames=settings.frames, seed=seed)
+    trainer = Trainer(model, loader, config, [VocoderPreview(current_vocoder, speech)])
+    try:
+        finished = trainer.fit(resume=resume)
+    except (CheckpointError, NonFiniteLoss) as error:
+        raise UserError(str(error)) from error
+    write_vocoder_report(run_dir)
+    return finished
+
+
+def build_model(settings: Preset, mel: MelConfig, seed: int) -> WaveformGAN:
+    """The networks and losses of a preset, the same for the same seed."""
+    torch.manual_seed(seed)
+    discriminators: list[nn.Module] = [PeriodDiscriminator(p, channels=settings.period_channels) for p in PERIODS]
+    discriminators += [ResolutionDiscriminator(n, channels=settings.resolution_channels) for n in RESOLUTIONS]
+    return WaveformGAN(
+        settings.gan,
+        generator=ISTFTVocoder.build(mel, settings.generator).generator,
+        discriminators=discriminators,
+        reconstruction=ReconstructionLoss(
+            mel.sample_rate,
+            settings.mel_scales,
+            lambda_mel=settings.lambda_mel,
+            lambda_phase=settings.lambda_phase,
+        ),
+    )
+
+
+@torch.inference_mode()
+def cycle_mels(
+    speech: Speech, folders: Sequence[Path], speakers: Sequence[SpeakerInfo], voice: str, mel: MelConfig
+) -> dict[str, Tensor]:
+    """The training segments' log-mels after conversion to the other speaker of `voice` and back, by segment name.
+
+    They are aligned with the real waveforms, and blurred in the ways of that converter. Every folder must be of a speaker
+    of the voice, by its name or its `speaker.json`.
+    """
+    from voiceconv.converter import VoiceConverter
+    from voiceconv.excitation import map_f0
+    from voiceconv.pitch import extract_f0
+
+    converter = VoiceConverter.from_pretrained(voice, vocoder="griffin-lim")
+    mel.require_same(converter.voice.mel, f"The voice {converter.name}")
+    sides = {}
+    for folder, info in zip(folders, speakers, strict=True):
+        if info.name not in converter.voices:
+            raise UserError(
+                f"{folder} is of {info.name}, but {converter.name} converts between {' and '.join(converter.voices)}. "
+                "Give folders of these two, each named after its speaker or with a speaker.json."
+            )
+        sides[folder.resolve().name] = converter.voice.index(info.name)
+    to_mel = MelSpectrogram(mel)
+    converted = {}
+    for name in speech.train:
+        side = sides[name.split("/", 1)[0]]
+        own, other = converter.voice.speakers[side], converter.voice.speakers[1 - side]
+        wav = speech.wav(name)
+        f0 = extract_f0(wav.numpy(), mel.sample_rate, mel.hop_length)
+        there = converter.convert_mel(to_mel(wav), other.name, map_f0(f0, own.pitch, other.pitch))
+        converted[name] = converter.convert_mel(there, own.name, f0).cpu()
+    return converted
+
+
+def _start_from(vocoder: ISTFTVocoder, folder: Path) -> None:
+    before = ISTFTVocoder.load(folder)
+    vocoder.mel.require_same(before.mel, f"The vocoder in {folder}")
+    if before.size != vocoder.size:
+        raise UserError(
+            f"The vocoder in {folder} has the sizes {before.size}, but the preset's are {vocoder.size}. Choose the preset "
+            "that it was trained with."
+        )
+    vocoder.generator.load_state_dict(before.generator.state_dict())
