@@ -94,7 +94,7 @@ class ISTFTVocoder:
     @torch.no_grad()
     def __call__(self, mel: Tensor) -> Tensor:
         self.mel.require_shape(mel)
-        mel = mel.to(self.generator.window.device, torch.float32)
+        mel = mel.to(self.generator.inverse_filters.device, torch.float32)
         hop_length, frames = self.mel.hop_length, mel.shape[-1]
         before, after = self.generator.context
         pieces = []

@@ -109,8 +109,7 @@ def test_the_lookahead_is_exact(lookahead: int) -> None:
     difference = (network(mel) - network(changed))[0].abs()
     first = frame * 256 - network.lookahead_samples
     assert difference[:first].max() == 0
-    # The window begins at zero, so the very first samples hardly change.
-    assert difference[first : first + 8].max() > 0
+    assert difference[first : first + 256].max() > 0  # the next frame's window would begin after that
 
 
 def test_the_context_is_what_is_seen_before_and_after() -> None:
