@@ -2,10 +2,10 @@
 
     python -m benchmarks.vocoder --data DATA/allison DATA/joe --vocoders istft hifigan griffin-lim --out results
 
-Speed: each vocoder in a process of its own, after one synthesis to warm up; times are the median of `--repeats`, memory is
-the peak of the whole process. Quality: recordings through mel-spectrogram and vocoder against themselves, mean and 95 %
-interval over clips. Where a vocoder lists recordings of a folder as kept from its training, only those are taken; folders
-that it does not name were not trained on. Writes `vocoder.md` and `vocoder.json` into `--out`.
+Speed: each vocoder in a process of its own, after one synthesis to warm up; times are the median of `--repeats`, memory
+is the peak of the whole process. Quality: recordings through mel-spectrogram and vocoder against themselves, mean and
+95 % interval over clips. Where a vocoder lists recordings of a folder as kept from its training, only those are taken;
+folders that it does not name were not trained on. Writes `vocoder.md` and `vocoder.json` into `--out`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def choose_clips(folder: Path, vocoders: list[Vocoder], config: Config) -> dict[
     shortest, longest = (seconds * rate for seconds in config.seconds)
     fitting = [key for key, wav in wavs.items() if shortest <= len(wav) <= longest]
     if not fitting:
-        raise UserError(f"{folder} has no recording of {config.seconds[0]:g} to {config.seconds[1]:g} s kept from training.")
+        raise UserError(
+            f"{folder} has no recording of {config.seconds[0]:g} to {config.seconds[1]:g} s kept from training."
+        )
     chosen = np.unique(np.linspace(0, len(fitting) - 1, min(config.clips, len(fitting))).round().astype(int))
     return {fitting[i]: wavs[fitting[i]] for i in chosen}
 
@@ -134,7 +136,12 @@ def quality_table(title: str, scores: dict[str, list[dict[str, float]]]) -> str:
     """A row per vocoder, mean and interval of each score."""
     columns = list(next(iter(scores.values()))[0])
     n_clips = len(next(iter(scores.values())))
-    lines = [f"### {title}, {n_clips} clips", "", f"| vocoder | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines = [
+        f"### {title}, {n_clips} clips",
+        "",
+        f"| vocoder | {' | '.join(columns)} |",
+        f"|---|{'---|' * len(columns)}",
+    ]
     for name, clips in scores.items():
         intervals = [interval([clip[column] for clip in clips]) for column in columns]
         cells = [f"{i.mean:.3f} ({i.low:.3f} to {i.high:.3f})" if i else "-" for i in intervals]

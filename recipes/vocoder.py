@@ -2,9 +2,9 @@
 
     python -m recipes.vocoder --data my_recordings --run runs/vocoder
 
-`my_recordings` holds a folder per speaker, or recordings right away; more speakers and more hours are better, clean ones
-best. The result is a folder that `voiceconv convert --vocoder` takes. To make it fit one pair of speakers, go on from it
-with their recordings alone, and with mels like those that their converter makes:
+`my_recordings` holds a folder per speaker, or recordings right away; more speakers and more hours are better, clean
+ones best. The result is a folder that `voiceconv convert --vocoder` takes. To make it fit one pair of speakers, go on
+from it with their recordings alone, and with mels like those that their converter makes:
 
     python -m recipes.vocoder --data my_pair --run runs/vocoder-pair --start-from runs/vocoder/vocoder --mels-from VOICE
 

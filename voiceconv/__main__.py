@@ -97,9 +97,13 @@ def parser() -> Parser:
     command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
 
-    command = add("train-vocoder", train_vocoder, "learn to turn mel-spectrograms back into sound, from folders of speech")
+    command = add(
+        "train-vocoder", train_vocoder, "learn to turn mel-spectrograms back into sound, from folders of speech"
+    )
     command.add_argument("folders", metavar="DIR", type=Path, nargs="+", help="recordings; a folder for each speaker")
-    command.add_argument("--run", required=True, type=Path, metavar="RUN", help="folder for checkpoints and the vocoder")
+    command.add_argument(
+        "--run", required=True, type=Path, metavar="RUN", help="folder for checkpoints and the vocoder"
+    )
     command.add_argument(
         "--preset",
         choices=VOCODER_PRESETS,

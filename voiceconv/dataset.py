@@ -143,7 +143,7 @@ def read_segments(folder: Path, sample_rate: int) -> Iterator[tuple[str, NDArray
 
 
 def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors kept at `cache` if they were computed for the same `key`, otherwise what `compute` gives, kept there."""
+    """The tensors kept at `cache` if they are of the same `key`, otherwise what `compute` gives, kept from then on."""
     description = cache.with_suffix(".json")
     if cache.exists() and description.exists() and json.loads(description.read_text())["key"] == key:
         return load_file(cache)
@@ -166,6 +166,9 @@ def _compute_features(folder: Path, config: MelConfig) -> dict[str, Tensor]:
 
 def fingerprint(folder: Path, config: MelConfig) -> str:
     """Changes with any file's name, size or time, with the mel definition and with how segments are made."""
-    files = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in find_audio(folder)]
+    files = [
+        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in find_audio(folder)
+    ]
     rules = (MAX_SEGMENT_SECONDS, MIN_SEGMENT_SECONDS, MAX_PAUSE_SECONDS, TRIM_DB)
     return hashlib.sha256(json.dumps([files, asdict(config), rules]).encode()).hexdigest()

@@ -1,8 +1,8 @@
 """The network of our own vocoder: from a log-mel to amplitudes and phases, and from these to sound in one inverse STFT.
 
-All learning happens at the rate of the mel's frames, as in Vocos (Siuzdak 2023, arXiv:2306.00814), which is what makes it
-fast on a CPU. The amplitudes start from the mel itself, spread back over the frequencies with the pseudo-inverse of the
-mel filters as in FreeV (Lv et al. 2024, arXiv:2406.08196), so the network has only their fine structure to learn.
+All learning happens at the rate of the mel's frames, as in Vocos (Siuzdak 2023, arXiv:2306.00814), which is what makes
+it fast on a CPU. The amplitudes start from the mel itself, spread back over the frequencies with the pseudo-inverse of
+the mel filters as in FreeV (Lv et al. 2024, arXiv:2406.08196), so the network has only their fine structure to learn.
 
 Nothing is normalised over time, and of the frames to come only `lookahead` are used: a part of a clip sounds the same
 whatever follows later, which live conversion needs.
@@ -23,10 +23,11 @@ MAX_AMPLITUDE = 1e3  # of one frequency of one frame; a full-scale tone has n_ff
 
 
 class InverseSTFT(nn.Module):
-    """Spectra `(B, frames, n_fft // 2 + 1)`, framed as `MelSpectrogram` does it, -> waveform `(B, frames * hop_length)`.
+    """Spectra `(B, frames, n_fft // 2 + 1)`, framed as in `MelSpectrogram`, -> waveform `(B, frames * hop_length)`.
 
-    Frame `i` is centred on sample `i * hop_length + hop_length // 2`. Frames are windowed again, added where they overlap
-    and divided by the windows' sum: the exact inverse where they come from a waveform, the nearest one where they do not.
+    Frame `i` is centred on sample `i * hop_length + hop_length // 2`. Frames are windowed again, added where they
+    overlap and divided by the windows' sum: the exact inverse where they come from a waveform, the nearest one where
+    they do not.
     """
 
     window: Tensor
@@ -104,7 +105,6 @@ class ISTFTGenerator(nn.Module):
         return torch.polar(amplitude, self.phase(h))
 
     def log_prior(self, mel: Tensor) -> Tensor:
-        """The logarithm of FreeV's first guess of the amplitudes, `|mel . pinv(filters)|`: `(B, frames, n_fft // 2 + 1)`.
-
-        Where there are no mel bands, above f_max, it is the floor."""
+        """The logarithm of FreeV's first guess of the amplitudes, `|mel . pinv(filters)|`, `(B, frames, n_fft // 2 + 1)`;
+        where there are no mel bands, above f_max, it is the floor."""
         return (mel.exp().transpose(1, 2) @ self.inverse_filters).abs().log().clamp_min(self.log_floor)

@@ -1,5 +1,5 @@
-"""Our own vocoder as a folder, and at work: `vocoder.json` (mel definition, sizes, hash, licence and credits of the speech
-it learned from), `weights.safetensors` (half precision) and a model card `README.md`."""
+"""Our own vocoder as a folder, and at work: `vocoder.json` (mel definition, sizes, hash, licence and credits of the
+speech it learned from), `weights.safetensors` (half precision) and a model card `README.md`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ RECORD, WEIGHTS = "vocoder.json", "weights.safetensors"
 class ISTFTVocoder:
     """The vocoder `istft`: `ISTFTGenerator` behind the protocol `Vocoder`.
 
-    Long spectrograms are synthesised in chunks, each with the frames on either side that the network sees, so that memory
-    stays bounded and the result is that of one pass.
+    Long spectrograms are synthesised in chunks, each with the frames on either side that the network sees, so that
+    memory stays bounded and the result is that of one pass.
     """
 
     name = "istft"
@@ -44,7 +44,7 @@ class ISTFTVocoder:
 
     @classmethod
     def build(cls, mel: MelConfig, size: dict[str, int]) -> ISTFTVocoder:
-        """An untrained one; `size` holds the arguments of `ISTFTGenerator`. Raises `UserError` for sizes out of range."""
+        """An untrained one of the `size` that `ISTFTGenerator` takes; raises `UserError` for sizes out of range."""
         known = {"channels", "blocks", "kernel_size", "lookahead"}
         if set(size) != known or any(type(value) is not int or not 0 <= value <= 2048 for value in size.values()):
             raise UserError(f"A vocoder's sizes are {', '.join(sorted(known))}, whole numbers up to 2048, not {size}.")

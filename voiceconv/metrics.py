@@ -218,7 +218,8 @@ def pesq(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate
 
 
 def stoi(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate: int) -> float:
-    """Short-time objective intelligibility (Taal et al. 2011) of `wav` against what it should be, both `(T,)`: 0 to 1."""
+    """Short-time objective intelligibility (Taal et al. 2011), 0 to 1, of `wav` against what it should be, both
+    `(T,)`."""
     return float(_evaluation_package("pystoi").stoi(reference, wav, sample_rate))
 
 

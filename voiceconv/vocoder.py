@@ -34,8 +34,8 @@ class Vocoder(Protocol):
 def load_vocoder(name: str | None, mel: MelConfig, device: Device = "cpu") -> Vocoder:
     """The vocoder `name` (one of `VOCODERS`), or that in the folder `name`, for spectrograms of the definition `mel`.
 
-    `None` takes the first of `VOCODERS` that is there and fits. Raises `UserError` for an unknown name, a vocoder made for
-    another mel definition, one that is damaged, or one that is not installed.
+    `None` takes the first of `VOCODERS` that is there and fits. Raises `UserError` for an unknown name, a vocoder made
+    for another mel definition, one that is damaged, or one that is not installed.
     """
     if name is None:
         return _best_vocoder(mel, device)
@@ -222,4 +222,3 @@ def _fold_weight_norm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         elif not key.endswith("weight_g"):
             folded[key] = value
     return folded
-

@@ -49,8 +49,8 @@ class Speech:
 def prepare_speech(folders: Sequence[Path], cache: Path, config: MelConfig, *, seed: int = 0) -> Speech:
     """Reads all recordings under `folders`, or what the folder `cache` keeps of them if nothing changed since.
 
-    A tenth of each folder is set aside for development. Raises `UserError` for folders of the same name, and for one with
-    too little speech to be split.
+    A tenth of each folder is set aside for development. Raises `UserError` for folders of the same name, and for one
+    with too little speech to be split.
     """
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
@@ -76,8 +76,8 @@ def _segments(folder: Path, cache: Path, config: MelConfig) -> dict[str, Tensor]
     seconds = sum(len(wav) for wav in found.values()) / config.sample_rate
     if seconds < MIN_SPEECH_SECONDS or len(found) < 4:
         raise UserError(
-            f"{folder} has {seconds:.0f} s of usable speech in {len(found)} pieces; at least {MIN_SPEECH_SECONDS:.0f} s in "
-            "4 pieces are needed, and an hour or more in all folders together for a good vocoder."
+            f"{folder} has {seconds:.0f} s of usable speech in {len(found)} pieces; at least "
+            f"{MIN_SPEECH_SECONDS:.0f} s in 4 pieces are needed, and an hour or more in all folders together for a good vocoder."
         )
     return found
 

@@ -18,10 +18,10 @@ class ReconstructionLoss(nn.Module):
     `mel` is the L1 distance of log-mel-spectrograms at several resolutions (Kumar et al. 2023, arXiv:2306.06546), up to
     half the sample rate: the mel that a vocoder is given ends below that. `scales` is {n_fft: n_mels}.
 
-    `phase` compares how phases turn from frame to frame (the frequency of each harmonic) and from one frequency to the next
-    (the position of each pulse). Phases themselves cannot be known from a mel-spectrogram, these differences nearly can;
-    APNet (Ai and Ling 2023, arXiv:2305.07952) compares them as angles, but here they are products of neighbours in the
-    compressed spectrum, which wrap by themselves and count little where there is no sound.
+    `phase` compares how phases turn from frame to frame (the frequency of each harmonic) and from one frequency to the
+    next (the position of each pulse). Phases themselves cannot be known from a mel-spectrogram, these differences
+    nearly can; APNet (Ai and Ling 2023, arXiv:2305.07952) compares them as angles, but here they are products of
+    neighbours in the compressed spectrum, which wrap by themselves and count little where there is no sound.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class ReconstructionLoss(nn.Module):
         for n_fft in self.scales:
             spectra = [self._spectrum(wav, n_fft) for wav in (fake, real)]
             powers = [s.real.square() + s.imag.square() + 1e-9 for s in spectra]
-            mels = [(p.sqrt().transpose(1, 2) @ self.get_buffer(f"filters_{n_fft}")).clamp_min(1e-5).log() for p in powers]
+            mels = [
+                (p.sqrt().transpose(1, 2) @ self.get_buffer(f"filters_{n_fft}")).clamp_min(1e-5).log() for p in powers
+            ]
             mel_terms.append(F.l1_loss(*mels))
             if self.lambda_phase:
                 compressed = [s * p.pow((POWER - 1) / 2) for s, p in zip(spectra, powers, strict=True)]
@@ -73,8 +75,8 @@ def log_mel_distance(fake: Tensor, real: Tensor) -> float:
 
 
 def stft_distance(fake: Tensor, real: Tensor) -> float:
-    """Relative error of the magnitudes of two waveforms `(T,)`, the mean over three resolutions: the spectral convergence
-    of Arik et al. 2019 (arXiv:1808.06719). 0 is equal, 1 as far as silence."""
+    """Relative error of the magnitudes of two waveforms `(T,)`, the mean over three resolutions: the spectral
+    convergence of Arik et al. 2019 (arXiv:1808.06719). 0 is equal, 1 as far as silence."""
     errors = []
     for n_fft in (512, 1024, 2048):
         window = torch.hann_window(n_fft, device=real.device)

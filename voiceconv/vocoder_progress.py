@@ -38,8 +38,8 @@ SCORE_MEANINGS = {
 
 
 class VocoderPreview(Callback):
-    """Every few minutes, with the averaged weights: synthesises development segments from their mels, scores them, saves
-    the vocoder.
+    """Every few minutes, with the averaged weights: synthesises development segments from their mels, scores them,
+    saves the vocoder.
 
     Fills `previews/`, `scores.jsonl` and `vocoder/` in the run folder, and TensorBoard with pictures and sound.
     """

@@ -1,4 +1,5 @@
-"""Trains our own vocoder on any number of folders of recordings: waveforms, crops, GAN, previews, vocoder folder, report."""
+"""Trains our own vocoder on any number of folders of recordings: waveforms, crops, GAN, previews, vocoder folder,
+report."""
 
 from __future__ import annotations
 
@@ -107,12 +108,12 @@ def train_vocoder(
     """Trains a vocoder from folders of recordings; the run folder ends with `vocoder/` and `report.html`.
 
     `start_from` is the folder of a vocoder of the preset's size to go on from, which is fine-tuning: its discriminators
-    start anew. `mels_from` names a voice whose two speakers the folders are: half of the training mels are then what its
-    converter makes of them, there and back again, so that the vocoder learns what such mels stand for.
+    start anew. `mels_from` names a voice whose two speakers the folders are: half of the training mels are then what
+    its converter makes of them, there and back again, so that the vocoder learns what such mels stand for.
 
-    Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the vocoder as far as it has come; `resume` goes on
-    exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and for a
-    run folder that holds another run.
+    Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the vocoder as far as it has come; `resume` goes
+    on exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and
+    for a run folder that holds another run.
     """
     from voiceconv.vocoder_progress import VocoderPreview, write_vocoder_report
 
@@ -201,8 +202,8 @@ def cycle_mels(
 ) -> dict[str, Tensor]:
     """The training segments' log-mels after conversion to the other speaker of `voice` and back, by segment name.
 
-    They are aligned with the real waveforms, and blurred in the ways of that converter. Every folder must be of a speaker
-    of the voice, by its name or its `speaker.json`.
+    They are aligned with the real waveforms, and blurred in the ways of that converter. Every folder must be of a
+    speaker of the voice, by its name or its `speaker.json`.
     """
     from voiceconv.converter import VoiceConverter
     from voiceconv.excitation import map_f0
@@ -235,7 +236,7 @@ def _start_from(vocoder: ISTFTVocoder, folder: Path) -> None:
     vocoder.mel.require_same(before.mel, f"The vocoder in {folder}")
     if before.size != vocoder.size:
         raise UserError(
-            f"The vocoder in {folder} has the sizes {before.size}, but the preset's are {vocoder.size}. Choose the preset "
-            "that it was trained with."
+            f"The vocoder in {folder} has the sizes {before.size}, but the preset's are {vocoder.size}. Choose the "
+            "preset that it was trained with."
         )
     vocoder.generator.load_state_dict(before.generator.state_dict())

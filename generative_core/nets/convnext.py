@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 class ConvNeXtBlock1d(nn.Module):
-    """`(B, channels, T)` -> the same shape; sees `kernel_size` frames, `lookahead` of them to come (unless given, half)."""
+    """`(B, channels, T)` -> the same shape; sees `kernel_size` frames, of which `lookahead` (or half) are to come."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Discriminators of waveforms `(B, T)`: one folds them by a period, the other looks at their spectrogram.
 
-Both are stacks of two-dimensional convolutions and return what the family `WaveformGAN` needs: their raw outputs and the
-features of every layer.
+Both are stacks of two-dimensional convolutions and return what the family `WaveformGAN` needs: their raw outputs and
+the features of every layer.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class PeriodDiscriminator(nn.Module):
 
 
 class ResolutionDiscriminator(nn.Module):
-    """Looks at the magnitudes of one short-time Fourier transform (one of the multi-resolution discriminators of UnivNet,
-    Jang et al. 2021, arXiv:2106.07889), compressed by a power of 0.3 so that quiet parts count.
+    """Looks at the magnitudes of one short-time Fourier transform (one of the multi-resolution discriminators of
+    UnivNet, Jang et al. 2021, arXiv:2106.07889), compressed by a power of 0.3 so that quiet parts count.
 
     `(B, T)` -> outputs `(B, 1, f, t)` and the features before them.
     """
@@ -70,7 +70,8 @@ class ResolutionDiscriminator(nn.Module):
         super().__init__()
         self.n_fft = n_fft
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        # Frequencies are halved from the start: at full height the first layers would cost more than all others together.
+        # Frequencies are halved from the start: at full height the first layers would cost more than all others
+        # together.
         strided = [(channels, (5, 3), (2, 1)), *[(channels, (5, 3), (2, 2))] * 3]
         self.stack = _Stack(1, [*strided, (channels, (3, 3), (1, 1))])
 

@@ -52,7 +52,7 @@ def test_only_clips_kept_from_training_are_taken(tmp_path: Path) -> None:
     stranger: Any = SimpleNamespace(metadata={"development": ["bob/0.wav"]})
     assert len(choose_clips(tmp_path / "ann", [stranger], config)) == 2
     trained.metadata["development"] = ["ann/3.wav"]
-    with pytest.raises(UserError, match="no recording of 1.5 to 8 s kept from training"):
+    with pytest.raises(UserError, match=r"no recording of 1\.5 to 8 s kept from training"):
         choose_clips(tmp_path / "ann", [trained], config)
 
 

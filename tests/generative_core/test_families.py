@@ -52,7 +52,9 @@ class Renamed(UnpairedLoader):
 def waveform_gan() -> nn.Module:
     return WaveformGAN(
         WaveformGANConfig(),
-        generator=nn.Sequential(nn.Conv1d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose1d(8, 1, 16, 16), nn.Flatten()),
+        generator=nn.Sequential(
+            nn.Conv1d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose1d(8, 1, 16, 16), nn.Flatten()
+        ),
         discriminators=[PeriodDiscriminator(3, channels=1), ResolutionDiscriminator(64, channels=2)],
         reconstruction=lambda fake, real: {"l1": (fake - real).abs().mean()},
     )

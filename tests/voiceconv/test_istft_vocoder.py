@@ -55,7 +55,7 @@ def test_found_by_folder_and_by_run(folder: Path, tmp_path: Path) -> None:
     assert load_vocoder(str(folder), MelConfig()).name == "istft"
     shutil.copytree(folder, tmp_path / "run" / "vocoder")
     assert load_vocoder(str(tmp_path / "run"), MelConfig()).name == "istft"
-    with pytest.raises(UserError, match="is no vocoder: it has no vocoder.json"):
+    with pytest.raises(UserError, match=r"is no vocoder: it has no vocoder\.json"):
         load_vocoder(str(tmp_path), MelConfig())
 
 
@@ -91,7 +91,9 @@ def test_weights_that_do_not_fit_are_refused(folder: Path) -> None:
         ISTFTVocoder.load(folder)
 
 
-@pytest.mark.parametrize("size", [{**SIZE, "channels": 10**9}, {**SIZE, "blocks": "2"}, {"channels": 16}, {**SIZE, "x": 1}])
+@pytest.mark.parametrize(
+    "size", [{**SIZE, "channels": 10**9}, {**SIZE, "blocks": "2"}, {"channels": 16}, {**SIZE, "x": 1}]
+)
 def test_hostile_sizes_are_refused(folder: Path, size: dict[str, object]) -> None:
     edit(folder, generator=size)
     with pytest.raises(UserError, match="sizes are blocks, channels, kernel_size, lookahead"):

@@ -166,7 +166,9 @@ def test_another_mel_is_refused_by_the_name_of_the_field() -> None:
 
 
 def test_unknown_names_get_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"no vocoder 'hifi-gun'; did you mean 'hifigan'\? Known: istft, hifigan, griffin-lim"):
+    with pytest.raises(
+        UserError, match=r"no vocoder 'hifi-gun'; did you mean 'hifigan'\? Known: istft, hifigan, griffin-lim"
+    ):
         load_vocoder("hifi-gun", MelConfig())
     with pytest.raises(UserError, match="did you mean 'griffin-lim'"):
         load_vocoder("Griffin_Lim", MelConfig())
