@@ -105,6 +105,6 @@ class ISTFTGenerator(nn.Module):
         return torch.polar(amplitude, self.phase(h))
 
     def log_prior(self, mel: Tensor) -> Tensor:
-        """The logarithm of FreeV's first guess of the amplitudes, `|mel . pinv(filters)|`, `(B, frames, n_fft // 2 + 1)`;
+        """The log of FreeV's first guess of the amplitudes, `|mel . pinv(filters)|`, `(B, frames, n_fft // 2 + 1)`;
         where there are no mel bands, above f_max, it is the floor."""
         return (mel.exp().transpose(1, 2) @ self.inverse_filters).abs().log().clamp_min(self.log_floor)

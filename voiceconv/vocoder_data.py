@@ -77,7 +77,7 @@ def _segments(folder: Path, cache: Path, config: MelConfig) -> dict[str, Tensor]
     if seconds < MIN_SPEECH_SECONDS or len(found) < 4:
         raise UserError(
             f"{folder} has {seconds:.0f} s of usable speech in {len(found)} pieces; at least "
-            f"{MIN_SPEECH_SECONDS:.0f} s in 4 pieces are needed, and an hour or more in all folders together for a good vocoder."
+            f"{MIN_SPEECH_SECONDS:.0f} s in 4 pieces are needed, and an hour in all folders for a good vocoder."
         )
     return found
 

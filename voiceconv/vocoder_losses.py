@@ -9,7 +9,7 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-POWER = 0.3  # compresses magnitudes about as hearing does, so that quiet parts count
+POWER = 0.3  # compresses magnitudes about as hearing does, so that quiet parts count, but not silence
 
 
 class ReconstructionLoss(nn.Module):
@@ -20,8 +20,8 @@ class ReconstructionLoss(nn.Module):
 
     `phase` compares how phases turn from frame to frame (the frequency of each harmonic) and from one frequency to the
     next (the position of each pulse). Phases themselves cannot be known from a mel-spectrogram, these differences
-    nearly can; APNet (Ai and Ling 2023, arXiv:2305.07952) compares them as angles, but here they are products of
-    neighbours in the compressed spectrum, which wrap by themselves and count little where there is no sound.
+    nearly can. APNet (Ai and Ling 2023, arXiv:2305.07952) compares them as angles; here they are points on the unit
+    circle, which need no unwrapping, and count little where there is no sound.
     """
 
     def __init__(
@@ -40,33 +40,41 @@ class ReconstructionLoss(nn.Module):
     def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
         mel_terms, phase_terms = [], []
         for n_fft in self.scales:
-            spectra = [self._spectrum(wav, n_fft) for wav in (fake, real)]
-            powers = [s.real.square() + s.imag.square() + 1e-9 for s in spectra]
-            mels = [
-                (p.sqrt().transpose(1, 2) @ self.get_buffer(f"filters_{n_fft}")).clamp_min(1e-5).log() for p in powers
-            ]
-            mel_terms.append(F.l1_loss(*mels))
+            fake_spectrum, real_spectrum = self._spectrum(fake, n_fft), self._spectrum(real, n_fft)
+            mel_terms.append(F.l1_loss(self._log_mel(fake_spectrum), self._log_mel(real_spectrum)))
             if self.lambda_phase:
-                compressed = [s * p.pow((POWER - 1) / 2) for s, p in zip(spectra, powers, strict=True)]
-                phase_terms.append(sum(_turns_distance(*compressed, dim) for dim in (1, 2)))
+                phase_terms += [_turns_distance(fake_spectrum, real_spectrum, dim) for dim in (1, 2)]
         terms = {"mel": self.lambda_mel * torch.stack(mel_terms).mean()}
         if self.lambda_phase:
             terms["phase"] = self.lambda_phase * torch.stack(phase_terms).mean()
         return terms
 
     def _spectrum(self, wav: Tensor, n_fft: int) -> Tensor:
+        """`(B, n_fft // 2 + 1, frames)`."""
         window = self.get_buffer(f"window_{n_fft}")
         return torch.stft(wav, n_fft, n_fft // 4, window=window, return_complex=True)
 
+    def _log_mel(self, spectrum: Tensor) -> Tensor:
+        n_fft = 2 * (spectrum.shape[1] - 1)
+        return (_magnitude(spectrum).transpose(1, 2) @ self.get_buffer(f"filters_{n_fft}")).clamp_min(1e-5).log()
+
 
 def _turns_distance(fake: Tensor, real: Tensor, dim: int) -> Tensor:
-    """Mean distance of the products of neighbours along `dim` of two compressed spectra `(B, frequencies, frames)`."""
+    """How far apart the phases turn between neighbours along `dim` of two spectra `(B, frequencies, frames)`: the mean
+    distance, 0 to 2, of points on the unit circle, weighted by the real spectrum."""
     turns = []
     for spectrum in (fake, real):
         length = spectrum.shape[dim] - 1
         turns.append(spectrum.narrow(dim, 1, length) * spectrum.narrow(dim, 0, length).conj())
-    difference = turns[0] - turns[1]
-    return (difference.real.square() + difference.imag.square() + 1e-9).sqrt().mean()
+    magnitudes = [_magnitude(turn) for turn in turns]
+    weight = magnitudes[1].pow(POWER)
+    distance = _magnitude(turns[0] / magnitudes[0] - turns[1] / magnitudes[1])
+    return (weight * distance).sum() / weight.sum()
+
+
+def _magnitude(spectrum: Tensor) -> Tensor:
+    """With a small constant that keeps the gradient finite where the signal is exactly zero."""
+    return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
 
 
 def log_mel_distance(fake: Tensor, real: Tensor) -> float:

@@ -1,5 +1,4 @@
-"""Trains our own vocoder on any number of folders of recordings: waveforms, crops, GAN, previews, vocoder folder,
-report."""
+"""Trains our own vocoder on folders of recordings: waveforms, crops, GAN, previews, vocoder folder, report."""
 
 from __future__ import annotations
 
@@ -118,7 +117,7 @@ def train_vocoder(
     from voiceconv.vocoder_progress import VocoderPreview, write_vocoder_report
 
     started = time.monotonic()
-    folders, run_dir = [Path(folder) for folder in folders], Path(run_dir)
+    paths, run_dir = [Path(folder) for folder in folders], Path(run_dir)
     if preset not in PRESETS:
         raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
     settings, mel = PRESETS[preset], MelConfig()
@@ -131,11 +130,11 @@ def train_vocoder(
     }
     record_settings(run_dir, record, resume=resume)
 
-    speakers = [SpeakerInfo.of_folder(folder) for folder in folders]
-    speech = prepare_speech(folders, run_dir / "features", mel, seed=seed)
+    speakers = [SpeakerInfo.of_folder(folder) for folder in paths]
+    speech = prepare_speech(paths, run_dir / "features", mel, seed=seed)
     record_split(run_dir, {"train": speech.train, "development": speech.development})
     if mels_from is not None:
-        speech = dataclasses.replace(speech, converted=cycle_mels(speech, folders, speakers, mels_from, mel))
+        speech = dataclasses.replace(speech, converted=cycle_mels(speech, paths, speakers, mels_from, mel))
     model = build_model(settings, mel, seed)
     vocoder = ISTFTVocoder(model.generator, mel, settings.generator)  # type: ignore[arg-type]
     if start_from is not None:
