@@ -6,7 +6,7 @@
 ones best. The result is a folder that `voiceconv convert --vocoder` takes. To make it fit one pair of speakers, go on
 from it with their recordings alone, and with mels like those that their converter makes:
 
-    python -m recipes.vocoder --data my_pair --run runs/vocoder-pair --start-from runs/vocoder/vocoder --mels-from VOICE
+    python -m recipes.vocoder --data my_pair --run runs/vocoder-pair --start-from runs/vocoder --mels-from VOICE
 
 The preset `cpu` is meant for three hours on two cores, `gpu` is larger; docs/vocoder.md says what either has reached.
 `--smoke` takes seconds.
@@ -39,8 +39,8 @@ class VocoderConfig:
     """Stop in time to be done after so many minutes."""
     resume: bool = False
     """Go on with a run that was stopped."""
-    start_from: Path | None = None
-    """Fine-tune the vocoder in this folder."""
+    start_from: str | None = None
+    """Fine-tune the vocoder of this name or in this folder."""
     mels_from: str | None = None
     """Name or folder of a voice whose speakers the data are: learn from its converted mels, too."""
     smoke: bool = False

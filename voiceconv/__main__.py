@@ -113,7 +113,7 @@ def parser() -> Parser:
     command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
     command.add_argument(
-        "--from", dest="start_from", type=Path, metavar="FOLDER", help="fine-tune this vocoder instead of starting anew"
+        "--from", dest="start_from", metavar="FOLDER", help="fine-tune this vocoder instead of starting anew"
     )
     command.add_argument(
         "--mels-from", metavar="VOICE", help="also learn from mels that this voice's converter made of the recordings"

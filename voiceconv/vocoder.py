@@ -44,7 +44,7 @@ def load_vocoder(name: str | None, mel: MelConfig, device: Device = "cpu") -> Vo
     if name == "hifigan":
         mel.require_same(HiFiGAN.mel, f"The vocoder {name!r}")
         return HiFiGAN(device)
-    folder = _vocoder_folder(name)
+    folder = vocoder_folder(name)
     vocoder = ISTFTVocoder.load(folder, device)
     mel.require_same(vocoder.mel, f"The vocoder {name!r}")
     return vocoder
@@ -60,7 +60,7 @@ def _best_vocoder(mel: MelConfig, device: Device) -> Vocoder:
     return GriffinLim(mel, device)
 
 
-def _vocoder_folder(name: str) -> Path:
+def vocoder_folder(name: str) -> Path:
     """Where the vocoder `name` lies: the shipped one, or the folder of one or of the run that made it."""
     if name == "istft":
         if not (SHIPPED / name / RECORD).is_file():

@@ -129,7 +129,7 @@ class CropLoader:
 
     def _crop(self, name: str, start: int, gain_db: float) -> tuple[Tensor, Tensor]:
         """The crop that begins at a sample; its mel is that of the segment, not of the crop alone."""
-        wav = _stretch(self.speech.wav(name), start - self.margin, start + self.length + self.margin)
+        wav = self._stretch(name, start - self.margin, start + self.length + self.margin)
         wav = wav * min(10 ** (gain_db / 20), 0.99 / max(float(wav.abs().max()), 1e-9))
         mel = self.mel.from_frames(wav.unfold(0, 2 * self.margin + self.hop_length, self.hop_length))
         return mel, wav[self.margin : self.margin + self.length]
@@ -138,10 +138,12 @@ class CropLoader:
         mel = self.speech.converted[name][:, first : first + self.frames]
         missing = self.frames - mel.shape[1]
         start = first * self.hop_length
-        wav = _stretch(self.speech.wav(name), start, start + mel.shape[1] * self.hop_length)
+        wav = self._stretch(name, start, start + mel.shape[1] * self.hop_length)
         return torch.cat([mel, self.silence.expand(-1, missing)], 1), F.pad(wav, (0, missing * self.hop_length))
 
-
-def _stretch(wav: Tensor, start: int, end: int) -> Tensor:
-    """`wav[start:end]`, with zeros for what lies outside of `(T,)`."""
-    return F.pad(wav[max(start, 0) : end], (max(-start, 0), max(end - max(len(wav), start), 0)))
+    def _stretch(self, name: str, start: int, end: int) -> Tensor:
+        """Samples `start` to `end` of a segment, with zeros for those outside of it."""
+        wav = self.speech.wavs[name]
+        return F.pad(
+            wav[max(start, 0) : end].float() / FULL_SCALE, (max(-start, 0), max(end - max(len(wav), start), 0))
+        )

@@ -22,6 +22,7 @@ from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.training import SpeakerInfo
+from voiceconv.vocoder import vocoder_folder
 from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
 from voiceconv.vocoder_losses import ReconstructionLoss
 
@@ -45,6 +46,12 @@ class Preset:
     batch_size: int
     frames: int
     warmup_steps: int = 200
+    fine_tuning_steps: int = 3_000
+
+    def for_fine_tuning(self) -> Preset:
+        """The discriminators help from the start, and the rates fall all the way."""
+        gan, steps = dataclasses.replace(self.gan, adversarial_after=0), self.fine_tuning_steps
+        return dataclasses.replace(self, gan=gan, steps=steps, decay_steps=steps)
 
 
 PRESETS: dict[str, Preset] = {
@@ -58,8 +65,8 @@ PRESETS: dict[str, Preset] = {
         lambda_phase=10.0,
         steps=20_000,
         decay_steps=8_000,
-        batch_size=16,
-        frames=32,
+        batch_size=8,
+        frames=64,
     ),
     "gpu": Preset(
         gan=WaveformGANConfig(adversarial_after=2_000, bfloat16=True),
@@ -88,6 +95,7 @@ PRESETS: dict[str, Preset] = {
         batch_size=2,
         frames=16,
         warmup_steps=0,
+        fine_tuning_steps=4,
     ),
 }
 
@@ -99,16 +107,17 @@ def train_vocoder(
     preset: str = "cpu",
     resume: bool = False,
     budget_seconds: float | None = None,
-    start_from: Path | str | None = None,
+    start_from: str | None = None,
     mels_from: str | None = None,
     device: str = "auto",
     seed: int = 0,
 ) -> bool:
     """Trains a vocoder from folders of recordings; the run folder ends with `vocoder/` and `report.html`.
 
-    `start_from` is the folder of a vocoder of the preset's size to go on from, which is fine-tuning: its discriminators
-    start anew. `mels_from` names a voice whose two speakers the folders are: half of the training mels are then what
-    its converter makes of them, there and back again, so that the vocoder learns what such mels stand for.
+    `start_from`, a shipped vocoder's name or a folder, is fine-tuned: its generator, which must have the preset's size,
+    goes on, with discriminators from the first step and fewer steps. `mels_from` names a voice whose two speakers the
+    folders are: half of the training mels are then what its converter makes of them, there and back again, so that the
+    vocoder learns what such mels stand for.
 
     Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the vocoder as far as it has come; `resume` goes
     on exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and
@@ -121,10 +130,12 @@ def train_vocoder(
     if preset not in PRESETS:
         raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
     settings, mel = PRESETS[preset], MelConfig()
+    if start_from is not None:
+        settings = settings.for_fine_tuning()
     record = {
         "preset": preset,
         "seed": seed,
-        "start_from": start_from and str(start_from),
+        "start_from": start_from,
         "mels_from": mels_from,
         **dataclasses.asdict(settings),
     }
@@ -138,7 +149,7 @@ def train_vocoder(
     model = build_model(settings, mel, seed)
     vocoder = ISTFTVocoder(model.generator, mel, settings.generator)  # type: ignore[arg-type]
     if start_from is not None:
-        _start_from(vocoder, Path(start_from))
+        _start_from(vocoder, start_from)
 
     def current_vocoder() -> ISTFTVocoder:
         vocoder.metadata = {
@@ -148,8 +159,8 @@ def train_vocoder(
                 "preset": preset,
                 "steps": trainer.step,
                 "seed": seed,
-                "from": start_from and Path(start_from).resolve().name,
-                "mels_from": mels_from,
+                "start_from": start_from and Path(start_from).name,  # its name, not where it lay
+                "mels_from": mels_from and Path(mels_from).name,
             },
             "speech": [dataclasses.asdict(info) for info in speakers],
             "licence": "; ".join(dict.fromkeys(info.licence for info in speakers if info.licence)),
@@ -230,12 +241,12 @@ def cycle_mels(
     return converted
 
 
-def _start_from(vocoder: ISTFTVocoder, folder: Path) -> None:
-    before = ISTFTVocoder.load(folder)
-    vocoder.mel.require_same(before.mel, f"The vocoder in {folder}")
+def _start_from(vocoder: ISTFTVocoder, name: str) -> None:
+    before = ISTFTVocoder.load(vocoder_folder(name))
+    vocoder.mel.require_same(before.mel, f"The vocoder {name}")
     if before.size != vocoder.size:
         raise UserError(
-            f"The vocoder in {folder} has the sizes {before.size}, but the preset's are {vocoder.size}. Choose the "
+            f"The vocoder {name} has the sizes {before.size}, but the preset's are {vocoder.size}. Choose the "
             "preset that it was trained with."
         )
     vocoder.generator.load_state_dict(before.generator.state_dict())

@@ -68,11 +68,14 @@ def test_fine_tuning_starts_from_a_vocoder_and_from_converted_mels(
 ) -> None:
     folders = [Path(shutil.copytree(two_speakers[i], tmp_path / name)) for i, name in enumerate(("allison", "joe"))]
     tuned = tmp_path / "tuned"
-    options = {"preset": "smoke", "device": "cpu", "start_from": run / "vocoder", "mels_from": str(tiny_voice)}
+    options = {"preset": "smoke", "device": "cpu", "start_from": str(run), "mels_from": str(tiny_voice)}
     assert not train_vocoder(folders, tuned, budget_seconds=0.0, **options)
     before, after = (ISTFTVocoder.load(path / "vocoder").generator.state_dict() for path in (run, tuned))
     moved = max(float((after[key] - before[key]).abs().max()) for key in before)
     assert 0 < moved < 0.01  # one step from where the other ended
+    settings = json.loads((tuned / "config.json").read_text())["settings"]
+    assert settings["gan"]["adversarial_after"] == 0
+    assert settings["steps"] == settings["decay_steps"] == PRESETS["smoke"].fine_tuning_steps
     with pytest.raises(UserError, match=r"high, but tiny converts between allison and joe"):
         train_vocoder(two_speakers, tmp_path / "other", **options)
 
