@@ -94,10 +94,14 @@ class ISTFTGenerator(nn.Module):
         self.lookahead_samples = lookahead * mel.hop_length + self.inverse.margin
 
     def forward(self, mel: Tensor) -> Tensor:
-        h = self.enter(F.pad((mel + 5) / 2, self.padding))  # log-mels of speech are about -5 +- 2
-        h = self.norm(self.blocks(h).transpose(1, 2))
+        h = self.trunk(mel)
         with torch.autocast(mel.device.type, enabled=False):  # phases and sums of waves want single precision
             return self.inverse(self.spectrum(mel.float(), h.float()))
+
+    def trunk(self, mel: Tensor) -> Tensor:
+        """log-mel -> what amplitudes and phases are read from, `(B, frames, channels)`."""
+        h = self.enter(F.pad((mel + 5) / 2, self.padding))  # log-mels of speech are about -5 +- 2
+        return self.norm(self.blocks(h).transpose(1, 2))
 
     def spectrum(self, mel: Tensor, h: Tensor) -> Tensor:
         """log-mel and the trunk's output `(B, frames, channels)` -> complex `(B, frames, n_fft // 2 + 1)`."""
