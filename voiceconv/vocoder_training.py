@@ -55,7 +55,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    # About three hours on two cores. A step without the discriminators costs a seventh of one with them, so they wait
+    # About three hours on two cores. A step without the discriminators costs a quarter of one with them, so they wait
     # until the reconstruction has little left to gain.
     "cpu": Preset(
         gan=WaveformGANConfig(adversarial_after=10_000, bfloat16=True),
@@ -65,8 +65,8 @@ PRESETS: dict[str, Preset] = {
         mel_scales={2048: 160, 1024: 80, 512: 40, 256: 20},
         lambda_mel=15.0,
         lambda_phase=5.0,
-        steps=18_000,
-        decay_steps=6_000,
+        steps=22_000,
+        decay_steps=8_000,
         batch_size=8,
         frames=64,
     ),
