@@ -6,13 +6,14 @@ the network without the inverse STFT, which ONNX Runtime and int8 do not take.
 
 from __future__ import annotations
 
-import io
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import tyro
@@ -61,11 +62,12 @@ def onnx_runtime(trunk: Trunk, mel: Tensor, threads: int) -> Callable[[Tensor], 
     """The trunk as ONNX Runtime runs it."""
     import onnxruntime
 
-    file = io.BytesIO()
-    torch.onnx.export(trunk, (mel,), file, input_names=["mel"], opset_version=17, dynamo=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(file.getvalue(), options)
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "trunk.onnx"
+        torch.onnx.export(trunk, (mel,), file, input_names=["mel"], opset_version=17, dynamo=False)
+        session = onnxruntime.InferenceSession(file.read_bytes(), options)
     return lambda mel: session.run(None, {"mel": mel.numpy()})
 
 
