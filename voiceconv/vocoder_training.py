@@ -55,7 +55,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    # About three hours on two cores. A step without the discriminators costs a quarter of one with them, so they wait
+    # Meant for three hours on two cores. A step without the discriminators costs a quarter of one with them, so they wait
     # until the reconstruction has little left to gain.
     "cpu": Preset(
         gan=WaveformGANConfig(adversarial_after=10_000, bfloat16=True),
@@ -64,7 +64,7 @@ PRESETS: dict[str, Preset] = {
         resolution_channels=16,
         mel_scales={2048: 160, 1024: 80, 512: 40, 256: 20},
         lambda_mel=15.0,
-        lambda_phase=5.0,
+        lambda_phase=0.0,
         steps=22_000,
         decay_steps=8_000,
         batch_size=8,
@@ -77,7 +77,7 @@ PRESETS: dict[str, Preset] = {
         resolution_channels=32,
         mel_scales={2048: 320, 1024: 160, 512: 80, 256: 40, 128: 20},
         lambda_mel=15.0,
-        lambda_phase=5.0,
+        lambda_phase=0.0,
         steps=20_000,
         decay_steps=10_000,
         batch_size=32,
