@@ -55,8 +55,8 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    # Meant for three hours on two cores. A step without the discriminators costs a quarter of one with them, so they wait
-    # until the reconstruction has little left to gain.
+    # Meant for three hours on two cores. A step without the discriminators costs a quarter of one with them, so they
+    # wait until the reconstruction has little left to gain.
     "cpu": Preset(
         gan=WaveformGANConfig(adversarial_after=10_000, bfloat16=True),
         generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 4},
