@@ -322,7 +322,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
     parser.add_argument("--model", default="allison-joe", help="a shipped voice or a folder (default: %(default)s)")
-    parser.add_argument("--vocoder", help="hifigan or griffin-lim (default: the best one installed)")
+    parser.add_argument("--vocoder", help="istft, hifigan, griffin-lim or a folder (default: the best there is)")
     parser.add_argument(
         "--max-seconds", type=float, default=MAX_SECONDS, help="longest recording (default: %(default)g)"
     )

@@ -8,6 +8,7 @@ from generative_core.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
 from generative_core.latent import interpolate, traverse
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from generative_core.vae import VAE, VAEConfig
+from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
 
 __all__ = [
     "FAMILIES",
@@ -26,6 +27,8 @@ __all__ = [
     "VAE",
     "VAEConfig",
     "interpolate",
+    "WaveformGAN",
+    "WaveformGANConfig",
     "load_checkpoint",
     "traverse",
 ]

@@ -21,12 +21,14 @@ from generative_core.cyclegan import CycleGAN
 from generative_core.debiasing_vae import DebiasingVAE
 from generative_core.files import UNFINISHED, write_atomically
 from generative_core.vae import VAE
+from generative_core.waveform_gan import WaveformGAN
 
 FAMILIES: dict[str, type[nn.Module]] = {
     "Autoencoder": Autoencoder,
     "VAE": VAE,
     "DebiasingVAE": DebiasingVAE,
     "CycleGAN": CycleGAN,
+    "WaveformGAN": WaveformGAN,
 }
 """Every family a checkpoint may hold, by class name."""
 

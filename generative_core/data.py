@@ -30,6 +30,13 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Tensor: ...
 
 
+def batch_generator(seed: int, position: int) -> torch.Generator:
+    """The source of all randomness of batch number `position`."""
+    # The CPU generator keeps 32 bits of its seed, so the two numbers have to be mixed rather than set side by side.
+    mixed = np.random.SeedSequence([seed, position]).generate_state(1)
+    return torch.Generator().manual_seed(int(mixed[0]))
+
+
 class UnpairedLoader:
     """Batches `{"a": (B, ...), "b": (B, ...)}` of samples drawn independently, with replacement, from two domains.
 
@@ -57,7 +64,7 @@ class UnpairedLoader:
         return self
 
     def __next__(self) -> dict[str, Tensor]:
-        generator = _generator(self.seed, self.position)
+        generator = batch_generator(self.seed, self.position)
         self.position += 1
         return {name: self._draw(samples, generator) for name, samples in self.domains.items()}
 
@@ -96,7 +103,7 @@ class TensorLoader:
         return self
 
     def __next__(self) -> dict[str, Tensor]:
-        generator = _generator(self.seed, self.position)
+        generator = batch_generator(self.seed, self.position)
         self.position += 1
         if self.weights is None:
             rows = torch.randint(self.rows, (self.batch_size,), generator=generator)
@@ -109,10 +116,3 @@ class TensorLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seed, self.position, self.weights = state["seed"], state["position"], state["weights"]
-
-
-def _generator(seed: int, position: int) -> torch.Generator:
-    """The randomness of one batch."""
-    # The CPU generator keeps 32 bits of its seed, so the two numbers have to be mixed rather than set side by side.
-    mixed = np.random.SeedSequence([seed, position]).generate_state(1)
-    return torch.Generator().manual_seed(int(mixed[0]))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PRESETS = ("cpu", "gpu", "maskcyclegan-vc", "smoke")
+VOCODER_PRESETS = ("cpu", "gpu", "smoke")
+VOCODER_HELP = "istft, hifigan, griffin-lim, or the folder of a vocoder"
 
 
 def duration(text: str) -> float:
@@ -88,11 +90,11 @@ def parser() -> Parser:
         metavar="auto|N",
         help="semitones above (or, negative, under) the pitch that the voice speaks at by itself (default: auto, none)",
     )
-    command.add_argument("--vocoder", metavar="NAME", help="hifigan or griffin-lim (default: the best one installed)")
+    command.add_argument("--vocoder", metavar="NAME", help=f"{VOCODER_HELP} (default: the best one there is)")
 
     command = add("resynth", resynth, "send recordings through mel-spectrogram and vocoder, to hear what those cost")
     add_in_and_out(command)
-    command.add_argument("--vocoder", required=True, metavar="NAME", help="hifigan or griffin-lim")
+    command.add_argument("--vocoder", required=True, metavar="NAME", help=VOCODER_HELP)
 
     add("voices", voices, "list the voices that came with this program")
 
@@ -159,6 +161,28 @@ def parser() -> Parser:
         "--all-clips", action="store_true", help="any clip in the folders: none of them was trained on, you are sure"
     )
     command.add_argument("--vocoder", metavar="NAME", help="hifigan or griffin-lim (default: the best one installed)")
+
+    command = add(
+        "train-vocoder", train_vocoder, "learn to turn mel-spectrograms back into sound, from folders of speech"
+    )
+    command.add_argument("folders", metavar="DIR", type=Path, nargs="+", help="recordings; a folder for each speaker")
+    command.add_argument(
+        "--run", required=True, type=Path, metavar="RUN", help="folder for checkpoints and the vocoder"
+    )
+    command.add_argument(
+        "--preset",
+        choices=VOCODER_PRESETS,
+        default="cpu",
+        help="default: %(default)s; smoke only checks that everything runs",
+    )
+    command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
+    command.add_argument(
+        "--from", dest="start_from", metavar="FOLDER", help="fine-tune this vocoder instead of starting anew"
+    )
+    command.add_argument(
+        "--mels-from", metavar="VOICE", help="also learn from mels that this voice's converter made of the recordings"
+    )
 
     # Only for the list of commands: app.py reads its own options.
     commands.add_parser("app", help="open the page that records, converts and plays", add_help=False)
@@ -268,6 +292,24 @@ def evaluate(args: argparse.Namespace) -> int:
     )
     print("\n\n".join(markdown(direction) for direction in record["directions"]))
     print(f"\nMeans with 95 % intervals. Everything, with players: {args.out / 'evaluation.html'}")
+    return 0
+
+
+def train_vocoder(args: argparse.Namespace) -> int:
+    from voiceconv.vocoder_training import train_vocoder as train
+
+    finished = train(
+        args.folders,
+        args.run,
+        preset=args.preset,
+        resume=args.resume,
+        budget_seconds=args.budget,
+        start_from=args.start_from,
+        mels_from=args.mels_from,
+    )
+    print(f"The vocoder is in {args.run / 'vocoder'}, the report in {args.run / 'report.html'}.")
+    if not finished:
+        print("It is not done: the same command with --resume goes on from here.")
     return 0
 
 

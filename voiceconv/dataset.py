@@ -6,6 +6,7 @@ import bisect
 import hashlib
 import json
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,16 +85,7 @@ def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int =
 
     Recordings that cannot be used are named in a warning and left out. Raises `UserError` when too little is left.
     """
-    paths = find_audio(folder)
-    key = _fingerprint(paths, folder, config)
-    description = cache.with_suffix(".json")
-    if cache.exists() and description.exists() and json.loads(description.read_text())["key"] == key:
-        tensors = load_file(cache)
-    else:
-        tensors = _compute_features(paths, folder, config)
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, save_tensors(tensors))
-        write_atomically(description, json.dumps({"key": key}).encode())
+    tensors = cached(cache, fingerprint(folder, config), lambda: _compute_features(folder, config))
     mels = {name.removeprefix("mel/"): value for name, value in tensors.items() if name.startswith("mel/")}
     f0 = {name: tensors[f"f0/{name}"] for name in mels}
     wavs = {name: tensors[f"wav/{name}"] for name in mels}
@@ -138,26 +130,49 @@ def segment(wav: NDArray[np.float32], sample_rate: int) -> list[NDArray[np.float
     return [piece for piece in segments if len(piece) >= MIN_SEGMENT_SECONDS * sample_rate]
 
 
-def _compute_features(paths: list[Path], folder: Path, config: MelConfig) -> dict[str, Tensor]:
-    mel = MelSpectrogram(config)
-    tensors: dict[str, Tensor] = {}
-    for path in paths:
+def read_segments(folder: Path, sample_rate: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The segments `(T,)` of all recordings under `folder`, each with its name: the recording's path and a number.
+
+    Recordings that cannot be used are named in a warning and left out.
+    """
+    for path in find_audio(folder):
         try:
-            wav = load_audio(path, config.sample_rate)
+            wav = load_audio(path, sample_rate)
         except UserError as error:
             warnings.warn(f"left out: {error}", stacklevel=2)
             continue
-        for number, piece in enumerate(segment(wav, config.sample_rate)):
-            name = f"{path.relative_to(folder).as_posix()}#{number}"
-            tensors[f"wav/{name}"] = torch.from_numpy(piece.copy()).half()
-            tensors[f"mel/{name}"] = mel(tensors[f"wav/{name}"].float()).contiguous()
-            f0 = extract_f0(piece, config.sample_rate, config.hop_length)
-            tensors[f"f0/{name}"] = torch.from_numpy(np.ascontiguousarray(f0, np.float32))
+        for number, piece in enumerate(segment(wav, sample_rate)):
+            yield f"{path.relative_to(folder).as_posix()}#{number}", piece
+
+
+def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors kept at `cache` if they are of the same `key`, otherwise what `compute` gives, kept from then on."""
+    description = cache.with_suffix(".json")
+    if cache.exists() and description.exists() and json.loads(description.read_text())["key"] == key:
+        return load_file(cache)
+    tensors = compute()
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(cache, save_tensors(tensors))
+    write_atomically(description, json.dumps({"key": key}).encode())
     return tensors
 
 
-def _fingerprint(paths: list[Path], folder: Path, config: MelConfig) -> str:
+def _compute_features(folder: Path, config: MelConfig) -> dict[str, Tensor]:
+    mel = MelSpectrogram(config)
+    tensors: dict[str, Tensor] = {}
+    for name, piece in read_segments(folder, config.sample_rate):
+        tensors[f"wav/{name}"] = torch.from_numpy(piece.copy()).half()
+        tensors[f"mel/{name}"] = mel(tensors[f"wav/{name}"].float()).contiguous()
+        f0 = extract_f0(piece, config.sample_rate, config.hop_length)
+        tensors[f"f0/{name}"] = torch.from_numpy(np.ascontiguousarray(f0, np.float32))
+    return tensors
+
+
+def fingerprint(folder: Path, config: MelConfig) -> str:
     """Changes with any file's name, size or time, with the mel definition and with how segments are made."""
-    files = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    rules = (MAX_SEGMENT_SECONDS, MIN_SEGMENT_SECONDS, MAX_PAUSE_SECONDS, TRIM_DB)
+    files = [
+        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in find_audio(folder)
+    ]
+    rules = (MAX_SEGMENT_SECONDS, MIN_SEGMENT_SECONDS, MAX_PAUSE_SECONDS, TRIM_DB, "wav mel f0")
     return hashlib.sha256(json.dumps([files, asdict(config), rules]).encode()).hexdigest()

@@ -55,6 +55,11 @@ class MelConfig:
                 "Choose one with the same definition; mixing them gives noise."
             )
 
+    def require_shape(self, mel: Tensor) -> None:
+        """Raises `ValueError` unless `mel` is `(B, n_mels, frames)` with at least one frame."""
+        if mel.ndim != 3 or mel.shape[1] != self.n_mels or mel.shape[2] == 0:
+            raise ValueError(f"expected a mel-spectrogram (B, {self.n_mels}, frames > 0), got {tuple(mel.shape)}")
+
 
 class MelSpectrogram(nn.Module):
     """Waveform `(..., T)` in [-1, 1] -> log-mel `(..., n_mels, T // hop_length)`, differentiable.
@@ -98,6 +103,13 @@ class MelSpectrogram(nn.Module):
             padded = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (padding, padding), mode="reflect")
             frames = padded.unfold(-1, config.n_fft, config.hop_length)
             frames = frames.reshape(*wav.shape[:-1], *frames.shape[2:])
+        return self._magnitude(frames)
+
+    def from_frames(self, frames: Tensor) -> Tensor:
+        """Stretches of waveform `(..., frames, n_fft)` -> log-mel `(..., n_mels, frames)`."""
+        return self.from_magnitude(self._magnitude(frames))
+
+    def _magnitude(self, frames: Tensor) -> Tensor:
         spectrum = torch.fft.rfft(frames * self.window)
         # The small constant keeps the gradient of the magnitude finite where the signal is exactly zero.
         return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()

@@ -211,6 +211,23 @@ def dnsmos(wav: NDArray[np.floating], sample_rate: int) -> MeanOpinion:
     return MeanOpinion(float(scores["ovrl_mos"]), float(scores["sig_mos"]), float(scores["bak_mos"]))
 
 
+def pesq(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate: int) -> float:
+    """Wide-band PESQ (ITU-T P.862.2) of `wav` against what it should be, both `(T,)`: 1.0 (bad) to 4.64; NaN where the
+    reference holds no speech."""
+    package = _evaluation_package("pesq")
+    fake, real = (resample(np.asarray(x, np.float32), sample_rate, YARDSTICK_RATE) for x in (wav, reference))
+    try:
+        return float(package.pesq(YARDSTICK_RATE, real, fake, "wb"))
+    except package.NoUtterancesError:
+        return float("nan")
+
+
+def stoi(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate: int) -> float:
+    """Short-time objective intelligibility (Taal et al. 2011), 0 to 1, of `wav` against what it should be, both
+    `(T,)`."""
+    return float(_evaluation_package("pystoi").stoi(reference, wav, sample_rate))
+
+
 def mel_cepstrum(log_mel: NDArray[np.floating], n_coefficients: int = 13) -> NDArray[np.float64]:
     """Natural-log mel `(n_mels, frames)` -> coefficients 1 ... n `(n, frames)` of its cosine series
     (`log_mel = c_0 + sum_m c_m cos(pi m (band + 1/2) / n_mels)`); the level, c_0, is left out."""

@@ -64,7 +64,7 @@ class Preview(Callback):
         if scores.exists():
             rows = [line for line in scores.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
             scores.write_text("".join(row for row in rows if json.loads(row)["step"] <= trainer.step), encoding="utf-8")
-        self.history = [(row["score"], int(row["step"])) for row in _rows(scores)]
+        self.history = [(row["score"], int(row["step"])) for row in read_rows(scores)]
 
     def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
         if time.monotonic() - self.last > PREVIEW_SECONDS:
@@ -181,7 +181,7 @@ def spectrograms(mels: Mapping[str, np.ndarray]) -> Figure:
 def write_run_report(run_dir: Path) -> None:
     """`report.html`: settings, loss and score curves, the last preview with spectrograms and players."""
     config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
-    metrics, scores = _rows(run_dir / "metrics.jsonl"), _rows(run_dir / "scores.jsonl")
+    metrics, scores = read_rows(run_dir / "metrics.jsonl"), read_rows(run_dir / "scores.jsonl")
     report = Report(f"Training run {run_dir.name}")
     if metrics:
         last = metrics[-1]
@@ -191,29 +191,31 @@ def write_run_report(run_dir: Path) -> None:
         for group in ("generator", "discriminator", "classifier", "gradient_norm"):
             names = [name for name in last if name.startswith(f"{group}/")]
             if names:
-                report.figure(_curves(metrics, names), f"{group.replace('_', ' ').capitalize()}, by step")
+                report.figure(draw_curves(metrics, names), f"{group.replace('_', ' ').capitalize()}, by step")
     if scores:
         report.heading("Development speech")
         for key, meaning in SCORE_MEANINGS.items():
             names = [name for name in scores[-1] if name.split("/")[-1] == key]
-            report.figure(_curves(scores, names), f"{key}: {meaning}")
+            report.figure(draw_curves(scores, names), f"{key}: {meaning}")
     previews = sorted((run_dir / "previews").glob("step_*"))
     if previews:
         report.heading("Last preview, through Griffin-Lim")
         for audio in sorted(previews[-1].glob("*.flac")):
             report.audio(audio.read_bytes(), "audio/flac", audio.stem)
-            report.figure(_picture(audio.with_suffix(".png")), audio.stem)
+            report.figure(load_picture(audio.with_suffix(".png")), audio.stem)
     report.heading("Settings")
     report.table([[key, json.dumps(value)] for key, value in config["settings"].items()], ["setting", "value"])
     report.table(list(config["versions"].items()), ["software", "version"])
     report.save(run_dir / "report.html")
 
 
-def _rows(path: Path) -> list[dict[str, float]]:
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a JSONL file; none if there is no file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def _curves(rows: list[dict[str, float]], names: list[str]) -> Figure:
+def draw_curves(rows: list[dict[str, float]], names: list[str]) -> Figure:
+    """Some of the values in `rows` by step."""
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     for name in names:
@@ -224,7 +226,8 @@ def _curves(rows: list[dict[str, float]], names: list[str]) -> Figure:
     return figure
 
 
-def _picture(path: Path) -> Figure:
+def load_picture(path: Path) -> Figure:
+    """A PNG file as a figure."""
     from matplotlib.image import imread
 
     figure = Figure(figsize=(7, 4.4), layout="constrained")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import platform
 import re
 import time
 from dataclasses import dataclass
@@ -17,16 +16,16 @@ from torch import nn
 from torch.nn import functional as F
 
 import voiceconv
-from generative_core.checkpoint import CheckpointError, list_checkpoints
+from generative_core.checkpoint import CheckpointError
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
-from generative_core.files import write_atomically
 from generative_core.nets import PatchClassifier, PatchDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser
+from voiceconv.run_folder import record_settings, record_split
 from voiceconv.views import change_tone, views
 from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
 
@@ -180,12 +179,14 @@ def train(
         raise UserError(
             f"{start.name} cannot be a starting point for the preset {preset!r}: its networks are of another size."
         )
-    _record_settings(run_dir, preset, settings, seed, str(start_from or ""), resume)
+    resolved = {"preset": preset, "seed": seed, "from": str(start_from or ""), **dataclasses.asdict(settings)}
+    record_settings(run_dir, resolved, resume=resume)
 
     data_a = prepare_speaker(folder_a, run_dir / "features" / f"{info_a.name}.safetensors", mel, seed=seed)
     data_b = prepare_speaker(folder_b, run_dir / "features" / f"{info_b.name}.safetensors", mel, seed=seed)
     speakers, data = (_speaker(info_a, data_a), _speaker(info_b, data_b)), (data_a, data_b)
-    _record_split(run_dir, speakers, data)
+    split = {s.name: {"train": d.train, "development": d.development} for s, d in zip(speakers, data, strict=True)}
+    record_split(run_dir, split)
     judge = train_judge(speakers, data, seed)
     model = build_model(settings, speakers, seed)
     if start:
@@ -244,45 +245,6 @@ def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) 
         classifier=(lambda: PatchClassifier(**settings.classifier)) if settings.classifier else None,
         recognisers=recognisers,
     )
-
-
-def _record_settings(run_dir: Path, preset: str, settings: Preset, seed: int, start: str, resume: bool) -> None:
-    """Writes the resolved settings and versions to `config.json`, or holds them against a run that is resumed."""
-    path = run_dir / "config.json"
-    resolved = {"preset": preset, "seed": seed, "from": start, **dataclasses.asdict(settings)}
-    resolved = json.loads(json.dumps(resolved))
-    if path.exists() and list_checkpoints(run_dir / "checkpoints"):
-        before = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        if not resume:
-            raise UserError(f"{run_dir} already holds a run. Add --resume to go on with it, or choose another folder.")
-        different = [key for key in resolved if resolved[key] != before.get(key)]
-        if different:
-            raise UserError(
-                f"{run_dir} was started with other settings ({', '.join(different)}). Resume it with the same ones, or "
-                "choose another folder."
-            )
-        return
-    versions = {
-        "voiceconv": voiceconv.__version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-    }
-    run_dir.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"settings": resolved, "versions": versions}, indent=2).encode())
-
-
-def _record_split(run_dir: Path, speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData]) -> None:
-    """Writes which segments were kept from training, or holds that against a run that is resumed."""
-    split = {
-        speaker.name: {"train": list(d.train), "development": list(d.development)}
-        for speaker, d in zip(speakers, data, strict=True)
-    }
-    path = run_dir / "split.json"
-    if list_checkpoints(run_dir / "checkpoints") and path.exists() and json.loads(path.read_text("utf-8")) != split:
-        raise UserError(
-            f"The recordings are not those that {run_dir} was started with. Put them back, or start a new run."
-        )
-    write_atomically(path, json.dumps(split, indent=1).encode())
 
 
 def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData], seed: int) -> nn.Module:

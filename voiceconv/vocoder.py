@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import RECORD, ISTFTVocoder
 from voiceconv.mel import MelConfig, MelSpectrogram
 
 Device = str | torch.device
-VOCODERS = ("hifigan", "griffin-lim")  # by quality, best first
+VOCODERS = ("istft", "hifigan", "griffin-lim")  # best first
+SHIPPED = Path(__file__).parent / "vocoders"  # a folder for each vocoder that came with the program
 
 
 class Vocoder(Protocol):
@@ -30,20 +32,47 @@ class Vocoder(Protocol):
 
 
 def load_vocoder(name: str | None, mel: MelConfig, device: Device = "cpu") -> Vocoder:
-    """The vocoder `name` (one of `VOCODERS`) for spectrograms of the definition `mel`.
+    """The vocoder `name` (one of `VOCODERS`), or that in the folder `name`, for spectrograms of the definition `mel`.
 
-    `None` takes the best that is installed and fits. Raises `UserError` for an unknown name, a vocoder made for
-    another mel definition or one whose package is missing.
+    `None` takes the first of `VOCODERS` that is there and fits. Raises `UserError` for an unknown name, a vocoder made
+    for another mel definition, one that is damaged, or one that is not installed.
     """
     if name is None:
-        name = "hifigan" if mel == HiFiGAN.mel and HiFiGAN.weights_file() else "griffin-lim"
-    if name not in VOCODERS:
-        nearest = get_close_matches(name.lower(), VOCODERS, n=1, cutoff=0)[0]
-        raise UserError(f"There is no vocoder {name!r}; did you mean {nearest!r}? Known: {', '.join(VOCODERS)}.")
+        return _best_vocoder(mel, device)
     if name == "griffin-lim":
         return GriffinLim(mel, device)
-    mel.require_same(HiFiGAN.mel, f"The vocoder {name!r}")
-    return HiFiGAN(device)
+    if name == "hifigan":
+        mel.require_same(HiFiGAN.mel, f"The vocoder {name!r}")
+        return HiFiGAN(device)
+    folder = vocoder_folder(name)
+    vocoder = ISTFTVocoder.load(folder, device)
+    mel.require_same(vocoder.mel, f"The vocoder {name!r}")
+    return vocoder
+
+
+def _best_vocoder(mel: MelConfig, device: Device) -> Vocoder:
+    if (SHIPPED / "istft" / RECORD).is_file():
+        vocoder = ISTFTVocoder.load(SHIPPED / "istft", device)
+        if vocoder.mel == mel:
+            return vocoder
+    if mel == HiFiGAN.mel and HiFiGAN.weights_file():
+        return HiFiGAN(device)
+    return GriffinLim(mel, device)
+
+
+def vocoder_folder(name: str) -> Path:
+    """Where the vocoder `name` lies: the shipped one, or the folder of one or of the run that made it."""
+    if name == "istft":
+        if not (SHIPPED / name / RECORD).is_file():
+            raise UserError(f"The vocoder {name!r} did not come with this program; choose --vocoder griffin-lim.")
+        return SHIPPED / name
+    for folder in (Path(name), Path(name) / "vocoder"):
+        if (folder / RECORD).is_file():
+            return folder
+    if Path(name).is_dir():
+        raise UserError(f"{name} is no vocoder: it has no {RECORD}. Give the folder that training wrote.")
+    nearest = get_close_matches(name.lower(), VOCODERS, n=1, cutoff=0)[0]
+    raise UserError(f"There is no vocoder {name!r}; did you mean {nearest!r}? Known: {', '.join(VOCODERS)}.")
 
 
 class GriffinLim:
@@ -61,7 +90,7 @@ class GriffinLim:
 
     @torch.no_grad()
     def __call__(self, mel: Tensor) -> Tensor:
-        _require_mel(mel, self.mel)
+        self.mel.require_shape(mel)
         hop_length, frames = self.mel.hop_length, mel.shape[-1]
         # torchaudio centres frame i on sample i * hop_length, our mel half a hop later: a few more frames at each end,
         # cut off again, bring the two together and leave no sample without all of its frames.
@@ -131,7 +160,7 @@ class HiFiGAN:
 
     @torch.no_grad()
     def __call__(self, mel: Tensor) -> Tensor:
-        _require_mel(mel, self.mel)
+        self.mel.require_shape(mel)
         mel = mel.to(self.device, torch.float32)
         hop_length, frames = self.mel.hop_length, mel.shape[-1]
         pieces = []
@@ -193,8 +222,3 @@ def _fold_weight_norm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         elif not key.endswith("weight_g"):
             folded[key] = value
     return folded
-
-
-def _require_mel(mel: Tensor, config: MelConfig) -> None:
-    if mel.ndim != 3 or mel.shape[1] != config.n_mels or mel.shape[2] == 0:
-        raise ValueError(f"expected a mel-spectrogram (B, {config.n_mels}, frames > 0), got {tuple(mel.shape)}")

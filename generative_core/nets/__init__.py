@@ -6,6 +6,7 @@ from generative_core.nets.discriminator import PatchClassifier, PatchDiscriminat
 from generative_core.nets.gated import GatedGenerator
 from generative_core.nets.mlp import MLPDecoder, MLPEncoder
 from generative_core.nets.resnet import ResNetGenerator
+from generative_core.nets.waveform import PeriodDiscriminator, ResolutionDiscriminator
 
 __all__ = [
     "ConvDecoder",
@@ -17,5 +18,7 @@ __all__ = [
     "MLPEncoder",
     "PatchClassifier",
     "PatchDiscriminator",
+    "PeriodDiscriminator",
     "ResNetGenerator",
+    "ResolutionDiscriminator",
 ]

@@ -9,22 +9,33 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class ConvNeXtBlock1d(nn.Module):
-    """`(B, channels, T)` -> the same shape; sees `kernel_size // 2` frames to either side."""
+    """`(B, channels, T)` -> the same shape; sees `kernel_size` frames, of which `lookahead` (or half) are to come."""
 
-    def __init__(self, channels: int, *, kernel_size: int = 7, expansion: int = 3, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        kernel_size: int = 7,
+        expansion: int = 3,
+        scale: float = 1.0,
+        lookahead: int | None = None,
+    ) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
+        ahead = kernel_size // 2 if lookahead is None else lookahead
+        self.padding = (kernel_size - 1 - ahead, ahead)
+        self.depthwise = nn.Conv1d(channels, channels, kernel_size, groups=channels)
         self.norm = nn.LayerNorm(channels)
         self.expand = nn.Linear(channels, expansion * channels)
         self.contract = nn.Linear(expansion * channels, channels)
         self.scale = nn.Parameter(torch.full((channels,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.norm(self.depthwise(x).transpose(1, 2))
-        h = self.scale * self.contract(nn.functional.gelu(self.expand(h)))
+        h = self.norm(self.depthwise(F.pad(x, self.padding)).transpose(1, 2))
+        h = self.scale * self.contract(F.gelu(self.expand(h)))
         return x + h.transpose(1, 2)
 
 

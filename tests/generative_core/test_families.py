@@ -24,9 +24,20 @@ from generative_core import (
     Trainer,
     UnpairedLoader,
     VAEConfig,
+    WaveformGAN,
+    WaveformGANConfig,
 )
 from generative_core.data import Loader
-from generative_core.nets import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, PatchDiscriminator, ResNetGenerator
+from generative_core.nets import (
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    PatchDiscriminator,
+    PeriodDiscriminator,
+    ResNetGenerator,
+    ResolutionDiscriminator,
+)
 
 
 class Row(NamedTuple):
@@ -43,6 +54,25 @@ def cyclegan() -> nn.Module:
         CycleGANConfig(),
         generator=lambda: ResNetGenerator(channels=4, blocks=1),
         discriminator=lambda: PatchDiscriminator(channels=4, layers=2),
+    )
+
+
+class Renamed(UnpairedLoader):
+    """Conditions `(B, 3, T)` and waveforms `(B, 16 T)` under the names that `WaveformGAN` asks for."""
+
+    def __next__(self) -> dict[str, Tensor]:
+        batch = super().__next__()
+        return {"condition": batch["a"], "waveform": batch["b"]}
+
+
+def waveform_gan() -> nn.Module:
+    return WaveformGAN(
+        WaveformGANConfig(),
+        generator=nn.Sequential(
+            nn.Conv1d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose1d(8, 1, 16, 16), nn.Flatten()
+        ),
+        discriminators=[PeriodDiscriminator(3, channels=1), ResolutionDiscriminator(64, channels=2)],
+        reconstruction=lambda fake, real: {"l1": (fake - real).abs().mean()},
     )
 
 
@@ -100,6 +130,12 @@ ROWS = {
         loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
         output=lambda model: model.translate(pictures(1, 3, 20, 16), "ab"),
         shape=(1, 3, 20, 16),
+    ),
+    "WaveformGAN": Row(
+        model=waveform_gan,
+        loader=lambda: Renamed(pictures(6, 3, 20), pictures(6, 320), 2),
+        output=lambda model: model.reconstruct(pictures(1, 3, 7)),
+        shape=(1, 112),
     ),
 }
 

@@ -16,7 +16,7 @@ import torch
 from tests.signals import SAMPLE_RATE as RATE
 from tests.signals import hum
 from voiceconv import __version__
-from voiceconv.__main__ import PRESETS, duration, main, parser
+from voiceconv.__main__ import PRESETS, VOCODER_PRESETS, duration, main, parser
 from voiceconv.batch import MAX_SECONDS, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.mel import MelSpectrogram
@@ -262,10 +262,30 @@ def test_train_resume_convert(
     assert "nobody" in err
 
 
+@pytest.mark.slow
+def test_train_vocoder_and_hear_it(command, two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train = ("train-vocoder", *two_speakers, "--run", run, "--preset", "smoke")
+    status, out, _ = command(*train, "--budget", "0.01s")
+    assert status == 0
+    assert "--resume" in out
+    status, out, _ = command(*train, "--resume")
+    assert status == 0
+    assert str(run / "vocoder") in out
+    source = two_speakers[0] / "00.wav"
+    assert command("resynth", source, tmp_path / "again.wav", "--vocoder", run)[0] == 0
+    assert soundfile.info(tmp_path / "again.wav").frames == soundfile.info(source).frames
+    status, _, err = command("train-vocoder", tmp_path / "nobody", "--run", tmp_path / "other")
+    assert status == 2
+    assert "nobody" in err
+
+
 def test_presets_are_those_of_the_training() -> None:
     from voiceconv.training import PRESETS as TRAINABLE
+    from voiceconv.vocoder_training import PRESETS as TRAINABLE_VOCODERS
 
     assert set(PRESETS) == set(TRAINABLE)
+    assert set(VOCODER_PRESETS) == set(TRAINABLE_VOCODERS)
 
 
 def test_budget_is_a_time(capsys: pytest.CaptureFixture[str]) -> None:

