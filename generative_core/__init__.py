@@ -3,6 +3,7 @@
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
+from generative_core.gan import GAN, GANConfig
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "CheckpointError",
     "CycleGAN",
     "CycleGANConfig",
+    "GAN",
+    "GANConfig",
     "NonFiniteLoss",
     "TrainConfig",
     "Trainer",

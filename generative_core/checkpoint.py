@@ -18,8 +18,9 @@ from torch import nn
 
 from generative_core.cyclegan import CycleGAN
 from generative_core.files import UNFINISHED, write_atomically
+from generative_core.gan import GAN
 
-FAMILIES: dict[str, type[nn.Module]] = {"CycleGAN": CycleGAN}
+FAMILIES: dict[str, type[nn.Module]] = {"CycleGAN": CycleGAN, "GAN": GAN}
 """Every family a checkpoint may hold, by class name."""
 
 _NAME = re.compile(r"step_(\d{8})-([0-9a-f]{12})\.pt")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from generative_core import FAMILIES, CycleGAN, CycleGANConfig, TrainConfig, Trainer, UnpairedLoader
+from generative_core import FAMILIES, GAN, CycleGAN, CycleGANConfig, GANConfig, TensorLoader, TrainConfig, Trainer, UnpairedLoader
 from generative_core.data import Loader
-from generative_core.nets import PatchDiscriminator, ResNetGenerator
+from generative_core.nets import ImageDiscriminator, PatchDiscriminator, ResNetGenerator, StyleGenerator
 
 
 class Row(NamedTuple):
@@ -32,6 +32,16 @@ def cyclegan() -> nn.Module:
     )
 
 
+def gan() -> nn.Module:
+    """All options on: classes, penalties, augmentation, minibatch-std, style mixing."""
+    return GAN(
+        GANConfig(adversarial="relativistic", z_dim=8, classes=3, r1=1.0, r2=1.0, gradient_penalty=1.0),
+        generator=lambda: StyleGenerator(shape=(3, 16, 16), z_dim=8, w_dim=8, classes=3, channels=4),
+        discriminator=lambda: ImageDiscriminator(shape=(3, 16, 16), classes=3, channels=4, minibatch_std=True),
+        augment=lambda x: x.roll(int(torch.randint(16, ())), -1),
+    )
+
+
 def pictures(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -42,7 +52,13 @@ ROWS = {
         loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
         output=lambda model: model.translate(pictures(1, 3, 20, 16), "ab"),
         shape=(1, 3, 20, 16),
-    )
+    ),
+    "GAN": Row(
+        model=gan,
+        loader=lambda: TensorLoader({"x": pictures(6, 3, 16, 16), "y": torch.arange(6) % 3}, 4),
+        output=lambda model: model.sample(2),
+        shape=(2, 3, 16, 16),
+    ),
 }
 
 
