@@ -2,8 +2,9 @@
 
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
-from generative_core.data import UnpairedLoader
+from generative_core.data import TensorLoader, UnpairedLoader
 from generative_core.gan import GAN, GANConfig
+from generative_core.latent import interpolate, traverse
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 
 __all__ = [
@@ -14,8 +15,11 @@ __all__ = [
     "GAN",
     "GANConfig",
     "NonFiniteLoss",
+    "TensorLoader",
     "TrainConfig",
     "Trainer",
     "UnpairedLoader",
+    "interpolate",
     "load_checkpoint",
+    "traverse",
 ]

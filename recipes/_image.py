@@ -1,0 +1,204 @@
+"""What the image recipes share: their options, their run folder, their trainings within a budget, their report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+
+from generative_core.callbacks import Callback
+from generative_core.checkpoint import CheckpointError
+from generative_core.data import Loader
+from generative_core.files import write_atomically
+from generative_core.report import Report
+from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
+from voiceconv.__main__ import duration
+from voiceconv.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Model = TypeVar("Model", bound=nn.Module)
+
+SMOKE_STEPS = 10
+# What may differ between a run and its resumption.
+FREE_ON_RESUME = ("run", "resume", "budget", "device")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How long and on how many images at a time every model of the recipe is trained."""
+
+    steps: int = 2000
+    batch_size: int = 128
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """What every image recipe asks."""
+
+    run: Path | None = None
+    """Folder for checkpoints and report; runs/NAME unless given."""
+    data: Path | None = None
+    """Folder with MNIST as torchvision lays it out, with emoji (emoji.json), or with any images, one folder per class
+    if they have classes. Unless given: the 1,797 real digits that come with scikit-learn."""
+    download: bool = False
+    """Fetch MNIST into the folder --data."""
+    device: str = "auto"
+    seed: int = 0
+    budget: str = "10m"
+    """Stop training in time to be done after so long, like 90s, 10m or 1h30m."""
+    resume: bool = False
+    """Go on with a run that was stopped."""
+    smoke: bool = False
+    """Only check that everything runs, within seconds."""
+    train: TrainOptions = field(default_factory=TrainOptions)
+
+
+class Run:
+    """One run of a recipe: `trainings` models trained one after the other within the budget, then a report."""
+
+    def __init__(self, config: ImageConfig, name: str, folder: Path, trainings: int) -> None:
+        self.config = config
+        self.name = name
+        self.folder = folder
+        self.device = choose_device(config.device)
+        self.started = time.monotonic()
+        self.budget = _seconds(config.budget)
+        self.trainings_left = trainings
+        self.unfinished: list[str] = []
+
+    def train(
+        self,
+        name: str,
+        build: Callable[[], Model],
+        loader: Loader,
+        *,
+        steps: int | None = None,
+        seed: int | None = None,
+        callbacks: Sequence[Callback] = (),
+        **options: Any,
+    ) -> Model:
+        """Builds a model and trains it in the folder `name` of the run; `options` are those of `TrainConfig`.
+
+        Steps and seed are the recipe's unless given. The model comes back in evaluation mode with its averaged weights
+        where its family averages any. What the budget leaves is shared out evenly among the trainings still to come.
+        """
+        steps = self.config.train.steps if steps is None else steps
+        seed = self.config.seed if seed is None else seed
+        started = time.monotonic()
+        # A tenth is for measuring and drawing.
+        share = max(0.0, 0.9 * (self.started + self.budget - started)) / self.trainings_left
+        self.trainings_left -= 1
+        torch.manual_seed(seed)
+        model = build()
+        config = TrainConfig(
+            steps=min(steps, SMOKE_STEPS) if self.config.smoke else steps,
+            run_dir=self.folder / name,
+            seed=seed,
+            device=self.config.device,
+            budget_seconds=share,
+            **options,
+        )
+        trainer = Trainer(model, loader, config, callbacks)
+        try:
+            finished = trainer.fit(resume=self.config.resume)
+        except (CheckpointError, NonFiniteLoss) as error:
+            raise UserError(str(error)) from error
+        seconds = time.monotonic() - started
+        print(f"{name}: step {trainer.step} of {config.steps}, {seconds:.0f} s", flush=True)
+        if not finished:
+            if seconds < share:
+                raise KeyboardInterrupt  # the trainer has saved and stopped in good order
+            self.unfinished.append(name)
+        with torch.no_grad():
+            for parameter, value in model.named_parameters():
+                if parameter in trainer.ema:
+                    value.copy_(trainer.ema[parameter])
+        return model.eval()
+
+    def report(self, title: str, shows: str) -> Report:
+        """A report that begins with what it shows; `save` it when its figures and tables are there."""
+        report = Report(title).text(shows)
+        if self.unfinished:
+            names = ", ".join(self.unfinished)
+            report.text(f"Not done: the budget of {self.config.budget} ended {names} early.", tone="fair")
+        if self.config.smoke:
+            report.text("A check that everything runs: no figure here means anything.", tone="fair")
+        return report
+
+    def save(self, report: Report, results: Mapping[str, Any], picture: Figure) -> None:
+        """Writes `report.html`, `results.json` (the figures, the command and the time) and `picture.png`."""
+        seconds = time.monotonic() - self.started
+        command = " ".join(["python -m", f"recipes.{self.name}", *map(shlex.quote, sys.argv[1:])])
+        report.heading("How")
+        report.text(f"{command}\n{seconds:.0f} s on {_machine(self.device)}, torch {torch.__version__}")
+        report.save(self.folder / "report.html")
+        picture.savefig(self.folder / "picture.png", dpi=100, bbox_inches="tight", facecolor="white")
+        _write_json(self.folder / "results.json", {"command": command, "seconds": round(seconds), **results})
+        print(f"The report is {self.folder / 'report.html'}, after {seconds:.0f} s.")
+        if self.unfinished:
+            print("It is not done: the same command with --resume goes on from here.")
+
+
+@contextmanager
+def open_run(config: ImageConfig, name: str, trainings: int) -> Iterator[Run]:
+    """The run of the recipe `name`, its resolved settings printed and kept in `config.json`.
+
+    A smoke run leaves nothing behind unless a run folder was given.
+    """
+    if config.train.steps < 1 or config.train.batch_size < 2:
+        raise UserError("--train.steps must be at least 1 and --train.batch-size at least 2.")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = config.run or (Path(scratch) if config.smoke else Path("runs") / name)
+        _record_config(config, name, folder)
+        yield Run(config, name, folder, trainings)
+
+
+def _record_config(config: ImageConfig, name: str, folder: Path) -> None:
+    settings = json.loads(json.dumps({"recipe": name, **asdict(config)}, default=str))
+    path = folder / "config.json"
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        if not config.resume:
+            raise UserError(f"{folder} already holds a run. Add --resume to go on with it, or choose another folder.")
+        keys = {*settings, *before} - set(FREE_ON_RESUME)
+        different = sorted(key for key in keys if settings.get(key) != before.get(key))
+        if different:
+            raise UserError(
+                f"{folder} holds a run with other settings for {', '.join(different)}. Resume it with the same "
+                "command as before, or choose another folder."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    _write_json(path, {"settings": settings, "versions": versions})
+    print(json.dumps(settings, indent=2))
+
+
+def _seconds(budget: str) -> float:
+    try:
+        return duration(budget)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"--budget: {error}.") from error
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} threads of the CPU" if device.type == "cpu" else device.type
+
+
+def _write_json(path: Path, content: Any) -> None:
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
