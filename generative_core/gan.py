@@ -28,7 +28,7 @@ from generative_core.losses import (
 
 @dataclass(frozen=True)
 class GANConfig:
-    """WGAN-GP is `adversarial="wasserstein", gradient_penalty=10, critic_steps=5`; R3GAN is `adversarial="relativistic"`
+    """WGAN-GP is `adversarial="wasserstein"` with `gradient_penalty=10` and `critic_steps=5`, R3GAN is "relativistic"
     with `r1` and `r2`. Rates are Adam's at the start, betas for both optimizers."""
 
     adversarial: Adversarial = "non-saturating"
@@ -78,7 +78,7 @@ class GAN(nn.Module):
     def training_step(
         self, batch: dict[str, Tensor], optimizers: dict[str, torch.optim.Optimizer], step: int
     ) -> dict[str, Tensor]:
-        """One step on `batch["x"]`, `(B, ...)`, and with classes `batch["y"]`, `(B,)`: discriminator, then generator."""
+        """One step on `batch["x"]` `(B, ...)` and with classes `batch["y"]` `(B,)`: discriminator, then generator."""
         config = self.config
         condition = (batch["y"],) if config.classes else ()
         generator_learns = (step + 1) % config.critic_steps == 0
@@ -101,9 +101,7 @@ class GAN(nn.Module):
         if generator_learns:
             self.discriminator.requires_grad_(False)
             on_real = self.discriminator(real, *condition) if config.adversarial == "relativistic" else None
-            adversarial = adversarial_generator_loss(
-                config.adversarial, self.discriminator(shown, *condition), on_real
-            )
+            adversarial = adversarial_generator_loss(config.adversarial, self.discriminator(shown, *condition), on_real)
             optimizers["generator"].zero_grad(set_to_none=True)
             adversarial.backward()
             optimizers["generator"].step()

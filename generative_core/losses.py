@@ -55,8 +55,8 @@ def gradient_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
 
 
 def lipschitz_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
-    """How far the gradient norm of the critic at its inputs is from 1, squared and averaged over the batch (WGAN-GP,
-    Gulrajani et al. 2017, whose inputs are `mix_samples` of real and generated ones). `inputs` must require gradients."""
+    """How far the gradient norm of the critic at its inputs is from 1, squared and averaged over the batch (Gulrajani
+    et al. 2017, whose inputs are `mix_samples` of real and generated ones). `inputs` must require gradients."""
     (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 

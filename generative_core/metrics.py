@@ -76,6 +76,13 @@ def _covered(points: Tensor, centres: Tensor, neighbours: int) -> float:
     return float((torch.cdist(points, centres) <= radii).any(1).double().mean())
 
 
+def energy_distance(x: Tensor, y: Tensor) -> float:
+    """`2 E|X - Y| - E|X - X'| - E|Y - Y'|` of two sets of points, `(N, D)` and `(M, D)`, over all pairs (Székely &
+    Rizzo 2013): zero for equal sets, and for few points a little above zero even if they are of one distribution."""
+    x, y = x.double(), y.double()
+    return float(2 * torch.cdist(x, y).mean() - torch.cdist(x, x).mean() - torch.cdist(y, y).mean())
+
+
 def psnr(images: Tensor, target: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of images `(B, C, H, W)` in [0, 1], the mean over images."""
     return float(peak_signal_noise_ratio(images, target, data_range=1.0, dim=(1, 2, 3)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class MappingNetwork(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(classes, z_dim) if classes else None
         widths = [z_dim * (2 if classes else 1), *[w_dim] * layers]
-        self.layers = nn.ModuleList(ScaledLinear(a, b, rate=rate) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(ScaledLinear(a, b, rate=rate) for a, b in pairwise(widths))
         self.z_dim = z_dim
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -86,7 +87,7 @@ class ModulatedConv2d(nn.Module):
 
 
 class StyleLayer(nn.Module):
-    """A modulated convolution, noise of a learned strength, bias and leaky ReLU; `up` doubles the picture first."""
+    """A modulated convolution, noise of a learned strength, bias and leaky ReLU; `up` doubles the image first."""
 
     def __init__(self, inputs: int, outputs: int, *, w_dim: int, up: bool = False) -> None:
         super().__init__()
@@ -107,11 +108,11 @@ class StyleLayer(nn.Module):
 
 
 class StyleGenerator(nn.Module):
-    """Noise `(B, z_dim)`, and classes `(B,)` if there are any, -> pictures `(B, *shape)`, about in [-1, 1].
+    """Noise `(B, z_dim)`, and classes `(B,)` if there are any, -> images `(B, *shape)`, about in [-1, 1].
 
-    `shape` is `(planes, H, W)`, H and W alike and 4 times a power of two. The widest layers have `max_channels`, the last ones `channels`; the picture is
-    the sum of what every resolution draws (`to_planes`), brought to full size. `style_mixing` is the share of
-    training samples whose layers follow a second style from a random layer on.
+    `shape` is `(planes, H, W)`, H and W alike and 4 times a power of two. The last layers have `channels`, those before
+    them up to `max_channels`; the image is the sum of what every resolution draws (`to_planes`), brought to full size.
+    `style_mixing` is the share of training samples whose layers follow a second style from a random layer on.
     """
 
     def __init__(
@@ -130,12 +131,14 @@ class StyleGenerator(nn.Module):
         planes, height, width = shape
         levels = (height // 4).bit_length() - 1
         if levels < 1 or not height == width == 4 * 2**levels:
-            raise ValueError(f"a style-based generator draws squares of 8, 16, 32, 64, ... a side, not {height}x{width}")
+            raise ValueError(
+                f"a style-based generator draws squares of 8, 16, 32, ... pixels, not {height}x{width}"
+            )
         widths = [min(max_channels, channels * 2 ** (levels - level)) for level in range(levels + 1)]
         self.mapping = MappingNetwork(z_dim=z_dim, w_dim=w_dim, classes=classes, layers=mapping_layers)
         self.start = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.layers = nn.ModuleList([StyleLayer(widths[0], widths[0], w_dim=w_dim)])
-        for narrow, wide in zip(widths[1:], widths, strict=False):
+        for wide, narrow in pairwise(widths):
             self.layers.append(StyleLayer(wide, narrow, w_dim=w_dim, up=True))
             self.layers.append(StyleLayer(narrow, narrow, w_dim=w_dim))
         self.to_planes = nn.ModuleList(
@@ -160,7 +163,7 @@ class StyleGenerator(nn.Module):
         return w[:, None].expand(-1, len(self.layers), -1)
 
     def synthesise(self, styles: Tensor, *, noise_seed: int | None = None) -> Tensor:
-        """Styles `(B, layers, w_dim)`, one a layer, -> pictures; with `noise_seed` the noise of the layers is fixed."""
+        """Styles `(B, layers, w_dim)`, one a layer, -> images; with `noise_seed` the noise of the layers is fixed."""
         generator = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
         x, picture = self.start.expand(len(styles), -1, -1, -1), self.bias
         for index, layer in enumerate(self.layers):

@@ -10,7 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from generative_core import FAMILIES, GAN, CycleGAN, CycleGANConfig, GANConfig, TensorLoader, TrainConfig, Trainer, UnpairedLoader
+from generative_core import (
+    FAMILIES,
+    GAN,
+    CycleGAN,
+    CycleGANConfig,
+    GANConfig,
+    TensorLoader,
+    TrainConfig,
+    Trainer,
+    UnpairedLoader,
+)
 from generative_core.data import Loader
 from generative_core.nets import ImageDiscriminator, PatchDiscriminator, ResNetGenerator, StyleGenerator
 

@@ -102,7 +102,7 @@ def test_noise_varies_the_picture_and_can_be_fixed() -> None:
 
 def test_sizes_that_cannot_be_drawn_are_refused() -> None:
     for shape in ((3, 28, 28), (3, 2, 2), (3, 16, 32), (1, 24, 24)):
-        with pytest.raises(ValueError, match="8, 16, 32"):
+        with pytest.raises(ValueError, match=r"8, 16, 32, \.\.\. pixels"):
             StyleGenerator(shape=shape)
     with pytest.raises(ValueError, match="multiples of 4"):
         ConvGenerator(shape=(1, 30, 30))

@@ -98,4 +98,5 @@ def test_mixed_samples_lie_between_theirs() -> None:
     real, fake = torch.zeros(64, 2, 3), torch.ones(64, 2, 3)
     mixed = mix_samples(real, fake).flatten(1)
     assert torch.equal(mixed, mixed[:, :1].expand_as(mixed)), "one weight a sample"
-    assert 0 <= mixed.min() < 0.1 and 0.9 < mixed.max() <= 1
+    assert 0 <= mixed.min() < 0.1
+    assert 0.9 < mixed.max() <= 1
