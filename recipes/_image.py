@@ -46,11 +46,16 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
-class RecipeConfig:
-    """What every recipe asks that trains models of its own."""
+class ImageConfig:
+    """What every image recipe asks."""
 
     run: Path | None = None
     """Folder for checkpoints and report; runs/NAME unless given."""
+    data: Path | None = None
+    """Folder with MNIST as torchvision lays it out, with emoji (emoji.json), or with any images, one folder per class
+    if they have classes. Unless given: the 1,797 real digits that come with scikit-learn."""
+    download: bool = False
+    """Fetch MNIST into the folder --data."""
     device: str = "auto"
     seed: int = 0
     budget: str = "10m"
@@ -62,21 +67,10 @@ class RecipeConfig:
     train: TrainOptions = field(default_factory=TrainOptions)
 
 
-@dataclass(frozen=True)
-class ImageConfig(RecipeConfig):
-    """What every image recipe asks."""
-
-    data: Path | None = None
-    """Folder with MNIST as torchvision lays it out, with emoji (emoji.json), or with any images, one folder per class
-    if they have classes. Unless given: the 1,797 real digits that come with scikit-learn."""
-    download: bool = False
-    """Fetch MNIST into the folder --data."""
-
-
 class Run:
     """One run of a recipe: `trainings` models trained one after the other within the budget, then a report."""
 
-    def __init__(self, config: RecipeConfig, name: str, folder: Path, trainings: int) -> None:
+    def __init__(self, config: ImageConfig, name: str, folder: Path, trainings: int) -> None:
         self.config = config
         self.name = name
         self.folder = folder
@@ -160,7 +154,7 @@ class Run:
 
 
 @contextmanager
-def open_run(config: RecipeConfig, name: str, trainings: int) -> Iterator[Run]:
+def open_run(config: ImageConfig, name: str, trainings: int) -> Iterator[Run]:
     """The run of the recipe `name`, its resolved settings printed and kept in `config.json`.
 
     A smoke run leaves nothing behind unless a run folder was given.
@@ -173,7 +167,7 @@ def open_run(config: RecipeConfig, name: str, trainings: int) -> Iterator[Run]:
         yield Run(config, name, folder, trainings)
 
 
-def _record_config(config: RecipeConfig, name: str, folder: Path) -> None:
+def _record_config(config: ImageConfig, name: str, folder: Path) -> None:
     settings = json.loads(json.dumps({"recipe": name, **asdict(config)}, default=str))
     path = folder / "config.json"
     if path.is_file():

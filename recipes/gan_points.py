@@ -35,7 +35,7 @@ from generative_core.metrics import energy_distance
 from generative_core.nets import MLPDecoder, MLPEncoder
 from recipes._animation import rasterise, write_gif, write_mp4
 from recipes._command import run_recipe
-from recipes._image import RecipeConfig, Run, TrainOptions, open_run
+from recipes._image import ImageConfig, Run, TrainOptions, open_run
 from voiceconv.errors import UserError
 
 FRAMES = 100
@@ -47,7 +47,7 @@ FEWEST_POINTS = 20
 
 
 @dataclass(frozen=True)
-class PointsConfig(RecipeConfig):
+class PointsConfig(ImageConfig):
     """Points of one and of two dimensions."""
 
     data: Path | None = None
@@ -135,7 +135,7 @@ class Snapshots(Callback):
         self.real = real
 
     def on_start(self, trainer: Trainer) -> None:
-        shares = [(frame / FRAMES) ** 1.5 for frame in range(1, FRAMES + 1)]
+        shares = [(frame / FRAMES) ** 2 for frame in range(1, FRAMES + 1)]
         self.at = {max(1, round(trainer.config.steps * share)) for share in shares}
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -159,7 +159,7 @@ class Snapshots(Callback):
 def train_points(run: Run, points: Points, name: str) -> GAN:
     dimensions = points.x.shape[1]
     config = GANConfig(
-        adversarial="non-saturating", z_dim=dimensions, r1=0.2, generator_rate=1e-3, discriminator_rate=2e-3
+        adversarial="non-saturating", z_dim=dimensions, r1=0.1, generator_rate=1e-3, discriminator_rate=2e-3
     )
     return run.train(
         name,
@@ -170,6 +170,7 @@ def train_points(run: Run, points: Points, name: str) -> GAN:
         ),
         TensorLoader({"x": points.x}, run.config.train.batch_size, seed=run.config.seed),
         callbacks=[Snapshots(run.folder / name / "frames", points.x)],
+        decay_steps=run.config.train.steps // 2,
     )
 
 
@@ -249,6 +250,8 @@ def _draw_plane(axes: Axes, points: Points, fake: Tensor, probability: Tensor) -
 
 
 def main(config: PointsConfig) -> None:
+    if config.download:
+        raise UserError("There is nothing to download: the irises come with scikit-learn, and --data names your own file.")
     sets = iris_points() if config.data is None else csv_points(config.data)
     with open_run(config, "gan_points", trainings=2) as run:
         models = [train_points(run, points, name) for points, name in zip(sets, ("line", "plane"), strict=True)]

@@ -1,0 +1,88 @@
+"""What the GAN recipes share: images as a GAN sees them, scores beside those of real images, FID as it trains."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from generative_core import GAN, Trainer
+from generative_core.callbacks import Callback
+from generative_core.metrics import Extractor, fid, kid, precision_recall
+
+SCORED = 2000  # at most so many images of each side in a score
+CURVE_POINTS = 10
+CURVE_SCORED = 1000
+MODE_SHARE = 0.1  # of its share among real images, from which on a class counts as covered
+
+
+def to_model(images: Tensor) -> Tensor:
+    """Images in [0, 1] -> [-1, 1]."""
+    return images * 2 - 1
+
+
+def to_images(x: Tensor) -> Tensor:
+    """What a generator draws -> images in [0, 1]."""
+    return ((x + 1) / 2).clamp(0, 1)
+
+
+def sample_images(model: GAN, count: int, seed: int, y: Tensor | None = None, **options: float) -> Tensor:
+    """Generated images `(count, C, H, W)` in [0, 1], the same for the same seed."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        return torch.cat(
+            [
+                to_images(model.sample(len(part), None if y is None else y[part], **options))
+                for part in torch.arange(count).split(500)
+            ]
+        )
+
+
+class Scores(NamedTuple):
+    """How close generated images are to real ones: FID and KID (0 is best), the share that looks real (precision),
+    the share of what is real that is drawn (recall)."""
+
+    fid: float
+    kid: float
+    precision: float
+    recall: float
+
+
+SCORE_HEADER = ("FID", "KID", "precision", "recall")
+
+
+def score(real: Tensor, fake: Tensor, extractor: Extractor) -> Scores:
+    return Scores(fid(real, fake, extractor), kid(real, fake, extractor), *precision_recall(real, fake, extractor))
+
+
+def modes_covered(labels: Tensor, real_labels: Tensor) -> int:
+    """How many of the classes of the real images are among the generated ones in earnest, not once in a while."""
+    classes = int(real_labels.max()) + 1
+    shares, real_shares = (y.bincount(minlength=classes)[:classes] / len(y) for y in (labels, real_labels))
+    return int(((shares >= MODE_SHARE * real_shares) & (real_shares > 0)).sum())
+
+
+class FidCurve(Callback):
+    """FID of the averaged weights at some steps of a training, kept in `path` so that a resumed run has it all."""
+
+    def __init__(self, path: Path, real: Tensor, extractor: Extractor) -> None:
+        self.path = path
+        self.real = real[:CURVE_SCORED]
+        self.extractor = extractor
+
+    def on_step(self, trainer: Trainer, scalars: object) -> None:
+        if trainer.step % max(1, trainer.config.steps // CURVE_POINTS):
+            return
+        assert isinstance(trainer.module, GAN)
+        with trainer.averaged_weights():
+            fake = sample_images(trainer.module, len(self.real), seed=0)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([trainer.step, fid(self.real, fake, self.extractor)]) + "\n")
+
+    def points(self) -> list[tuple[int, float]]:
+        """`(step, FID)`; a step that was repeated after a resume counts once."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+        return sorted({step: value for step, value in map(json.loads, lines)}.items())
