@@ -1,17 +1,24 @@
 """Families of generative models that share one trainer: each file reads from top to bottom."""
 
+from generative_core.autoencoder import Autoencoder, AutoencoderConfig
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import TensorLoader, UnpairedLoader
+from generative_core.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
 from generative_core.gan import GAN, GANConfig
 from generative_core.latent import interpolate, traverse
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
+from generative_core.vae import VAE, VAEConfig
 
 __all__ = [
     "FAMILIES",
+    "Autoencoder",
+    "AutoencoderConfig",
     "CheckpointError",
     "CycleGAN",
     "CycleGANConfig",
+    "DebiasingVAE",
+    "DebiasingVAEConfig",
     "GAN",
     "GANConfig",
     "NonFiniteLoss",
@@ -19,6 +26,8 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "UnpairedLoader",
+    "VAE",
+    "VAEConfig",
     "interpolate",
     "load_checkpoint",
     "traverse",

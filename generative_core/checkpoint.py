@@ -16,11 +16,20 @@ from typing import Any
 import torch
 from torch import nn
 
+from generative_core.autoencoder import Autoencoder
 from generative_core.cyclegan import CycleGAN
+from generative_core.debiasing_vae import DebiasingVAE
 from generative_core.files import UNFINISHED, write_atomically
 from generative_core.gan import GAN
+from generative_core.vae import VAE
 
-FAMILIES: dict[str, type[nn.Module]] = {"CycleGAN": CycleGAN, "GAN": GAN}
+FAMILIES: dict[str, type[nn.Module]] = {
+    "Autoencoder": Autoencoder,
+    "VAE": VAE,
+    "DebiasingVAE": DebiasingVAE,
+    "GAN": GAN,
+    "CycleGAN": CycleGAN,
+}
 """Every family a checkpoint may hold, by class name."""
 
 _NAME = re.compile(r"step_(\d{8})-([0-9a-f]{12})\.pt")

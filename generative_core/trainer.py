@@ -182,14 +182,19 @@ class Trainer:
                     "before that. Lower the learning rates or the loss weights."
                 )
         self.step += 1
+        self._update_average()
+        return values
+
+    def _update_average(self) -> None:
         averaged = self._averaged_parameters()
+        if not averaged:
+            return
         # The usual warm-up of the average: early on it must not remember the random start.
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(
                 [self.ema[name] for name in averaged], [value.detach() for value in averaged.values()], 1 - decay
             )
-        return values
 
     def _averaged_parameters(self) -> dict[str, nn.Parameter]:
         prefixes = tuple(f"{module}." for module in self.family.ema_modules)

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from generative_core.callbacks import Callback
 from generative_core.checkpoint import CheckpointError
-from generative_core.data import Loader
+from generative_core.data import Loader, TensorLoader
 from generative_core.files import write_atomically
 from generative_core.report import Report
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
+from recipes._image_data import Images, load_images
 from voiceconv.__main__ import duration
 from voiceconv.errors import UserError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=nn.Module)
 
 SMOKE_STEPS = 10
+SMOKE_IMAGES = 200
 # What may differ between a run and its resumption.
 FREE_ON_RESUME = ("run", "resume", "budget", "device")
 
@@ -93,10 +95,11 @@ class Run:
     ) -> Model:
         """Builds a model and trains it in the folder `name` of the run; `options` are those of `TrainConfig`.
 
-        Steps and seed are the recipe's unless given. The model comes back in evaluation mode with its averaged weights
-        where its family averages any. What the budget leaves is shared out evenly among the trainings still to come.
+        Steps and seed are the recipe's unless given. The model comes back to be used only: frozen, in evaluation
+        mode, and with its averaged weights where its family averages any. What the budget leaves is shared out evenly
+        among the trainings still to come.
         """
-        steps = self.config.train.steps if steps is None else steps
+        steps = self.steps(self.config.train.steps if steps is None else steps)
         seed = self.config.seed if seed is None else seed
         started = time.monotonic()
         # A tenth is for measuring and drawing.
@@ -105,7 +108,7 @@ class Run:
         torch.manual_seed(seed)
         model = build()
         config = TrainConfig(
-            steps=min(steps, SMOKE_STEPS) if self.config.smoke else steps,
+            steps=steps,
             run_dir=self.folder / name,
             seed=seed,
             device=self.config.device,
@@ -127,7 +130,22 @@ class Run:
             for parameter, value in model.named_parameters():
                 if parameter in trainer.ema:
                     value.copy_(trainer.ema[parameter])
-        return model.eval()
+        return model.eval().requires_grad_(False)
+
+    def steps(self, steps: int) -> int:
+        """So many steps, or a few in a smoke run."""
+        return min(steps, SMOKE_STEPS) if self.config.smoke else steps
+
+    def images(self, *, size: int | None = None) -> tuple[Images, Images]:
+        """The images to train on and those to test on, on the device; few of them in a smoke run."""
+        config = self.config
+        limit = SMOKE_IMAGES if config.smoke else None
+        train, test = load_images(config.data, download=config.download, size=size, limit=limit)
+        return train.to(self.device), test.to(self.device)
+
+    def loader(self, seed: int | None = None, **tensors: Tensor) -> TensorLoader:
+        """Batches of these tensors, as large as the recipe's."""
+        return TensorLoader(tensors, self.config.train.batch_size, seed=self.config.seed if seed is None else seed)
 
     def report(self, title: str, shows: str) -> Report:
         """A report that begins with what it shows; `save` it when its figures and tables are there."""
@@ -202,3 +220,12 @@ def _machine(device: torch.device) -> str:
 
 def _write_json(path: Path, content: Any) -> None:
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+@contextmanager
+def shape_error() -> Iterator[None]:
+    """Inside, what a network says about images of the wrong size is said to the user."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"The network does not fit these images: {error}.") from error

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from recipes._image_data import Images
+
 
 def image_grid(
     images: Tensor, *, rows: Sequence[str] = (), columns: Sequence[str] = (), title: str = "", inch: float = 0.55
@@ -50,3 +52,22 @@ def tile(images: Tensor) -> np.ndarray:
             top, left = row * (height + 1) + 1, column * (width + 1) + 1
             picture[:, top : top + height, left : left + width] = images[row, column]
     return picture[0].numpy() if channels == 1 else picture.permute(1, 2, 0).numpy()
+
+
+def scatter_classes(codes: Tensor, images: Images, title: str = "") -> Figure:
+    """Codes `(N, 2)` of images as points in the colour of their class."""
+    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    show_classes(figure.add_subplot(), codes, images, title)
+    return figure
+
+
+def show_classes(axes: Axes, codes: Tensor, images: Images, title: str = "") -> None:
+    """The same within a figure of the caller's."""
+    points, labels = codes.detach().cpu().numpy(), images.y.cpu().numpy()
+    for number, name in enumerate(images.classes):
+        chosen = points[labels == number][:300]
+        color = f"C{number}" if len(images.classes) <= 10 else None
+        axes.plot(*chosen.T, ".", markersize=3, color=color, label=name, rasterized=True)
+    axes.set_title(title, fontsize=10)
+    if len(images.classes) > 1:
+        axes.legend(frameon=False, fontsize=8, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
