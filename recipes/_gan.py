@@ -11,6 +11,7 @@ from torch import Tensor
 
 from generative_core import GAN, Trainer
 from generative_core.callbacks import Callback
+from generative_core.files import write_atomically
 from generative_core.metrics import Extractor, fid, kid, precision_recall
 
 SCORED = 2000  # at most so many images of each side in a score
@@ -79,10 +80,9 @@ class FidCurve(Callback):
         assert isinstance(trainer.module, GAN)
         with trainer.averaged_weights():
             fake = sample_images(trainer.module, len(self.real), seed=0)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([trainer.step, fid(self.real, fake, self.extractor)]) + "\n")
+        points = dict(self.points()) | {trainer.step: fid(self.real, fake, self.extractor)}
+        write_atomically(self.path, json.dumps(sorted(points.items())).encode())
 
     def points(self) -> list[tuple[int, float]]:
-        """`(step, FID)`; a step that was repeated after a resume counts once."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        return sorted({step: value for step, value in map(json.loads, lines)}.items())
+        """`(step, FID)` in order; a step that was repeated after a resume counts once."""
+        return json.loads(self.path.read_bytes()) if self.path.is_file() else []

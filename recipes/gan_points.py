@@ -251,7 +251,9 @@ def _draw_plane(axes: Axes, points: Points, fake: Tensor, probability: Tensor) -
 
 def main(config: PointsConfig) -> None:
     if config.download:
-        raise UserError("There is nothing to download: the irises come with scikit-learn, and --data names your own file.")
+        raise UserError(
+            "There is nothing to download: the irises come with scikit-learn, and --data names your own file."
+        )
     sets = iris_points() if config.data is None else csv_points(config.data)
     with open_run(config, "gan_points", trainings=2) as run:
         models = [train_points(run, points, name) for points, name in zip(sets, ("line", "plane"), strict=True)]
@@ -271,8 +273,8 @@ def main(config: PointsConfig) -> None:
             rows.append((name, films[index].distances[0], films[index].distances[-1], averaged, floors[index]))
         report = run.report(
             "Generated points meet real ones",
-            f"{len(sets[0].x)} real points: {sets[0].names[0]} on the axis; {' and '.join(sets[1].names)} in the plane. The "
-            " discriminator pushes the generated points to where it takes them for real; once they are spread like "
+            f"{len(sets[0].x)} real points: {sets[0].names[0]} on the axis, with {sets[1].names[1]} in the plane. "
+            "The discriminator pushes the generated points to where it takes them for real; once they are spread like "
             "the real ones it can only answer one half.",
         )
         report.image(
