@@ -14,6 +14,7 @@ from generative_core.callbacks import Callback
 from generative_core.files import write_atomically
 from generative_core.metrics import Extractor, fid, kid, precision_recall
 
+EMA_DECAY = 0.99  # trainings are short
 SCORED = 2000  # at most so many images of each side in a score
 CURVE_POINTS = 10
 CURVE_SCORED = 1000

@@ -26,12 +26,21 @@ from generative_core import GAN, GANConfig, interpolate, traverse
 from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes._command import run_recipe
 from recipes._extractor import Extractor, train_extractor
-from recipes._gan import SCORE_HEADER, SCORED, FidCurve, modes_covered, sample_images, score, to_images, to_model
+from recipes._gan import (
+    EMA_DECAY,
+    SCORE_HEADER,
+    SCORED,
+    FidCurve,
+    modes_covered,
+    sample_images,
+    score,
+    to_images,
+    to_model,
+)
 from recipes._image import ImageConfig, TrainOptions, open_run, shape_error
 from recipes._pictures import image_grid
 
 RATE = 5e-4
-EMA_DECAY = 0.99
 SHOWN = 12
 PUSHES = (0.0, 0.1, 0.2, 0.4, 0.8)
 
