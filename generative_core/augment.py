@@ -23,8 +23,3 @@ def random_affine(x: Tensor, *, degrees: float = 0.0, scale: float = 0.0, shift:
     matrix = torch.stack([cosine, -sine, 2 * shift * right, sine, cosine, 2 * shift * down], dim=1).view(batch, 2, 3)
     places = F.affine_grid(matrix, list(x.shape), align_corners=False)
     return F.grid_sample(x, places, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def random_flip(x: Tensor) -> Tensor:
-    """Half of the images of `(B, C, H, W)`, drawn at random, with left and right exchanged."""
-    return torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5, x.flip(-1), x)

@@ -17,7 +17,6 @@ from generative_core.metrics import Extractor, fid, kid, precision_recall
 EMA_DECAY = 0.99  # trainings are short
 SCORED = 2000  # at most so many images of each side in a score
 CURVE_POINTS = 10
-CURVE_SCORED = 1000
 MODE_SHARE = 0.1  # of its share among real images, from which on a class counts as covered
 
 
@@ -72,7 +71,7 @@ class FidCurve(Callback):
 
     def __init__(self, path: Path, real: Tensor, extractor: Extractor) -> None:
         self.path = path
-        self.real = real[:CURVE_SCORED]
+        self.real = real
         self.extractor = extractor
 
     def on_step(self, trainer: Trainer, scalars: object) -> None:

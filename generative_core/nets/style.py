@@ -131,9 +131,7 @@ class StyleGenerator(nn.Module):
         planes, height, width = shape
         levels = (height // 4).bit_length() - 1
         if levels < 1 or not height == width == 4 * 2**levels:
-            raise ValueError(
-                f"a style-based generator draws squares of 8, 16, 32, ... pixels, not {height}x{width}"
-            )
+            raise ValueError(f"a style-based generator draws squares of 8, 16, 32, ... pixels, not {height}x{width}")
         widths = [min(max_channels, channels * 2 ** (levels - level)) for level in range(levels + 1)]
         self.mapping = MappingNetwork(z_dim=z_dim, w_dim=w_dim, classes=classes, layers=mapping_layers)
         self.start = nn.Parameter(torch.randn(1, widths[0], 4, 4))

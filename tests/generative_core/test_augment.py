@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from generative_core.augment import random_affine, random_flip
+from generative_core.augment import random_affine
 
 
 @pytest.fixture(autouse=True)
@@ -55,16 +55,8 @@ def test_scaling_changes_the_area() -> None:
     assert 23 < side.max() < 24.1
 
 
-def test_half_of_the_images_are_flipped() -> None:
-    x = torch.rand(400, 1, 2, 3)
-    y = random_flip(x)
-    flipped = (y == x.flip(-1)).flatten(1).all(1)
-    assert torch.equal(y[~flipped], x[~flipped])
-    assert 150 < flipped.sum() < 250
-
-
 def test_gradients_pass() -> None:
     x = torch.rand(2, 1, 6, 6, requires_grad=True)
-    random_flip(random_affine(x, degrees=10, scale=0.1, shift=0.1)).sum().backward()
+    random_affine(x, degrees=10, scale=0.1, shift=0.1).sum().backward()
     assert x.grad is not None
     assert x.grad.abs().sum() > 0
