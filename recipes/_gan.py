@@ -13,6 +13,8 @@ from generative_core import GAN, Trainer
 from generative_core.callbacks import Callback
 from generative_core.files import write_atomically
 from generative_core.metrics import Extractor, fid, kid, precision_recall
+from recipes._image_data import Images
+from voiceconv.errors import UserError
 
 EMA_DECAY = 0.99  # trainings are short
 SCORED = 2000  # at most so many images of each side in a score
@@ -28,6 +30,14 @@ def to_model(images: Tensor) -> Tensor:
 def to_images(x: Tensor) -> Tensor:
     """What a generator draws -> images in [0, 1]."""
     return ((x + 1) / 2).clamp(0, 1)
+
+
+def require_classes(images: Images) -> None:
+    if len(images.classes) < 2:
+        raise UserError(
+            f"All images of {images.name} are of one class, and this needs at least two: a folder with one folder of "
+            "images for each class."
+        )
 
 
 def sample_images(model: GAN, count: int, seed: int, y: Tensor | None = None, **options: float) -> Tensor:
@@ -75,7 +85,7 @@ class FidCurve(Callback):
         self.extractor = extractor
 
     def on_step(self, trainer: Trainer, scalars: object) -> None:
-        if trainer.step % max(1, trainer.config.steps // CURVE_POINTS):
+        if trainer.step % max(5, trainer.config.steps // CURVE_POINTS):
             return
         assert isinstance(trainer.module, GAN)
         with trainer.averaged_weights():

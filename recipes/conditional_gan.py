@@ -26,10 +26,9 @@ from generative_core.metrics import fid
 from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes._command import run_recipe
 from recipes._extractor import train_extractor
-from recipes._gan import EMA_DECAY, SCORE_HEADER, SCORED, sample_images, score, to_images, to_model
+from recipes._gan import EMA_DECAY, SCORE_HEADER, SCORED, require_classes, sample_images, score, to_images, to_model
 from recipes._image import ImageConfig, TrainOptions, open_run, shape_error
 from recipes._pictures import image_grid
-from voiceconv.errors import UserError
 
 SHOWN = 12
 
@@ -60,11 +59,7 @@ def main(config: ConditionalRecipe) -> None:
     with open_run(config, "conditional_gan", trainings=1) as run:
         train, test = run.images()
         classes = len(train.classes)
-        if classes < 2:
-            raise UserError(
-                f"All images of {train.name} are of one class. Generation by class needs a folder with one folder of "
-                "images for each class."
-            )
+        require_classes(train)
         extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
         model = run.train(
             "gan",

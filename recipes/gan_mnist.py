@@ -32,6 +32,7 @@ from recipes._gan import (
     SCORED,
     FidCurve,
     modes_covered,
+    require_classes,
     sample_images,
     score,
     to_images,
@@ -92,6 +93,7 @@ def main(config: GANRecipe) -> None:
     variants = LOSSES | COLLAPSING
     with open_run(config, "gan_mnist", trainings=len(variants)) as run:
         train, test = run.images()
+        require_classes(train)
         extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
         models, curves = {}, {}
         for name, gan in variants.items():

@@ -4,10 +4,10 @@
     python -m recipes.style_gan --data my_faces
 
 The generator of StyleGAN2 (Karras et al. 2020) in a small size: a mapping network, modulated convolutions, noise in
-every layer. Shows samples; truncation, which gives up variety for quality; style mixing, the coarse layers of one portrait
-with the fine layers of another; what the noise of the layers is left to decide; and walks between two styles. Measures
-FID and KID beside those of real images, both again along the truncation curve with precision and recall, and the
-perceptual path length in the noise Z and in the styles W, where it should be the shorter one.
+every layer. Shows samples; truncation, which gives up variety for quality; style mixing, the coarse layers of one
+portrait with the fine layers of another; what the noise of the layers is left to decide; and walks between two styles.
+Measures FID and KID beside those of real images, both again along the truncation curve with precision and recall, and
+the perceptual path length in the noise Z and in the styles W, where it should be the shorter one.
 
 `--data` is a folder with emoji (emoji.json and one folder for each style of drawing; the portraits are taken from
 them) or with any images. Should reach: portraits that are told from emoji only by their blurred details, and an FID ...
