@@ -159,7 +159,8 @@ def dci(codes: Tensor, factors: Tensor, *, seed: int = 0) -> DCI:
     border = len(x) * 4 // 5
     importance, right = [], []
     for factor in y.T:
-        forest = RandomForestClassifier(n_estimators=50, min_samples_leaf=5, random_state=seed)
+        # Every split may use any latent, or those that know nothing would be used for want of better ones.
+        forest = RandomForestClassifier(n_estimators=20, max_features=None, min_samples_leaf=5, random_state=seed)
         forest.fit(x[:border], factor[:border])
         importance.append(forest.feature_importances_)
         right.append(forest.score(x[border:], factor[border:]))

@@ -5,7 +5,9 @@ A data set is small enough to be held in memory, on the device it is trained on:
 
 from __future__ import annotations
 
+import gzip
 import json
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -215,10 +217,17 @@ def _mnist(root: Path, download: bool) -> tuple[Images, Images]:
     from torchvision.datasets import MNIST
 
     try:
-        parts = [MNIST(str(root), train=train, download=download) for train in (True, False)]
-    except (RuntimeError, OSError) as error:
+        with tempfile.TemporaryDirectory() as scratch:
+            unpacked = Path(scratch) / "MNIST" / "raw"
+            unpacked.mkdir(parents=True)
+            # torchvision unpacks what it downloads; files that somebody else left packed it does not see.
+            for packed in [] if download else (root / "MNIST" / "raw").glob("*-ubyte.gz"):
+                (unpacked / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+            place = scratch if any(unpacked.iterdir()) else str(root)
+            parts = [MNIST(place, train=train, download=download) for train in (True, False)]
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
         raise UserError(
-            f"MNIST could not be had from {root}: {error} Fetch it with --data FOLDER --download."
+            f"MNIST cannot be read from {root} ({error}). Fetch it with --data FOLDER --download."
         ) from error
     train, test = (
         Images("MNIST", part.data.float().unsqueeze(1) / 255, part.targets.long(), tuple("0123456789"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from generative_core import UnpairedLoader
+from generative_core import TensorLoader, UnpairedLoader
 
 
 def loader(seed: int = 0, **options: object) -> UnpairedLoader:
@@ -54,3 +54,33 @@ def test_transform_draws_from_the_batch_generator() -> None:
 def test_an_empty_domain_is_refused() -> None:
     with pytest.raises(ValueError, match="got 0 and 2"):
         UnpairedLoader([], torch.zeros(2, 1), 1)
+
+
+def test_tensor_loader_keeps_rows_together_and_restores() -> None:
+    x = torch.arange(50.0)
+    first = TensorLoader({"x": x, "y": 2 * x}, 8, seed=3)
+    next(first)
+    first.weights = torch.rand(50)
+    state = first.state_dict()
+    expected = [next(first) for _ in range(3)]
+    second = TensorLoader({"x": x, "y": 2 * x}, 8)
+    second.load_state_dict(state)
+    for batch in expected:
+        again = next(second)
+        assert torch.equal(batch["y"], 2 * batch["x"])
+        assert torch.equal(batch["x"], again["x"])
+    assert not torch.equal(expected[0]["x"], expected[1]["x"])
+
+
+def test_tensor_loader_draws_evenly_or_by_weight() -> None:
+    loader = TensorLoader({"x": torch.arange(4)}, 4000)
+    assert torch.bincount(next(loader)["x"]).tolist() == pytest.approx([1000] * 4, abs=150)
+    loader.weights = torch.tensor([0.0, 1.0, 0.0, 3.0])
+    drawn = torch.bincount(next(loader)["x"], minlength=4).tolist()
+    assert drawn[0] == drawn[2] == 0
+    assert drawn[3] == pytest.approx(3000, abs=150)
+
+
+def test_tensors_of_different_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="'x': 2, 'y': 3"):
+        TensorLoader({"x": torch.zeros(2), "y": torch.zeros(3)}, 1)

@@ -13,16 +13,31 @@ from torch import Tensor, nn
 from generative_core import (
     FAMILIES,
     GAN,
+    VAE,
+    Autoencoder,
+    AutoencoderConfig,
     CycleGAN,
     CycleGANConfig,
+    DebiasingVAE,
+    DebiasingVAEConfig,
     GANConfig,
     TensorLoader,
     TrainConfig,
     Trainer,
     UnpairedLoader,
+    VAEConfig,
 )
 from generative_core.data import Loader
-from generative_core.nets import ImageDiscriminator, PatchDiscriminator, ResNetGenerator, StyleGenerator
+from generative_core.nets import (
+    ConvDecoder,
+    ConvEncoder,
+    ImageDiscriminator,
+    MLPDecoder,
+    MLPEncoder,
+    PatchDiscriminator,
+    ResNetGenerator,
+    StyleGenerator,
+)
 
 
 class Row(NamedTuple):
@@ -56,7 +71,51 @@ def pictures(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
+IMAGE = (1, 8, 8)
+
+
+def autoencoder() -> nn.Module:
+    config = AutoencoderConfig(latent=3, noise="gaussian", noise_level=0.1)
+    encoder, decoder = ConvEncoder(shape=IMAGE, outputs=3, channels=4), ConvDecoder(shape=IMAGE, latent=3, channels=4)
+    return Autoencoder(config, encoder=encoder, decoder=decoder)
+
+
+def vae() -> nn.Module:
+    encoder, decoder = MLPEncoder(shape=IMAGE, outputs=6, hidden=(8,)), MLPDecoder(shape=IMAGE, latent=3, hidden=(8,))
+    return VAE(VAEConfig(latent=3), encoder=encoder, decoder=decoder)
+
+
+def debiasing_vae() -> nn.Module:
+    config = DebiasingVAEConfig(latent=3, likelihood="gaussian")
+    encoder, decoder = MLPEncoder(shape=(5,), outputs=7, hidden=(8,)), MLPDecoder(shape=(5,), latent=3, hidden=(8,))
+    return DebiasingVAE(config, encoder=encoder, decoder=decoder)
+
+
+def weighted_loader() -> TensorLoader:
+    loader = TensorLoader({"x": pictures(6, 5), "y": torch.arange(6) % 2}, 4)
+    loader.weights = torch.arange(6.0)
+    return loader
+
+
 ROWS = {
+    "Autoencoder": Row(
+        model=autoencoder,
+        loader=lambda: TensorLoader({"x": pictures(6, *IMAGE)}, 2),
+        output=lambda model: model.reconstruct(pictures(2, *IMAGE)),
+        shape=(2, *IMAGE),
+    ),
+    "VAE": Row(
+        model=vae,
+        loader=lambda: TensorLoader({"x": pictures(6, *IMAGE).abs()}, 2),
+        output=lambda model: model.sample(2),
+        shape=(2, *IMAGE),
+    ),
+    "DebiasingVAE": Row(
+        model=debiasing_vae,
+        loader=weighted_loader,
+        output=lambda model: model.reconstruct(pictures(2, 5)),
+        shape=(2, 5),
+    ),
     "CycleGAN": Row(
         model=cyclegan,
         loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
