@@ -28,7 +28,8 @@ def rasterise(figure: Figure) -> Frame:
 
 def write_gif(path: Path, frames: Sequence[Frame], rate: int) -> None:
     """Repeats for ever, and rests on the last frame. `rate` is in frames a second; all frames share 128 colours."""
-    palette = Image.fromarray(frames[-1]).quantize(128)
+    some = frames[:: max(1, len(frames) // 8)]
+    palette = Image.fromarray(np.concatenate(some)).quantize(128)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [round(1000 / rate)] * (len(frames) - 1) + [round(1000 * LAST_FRAME_SECONDS)]
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)

@@ -111,9 +111,9 @@ def distance(real: Tensor, fake: Tensor) -> float:
 
 
 def floor(real: Tensor) -> float:
-    """How far real points drawn at random are from all of them: the mean of twenty draws."""
+    """How far real points drawn at random are from all of them: the mean of ten draws."""
     random = torch.Generator().manual_seed(0)
-    draws = [real[torch.randint(len(real), (SCORED,), generator=random)] for _ in range(20)]
+    draws = [real[torch.randint(len(real), (SCORED,), generator=random)] for _ in range(10)]
     return float(np.mean([distance(real, draw) for draw in draws]))
 
 
