@@ -13,7 +13,7 @@ SHAPES = ("square", "ellipse", "heart")
 SCALES = (0.6, 0.75, 0.9, 1.05)
 # A quarter of a turn: beyond it squares and ellipses would repeat themselves or their mirror image.
 ROTATIONS = tuple(math.pi / 2 * step / 6 for step in range(6))
-PLACES = tuple(-0.55 + 1.1 * step / 7 for step in range(8))
+PLACES = tuple(-0.5 + step / 7 for step in range(8))
 FACTORS = ("shape", "scale", "rotation", "x", "y")
 
 
@@ -43,7 +43,7 @@ def render_sprites(size: int = 32, oversampling: int = 3) -> Sprites:
 def _inside(shape: str, u: Tensor, v: Tensor) -> Tensor:
     """Which points belong to the shape of about unit radius around the origin."""
     if shape == "square":
-        return (u.abs() < 0.75) & (v.abs() < 0.75)
+        return (u.abs() < 0.7) & (v.abs() < 0.7)
     if shape == "ellipse":
         return u.square() + (v / 0.5).square() < 1
     height = 0.2 - 1.15 * v  # a heart's y points upwards

@@ -106,7 +106,7 @@ def train_one(run: Run, config: DebiasingRecipe, groups: Groups, alpha: float | 
     )
     watching = [] if alpha is None else [Resampling(loader, x, positive, alpha, config.resample_every)]
     name = f"{STANDARD if alpha is None else f'alpha-{alpha:g}'}-seed-{seed}"
-    builder = partial(build, settings, tuple(x.shape[1:]))
+    builder = partial(build, settings, (3, SIZE, SIZE))
     return run.train(name, builder, loader, seed=seed, callbacks=watching)
 
 

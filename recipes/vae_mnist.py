@@ -124,10 +124,9 @@ def main(config: VAERecipe) -> None:
         judge = Judge(train_extractor(train, test, run.folder, steps=run.steps(800)), test.x)
         models: dict[str, Autoencoder | VAE] = {}
         for latent in (2, config.latent):
-            for name, build in (("AE", build_autoencoder), ("VAE", build_vae)):
-                key = f"{name}, {latent} latents"
-                loader = run.loader(x=train.x)
-                models[key] = run.train(f"{name.lower()}-{latent}", partial(build, latent, train.shape), loader)
+            autoencoder, vae = partial(build_autoencoder, latent, train.shape), partial(build_vae, latent, train.shape)
+            models[f"AE, {latent} latents"] = run.train(f"ae-{latent}", autoencoder, run.loader(x=train.x))
+            models[f"VAE, {latent} latents"] = run.train(f"vae-{latent}", vae, run.loader(x=train.x))
         densities = {name: density(model, test, config) for name, model in models.items() if isinstance(model, VAE)}
         qualities = {name: quality(model, test, judge, config.seed) for name, model in models.items()}
         count = min(SAMPLES, len(test))

@@ -27,7 +27,7 @@ def run(name: str, *words: str) -> int:
     before = sys.argv
     sys.argv = [name, *words]
     try:
-        runpy.run_module(f"recipes.{name}", run_name="__main__")
+        runpy.run_module(f"recipes.{name}", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -80,7 +80,7 @@ def test_a_run_stopped_by_its_budget_is_resumed_exactly(tmp_path: Path, capsys: 
 
 def test_a_run_folder_is_not_overwritten_nor_resumed_differently(tmp_path: Path) -> None:
     main(small(tmp_path))
-    with pytest.raises(UserError, match="already holds a run. Add --resume"):
+    with pytest.raises(UserError, match=r"already holds a run\. Add --resume"):
         main(small(tmp_path))
     with pytest.raises(UserError, match="other settings for seed"):
         main(small(tmp_path, seed=1, resume=True))
