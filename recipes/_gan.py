@@ -18,6 +18,7 @@ from voiceconv.errors import UserError
 
 EMA_DECAY = 0.99  # trainings are short
 SCORED = 2000  # at most so many images of each side in a score
+FEWEST_SCORED = 10
 CURVE_POINTS = 10
 MODE_SHARE = 0.1  # of its share among real images, from which on a class counts as covered
 
@@ -32,11 +33,17 @@ def to_images(x: Tensor) -> Tensor:
     return ((x + 1) / 2).clamp(0, 1)
 
 
-def require_classes(images: Images) -> None:
-    if len(images.classes) < 2:
+def check_images(train: Images, test: Images, *, by_class: bool) -> None:
+    """Raises `UserError` for images that cannot be scored, or are all of one class where there should be more."""
+    if by_class and len(train.classes) < 2:
         raise UserError(
-            f"All images of {images.name} are of one class, and this needs at least two: a folder with one folder of "
+            f"All images of {train.name} are of one class, and this needs at least two: a folder with one folder of "
             "images for each class."
+        )
+    if len(test) < FEWEST_SCORED:
+        raise UserError(
+            f"Of the images of {train.name} one in five is tested on, which makes {len(test)}; scores need at least "
+            f"{FEWEST_SCORED}, so about {5 * FEWEST_SCORED} images in all."
         )
 
 

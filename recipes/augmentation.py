@@ -35,7 +35,7 @@ from generative_core.files import write_atomically
 from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes._command import run_recipe
 from recipes._extractor import Extractor
-from recipes._gan import EMA_DECAY, require_classes, sample_images, to_model
+from recipes._gan import EMA_DECAY, check_images, sample_images, to_model
 from recipes._image import ImageConfig, Run, TrainOptions, open_run, shape_error
 from recipes._image_data import Images
 from recipes._pictures import image_grid
@@ -181,7 +181,7 @@ def main(config: AugmentationRecipe) -> None:
     sizes, seeds = (config.sizes[:1], range(1)) if config.smoke else (config.sizes, range(config.seeds))
     with open_run(config, "augmentation", trainings=len(sizes) * len(seeds)) as run:
         train, test = run.images()
-        require_classes(train)
+        check_images(train, test, by_class=True)
         test = test.where(torch.arange(min(TESTED, len(test))))
         # All sizes of a seed before the next seed: a budget that ends early leaves whole seeds.
         cases = {(size, seed): one_case(run, config, train, test, size, seed) for seed in seeds for size in sizes}

@@ -26,7 +26,7 @@ from generative_core.metrics import fid
 from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes._command import run_recipe
 from recipes._extractor import train_extractor
-from recipes._gan import EMA_DECAY, SCORE_HEADER, SCORED, require_classes, sample_images, score, to_images, to_model
+from recipes._gan import EMA_DECAY, SCORE_HEADER, SCORED, check_images, sample_images, score, to_images, to_model
 from recipes._image import ImageConfig, TrainOptions, open_run, shape_error
 from recipes._pictures import image_grid
 
@@ -59,7 +59,7 @@ def main(config: ConditionalRecipe) -> None:
     with open_run(config, "conditional_gan", trainings=1) as run:
         train, test = run.images()
         classes = len(train.classes)
-        require_classes(train)
+        check_images(train, test, by_class=True)
         extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
         model = run.train(
             "gan",

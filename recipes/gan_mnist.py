@@ -31,8 +31,8 @@ from recipes._gan import (
     SCORE_HEADER,
     SCORED,
     FidCurve,
+    check_images,
     modes_covered,
-    require_classes,
     sample_images,
     score,
     to_images,
@@ -93,7 +93,7 @@ def main(config: GANRecipe) -> None:
     variants = LOSSES | COLLAPSING
     with open_run(config, "gan_mnist", trainings=len(variants)) as run:
         train, test = run.images()
-        require_classes(train)
+        check_images(train, test, by_class=True)
         extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
         models, curves = {}, {}
         for name, gan in variants.items():

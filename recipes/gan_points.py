@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
@@ -178,8 +179,8 @@ class Film(NamedTuple):
     """The snapshots of one training in their order."""
 
     steps: list[int]
-    fakes: list[Tensor]
-    probabilities: list[Tensor]
+    fakes: list[NDArray[np.float32]]
+    probabilities: list[NDArray[np.float32]]
     distances: list[float]
 
 
@@ -188,8 +189,8 @@ def read_film(folder: Path) -> Film:
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as snapshot:
             film.steps.append(int(path.stem))
-            film.fakes.append(torch.from_numpy(snapshot["fake"]))
-            film.probabilities.append(torch.from_numpy(snapshot["probability"]))
+            film.fakes.append(snapshot["fake"])
+            film.probabilities.append(snapshot["probability"])
             film.distances.append(float(snapshot["distance"]))
     return film
 
@@ -218,31 +219,32 @@ def draw(
         axes.legend(fontsize=7, frameon=False, loc="upper right")
 
 
-def _draw_line(axes: Axes, points: Points, fake: Tensor) -> None:
+def _draw_line(axes: Axes, points: Points, fake: NDArray[np.float32]) -> None:
     bins = np.linspace(-3, 3, 61)
-    for x, name, colour, height in ((points.x, "real", REAL, -0.05), (fake, "generated", FAKE, -0.12)):
-        values = x[:, 0].clamp(-3, 3).numpy()
+    for x, name, colour, height in ((points.x.numpy(), "real", REAL, -0.05), (fake, "generated", FAKE, -0.12)):
+        values = x[:, 0].clip(-3, 3)
         axes.hist(values, bins, density=True, color=colour, alpha=0.45, label=name)
         axes.plot(values[:SHOWN], np.full(len(values[:SHOWN]), height), "|", color=colour, markersize=5)
     axes.set(xlim=(-3, 3), ylim=(-0.17, 1.6), yticks=[], xlabel=points.names[0])
     axes.legend(fontsize=8, frameon=False, loc="upper right")
 
 
-def _draw_probability(axes: Axes, probability: Tensor) -> None:
-    axes.plot(grid(1)[:, 0], probability, color="#3b6fb6")
-    axes.fill_between(grid(1)[:, 0], probability, color="#3b6fb6", alpha=0.2)
+def _draw_probability(axes: Axes, probability: NDArray[np.float32]) -> None:
+    line = grid(1)[:, 0].numpy()
+    axes.plot(line, probability, color="#3b6fb6")
+    axes.fill_between(line, probability, color="#3b6fb6", alpha=0.2)
     axes.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
     axes.set(xlim=(-3, 3), ylim=(0, 1), yticks=[0, 0.5, 1])
     axes.set_ylabel("taken for real", fontsize=8)
 
 
-def _draw_plane(axes: Axes, points: Points, fake: Tensor, probability: Tensor) -> None:
+def _draw_plane(axes: Axes, points: Points, fake: NDArray[np.float32], probability: NDArray[np.float32]) -> None:
     side = round(len(probability) ** 0.5)
     picture = axes.imshow(
-        probability.view(side, side), origin="lower", extent=(-3, 3, -3, 3), vmin=0, vmax=1, cmap="Blues", alpha=0.8,
+        probability.reshape(side, side), origin="lower", extent=(-3, 3, -3, 3), vmin=0, vmax=1, cmap="Blues", alpha=0.8,
         aspect="auto",
     )  # fmt: skip
-    real = points.x[:SHOWN]
+    real = points.x[:SHOWN].numpy()
     axes.plot(real[:, 0], real[:, 1], ".", color=REAL, markersize=4)
     axes.plot(fake[:, 0], fake[:, 1], ".", color=FAKE, markersize=4)
     axes.set(xlim=(-3, 3), ylim=(-3, 3), xlabel=points.names[0], ylabel=points.names[1])

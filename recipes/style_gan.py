@@ -32,7 +32,7 @@ from generative_core.metrics import path_length
 from generative_core.nets import ImageDiscriminator, StyleGenerator
 from recipes._command import run_recipe
 from recipes._extractor import train_extractor
-from recipes._gan import SCORE_HEADER, SCORED, FidCurve, Scores, sample_images, score, to_images, to_model
+from recipes._gan import SCORE_HEADER, SCORED, FidCurve, Scores, check_images, sample_images, score, to_images, to_model
 from recipes._image import SMOKE_IMAGES, ImageConfig, Run, TrainOptions, open_run, shape_error
 from recipes._image_data import Images, in_test_part, load_emoji
 from recipes._pictures import image_grid
@@ -138,6 +138,7 @@ def build(shape: tuple[int, ...], config: StyleRecipe) -> GAN:
 def main(config: StyleRecipe) -> None:
     with open_run(config, "style_gan", trainings=1) as run:
         train, test = load_portraits(run, config)
+        check_images(train, test, by_class=False)
         extractor, features = feature_extractor(run, train, test)
         real = test.x[:SCORED]
         curve = FidCurve(run.folder / "fid.json", real[:CURVE_SCORED], extractor)
