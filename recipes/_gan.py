@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from generative_core import GAN, Trainer
+from generative_core import GAN, GANConfig, Trainer
 from generative_core.callbacks import Callback
 from generative_core.files import write_atomically
 from generative_core.metrics import Extractor, fid, kid, precision_recall
+from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes._image_data import Images
 from voiceconv.errors import UserError
 
+RATE = 1e-3
 EMA_DECAY = 0.99  # trainings are short
 SCORED = 2000  # at most so many images of each side in a score
 FEWEST_SCORED = 10
@@ -45,6 +49,33 @@ def check_images(train: Images, test: Images, *, by_class: bool) -> None:
             f"Of the images of {train.name} one in five is tested on, which makes {len(test)}; scores need at least "
             f"{FEWEST_SCORED}, so about {5 * FEWEST_SCORED} images in all."
         )
+
+
+def halvings(shape: Sequence[int]) -> int:
+    """How often images `(C, H, W)` can be halved before a side has fewer than 4 pixels, or an odd number of them."""
+    times, sides = 0, list(shape[1:])
+    while all(side % 2 == 0 and side >= 8 for side in sides):
+        times, sides = times + 1, [side // 2 for side in sides]
+    if not times:
+        raise UserError(f"Images of {shape[1]}x{shape[2]} cannot be halved down to 4 to 7 pixels: 28 and 32 can.")
+    return times
+
+
+def convolutional_gan(
+    config: GANConfig, shape: Sequence[int], *, channels: int = 32, augment: Callable[[Tensor], Tensor] | None = None
+) -> GAN:
+    """A GAN of plain convolutions for images `(C, H, W)`, by class if `config` has classes, with the rate that suits
+    such small networks in place of the config's."""
+    config = replace(config, generator_rate=RATE, discriminator_rate=RATE)
+    layers = halvings(shape)
+    return GAN(
+        config,
+        generator=lambda: ConvGenerator(
+            shape=shape, z_dim=config.z_dim, classes=config.classes, channels=channels, layers=layers
+        ),
+        discriminator=lambda: ImageDiscriminator(shape=shape, classes=config.classes, channels=channels, layers=layers),
+        augment=augment,
+    )
 
 
 def sample_images(model: GAN, count: int, seed: int, y: Tensor | None = None, **options: float) -> Tensor:

@@ -32,11 +32,10 @@ from torch.nn import functional as F
 from generative_core import GAN, GANConfig
 from generative_core.augment import random_affine
 from generative_core.files import write_atomically
-from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes._command import run_recipe
 from recipes._extractor import Extractor
-from recipes._gan import EMA_DECAY, check_images, sample_images, to_model
-from recipes._image import ImageConfig, Run, TrainOptions, open_run, shape_error
+from recipes._gan import EMA_DECAY, check_images, convolutional_gan, sample_images, to_model
+from recipes._image import ImageConfig, Run, TrainOptions, open_run
 from recipes._image_data import Images
 from recipes._pictures import image_grid
 from voiceconv.errors import UserError
@@ -78,17 +77,8 @@ def few_of_each(images: Images, count: int, seed: int) -> Images:
 
 
 def build(shape: tuple[int, ...], classes: int, z_dim: int) -> GAN:
-    config = GANConfig(
-        adversarial="relativistic", z_dim=z_dim, classes=classes, r1=0.3, r2=0.3,
-        generator_rate=1e-3, discriminator_rate=1e-3,
-    )  # fmt: skip
-    with shape_error():
-        return GAN(
-            config,
-            generator=lambda: ConvGenerator(shape=shape, z_dim=z_dim, classes=classes, channels=16),
-            discriminator=lambda: ImageDiscriminator(shape=shape, classes=classes, channels=16),
-            augment=change,
-        )
+    config = GANConfig(adversarial="relativistic", z_dim=z_dim, classes=classes, r1=0.3, r2=0.3)
+    return convolutional_gan(config, shape, channels=16, augment=change)
 
 
 class Way(NamedTuple):

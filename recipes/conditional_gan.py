@@ -23,11 +23,20 @@ from torch import Tensor
 
 from generative_core import GAN, GANConfig
 from generative_core.metrics import fid
-from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes._command import run_recipe
 from recipes._extractor import train_extractor
-from recipes._gan import EMA_DECAY, SCORE_HEADER, SCORED, check_images, sample_images, score, to_images, to_model
-from recipes._image import ImageConfig, TrainOptions, open_run, shape_error
+from recipes._gan import (
+    EMA_DECAY,
+    SCORE_HEADER,
+    SCORED,
+    check_images,
+    convolutional_gan,
+    sample_images,
+    score,
+    to_images,
+    to_model,
+)
+from recipes._image import ImageConfig, TrainOptions, open_run
 from recipes._pictures import image_grid
 
 SHOWN = 12
@@ -42,28 +51,16 @@ class ConditionalRecipe(ImageConfig):
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=3000, batch_size=64))
 
 
-def build(shape: tuple[int, ...], classes: int, z_dim: int) -> GAN:
-    config = GANConfig(
-        adversarial="relativistic", z_dim=z_dim, classes=classes, r1=0.3, r2=0.3,
-        generator_rate=5e-4, discriminator_rate=5e-4,
-    )  # fmt: skip
-    with shape_error():
-        return GAN(
-            config,
-            generator=lambda: ConvGenerator(shape=shape, z_dim=z_dim, classes=classes),
-            discriminator=lambda: ImageDiscriminator(shape=shape, classes=classes),
-        )
-
-
 def main(config: ConditionalRecipe) -> None:
     with open_run(config, "conditional_gan", trainings=1) as run:
         train, test = run.images()
         classes = len(train.classes)
         check_images(train, test, by_class=True)
         extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
+        gan = GANConfig(adversarial="relativistic", z_dim=config.z_dim, classes=classes, r1=0.3, r2=0.3)
         model = run.train(
             "gan",
-            lambda: build(train.shape, classes, config.z_dim),
+            lambda: convolutional_gan(gan, train.shape),
             run.loader(x=to_model(train.x), y=train.y),
             ema_decay=EMA_DECAY,
         )

@@ -23,7 +23,6 @@ import torch
 from matplotlib.figure import Figure
 
 from generative_core import GAN, GANConfig, interpolate, traverse
-from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes._command import run_recipe
 from recipes._extractor import Extractor, train_extractor
 from recipes._gan import (
@@ -31,17 +30,18 @@ from recipes._gan import (
     SCORE_HEADER,
     SCORED,
     FidCurve,
+    Scores,
     check_images,
+    convolutional_gan,
     modes_covered,
     sample_images,
     score,
     to_images,
     to_model,
 )
-from recipes._image import ImageConfig, TrainOptions, open_run, shape_error
+from recipes._image import ImageConfig, TrainOptions, open_run
 from recipes._pictures import image_grid
 
-RATE = 5e-4
 CURVE_SCORED = 1000
 SHOWN = 12
 PUSHES = (0.0, 0.1, 0.2, 0.4, 0.8)
@@ -63,17 +63,6 @@ class GANRecipe(ImageConfig):
     z_dim: int = 64
     """Dimensions of the noise."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=1500, batch_size=64))
-
-
-def build(config: GANConfig, shape: tuple[int, ...], z_dim: int) -> GAN:
-    """The same networks for every loss."""
-    config = replace(config, z_dim=z_dim, generator_rate=RATE, discriminator_rate=RATE)
-    with shape_error():
-        return GAN(
-            config,
-            generator=lambda: ConvGenerator(shape=shape, z_dim=z_dim),
-            discriminator=lambda: ImageDiscriminator(shape=shape),
-        )
 
 
 def closeness(model: GAN, extractor: Extractor, seed: int) -> list[float]:
@@ -101,7 +90,7 @@ def main(config: GANRecipe) -> None:
             curve = FidCurve(run.folder / f"{folder}-fid.json", test.x[:CURVE_SCORED], extractor)
             models[name] = run.train(
                 folder,
-                partial(build, gan, train.shape, config.z_dim),
+                partial(convolutional_gan, replace(gan, z_dim=config.z_dim), train.shape),
                 run.loader(x=to_model(train.x)),
                 callbacks=[curve],
                 ema_decay=EMA_DECAY,
@@ -111,14 +100,16 @@ def main(config: GANRecipe) -> None:
         count = min(SCORED, len(test), len(train))
         real = test.x[:count]
         rows: list[list[object]] = []
+        scores: dict[str, Scores] = {}
         for name, model in models.items():
             fake = sample_images(model, count, config.seed)
             labels = extractor.probabilities(fake).argmax(1)
             late = [value for step, value in curves[name] if step > config.train.steps // 2]
-            rows.append([name, *score(real, fake, extractor), modes_covered(labels, test.y), max(late, default=None)])
+            scores[name] = score(real, fake, extractor)
+            rows.append([name, *scores[name], modes_covered(labels, test.y), max(late, default=None)])
         floor = score(real, train.x[:count], extractor)
         rows.append(["real images", *floor, modes_covered(train.y[:count], test.y), None])
-        best = min(LOSSES, key=lambda name: rows[list(variants).index(name)][1])
+        best = min(LOSSES, key=lambda name: scores[name].fid)
         moved = closeness(models[best], extractor, config.seed)
 
         report = run.report(
@@ -136,7 +127,7 @@ def main(config: GANRecipe) -> None:
         )
         report.figure(curves_picture(curves), "FID along the training, averaged weights; the scale is logarithmic")
         report.heading("The noise")
-        report.figure(walks_picture(models[best], config.seed), f"{best}: from one noise to another")
+        report.figure(walks_picture(models[best], config.seed), f"{best}, the lowest FID: from one noise to another")
         report.figure(turns_picture(models[best], config.seed), f"{best}: one dimension of one noise from -3 to 3")
         report.figure(pushes_picture(models[best], config.seed), f"{best}: the same noise, pushed more and more")
         report.table(

@@ -32,7 +32,18 @@ from generative_core.metrics import path_length
 from generative_core.nets import ImageDiscriminator, StyleGenerator
 from recipes._command import run_recipe
 from recipes._extractor import train_extractor
-from recipes._gan import SCORE_HEADER, SCORED, FidCurve, Scores, check_images, sample_images, score, to_images, to_model
+from recipes._gan import (
+    SCORE_HEADER,
+    SCORED,
+    FidCurve,
+    Scores,
+    check_images,
+    halvings,
+    sample_images,
+    score,
+    to_images,
+    to_model,
+)
 from recipes._image import SMOKE_IMAGES, ImageConfig, Run, TrainOptions, open_run, shape_error
 from recipes._image_data import Images, in_test_part, load_emoji
 from recipes._pictures import image_grid
@@ -129,7 +140,7 @@ def build(shape: tuple[int, ...], config: StyleRecipe) -> GAN:
                 shape=shape, z_dim=config.w_dim, w_dim=config.w_dim, channels=config.channels, max_channels=wide
             ),
             discriminator=lambda: ImageDiscriminator(
-                shape=shape, channels=2 * config.channels, layers=(shape[-1] // 4).bit_length() - 1, minibatch_std=True
+                shape=shape, channels=2 * config.channels, layers=halvings(shape), minibatch_std=True
             ),
             augment=lambda x: random_affine(x, shift=0.1),
         )
@@ -217,14 +228,11 @@ def path_lengths(model: GAN, extractor: Callable[[Tensor], Tensor], seed: int) -
     net = generator_of(model)
     torch.manual_seed(seed)
     start, end = model.noise(PATHS), model.noise(PATHS)
-    lengths = {}
-    for name, decode, ends in (
-        ("the noise Z", lambda z: draw_styles(model, net.mapping(z)), (start, end)),
-        ("the styles W", lambda w: draw_styles(model, w), (net.mapping(start), net.mapping(end))),
-    ):
-        torch.manual_seed(seed)
-        lengths[name] = path_length(decode, *ends, extractor)
-    return lengths
+    torch.manual_seed(seed)
+    in_z = path_length(lambda z: draw_styles(model, net.mapping(z)), start, end, extractor)
+    torch.manual_seed(seed)
+    in_w = path_length(lambda w: draw_styles(model, w), net.mapping(start), net.mapping(end), extractor)
+    return {"the noise Z": in_z, "the styles W": in_w}
 
 
 def curve_picture(points: list[tuple[int, float]]) -> Figure:

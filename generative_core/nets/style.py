@@ -56,7 +56,7 @@ class MappingNetwork(nn.Module):
     def mean_style(self, y: Tensor | None = None, *, samples: int = 2048) -> Tensor:
         """The mean style over much noise: `(1, w_dim)`, or that of each of the classes, `(B, w_dim)`."""
         z = torch.randn(samples, self.z_dim, generator=torch.Generator().manual_seed(0))
-        z = z.to(self.layers[0].weight)
+        z = z.to(next(self.parameters()))
         if y is None:
             return self(z).mean(0, keepdim=True)
         classes, places = y.unique(return_inverse=True)
