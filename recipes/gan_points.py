@@ -64,11 +64,11 @@ class Points(NamedTuple):
 
 
 def iris_points() -> tuple[Points, Points]:
-    """Petal lengths, and petal lengths with sepal widths; each flower as twenty that differ within the 0.1 cm that
+    """Petal lengths, and petal lengths with sepal widths; each flower as eight that differ within the 0.1 cm that
     the measurements were rounded to."""
     from sklearn.datasets import load_iris
 
-    table = torch.from_numpy(load_iris().data).float().repeat(20, 1)
+    table = torch.from_numpy(load_iris().data).float().repeat(8, 1)
     table = table + 0.1 * (torch.rand(table.shape, generator=torch.Generator().manual_seed(0)) - 0.5)
     return _points(table[:, 2:3], ("petal length",)), _points(table[:, [2, 1]], ("petal length", "sepal width"))
 

@@ -44,11 +44,11 @@ def test_animations_have_every_frame(tmp_path: Path) -> None:
 
 def test_irises_are_rounded_no_more() -> None:
     line, plane = gan_points.iris_points()
-    assert line.x.shape == (3000, 1)
-    assert plane.x.shape == (3000, 2)
+    assert line.x.shape == (1200, 1)
+    assert plane.x.shape == (1200, 2)
     torch.testing.assert_close(plane.x.mean(0), torch.zeros(2), rtol=0, atol=1e-5)
     torch.testing.assert_close(plane.x.std(0), torch.ones(2))
-    assert len(line.x.unique()) > 2900
+    assert len(line.x.unique()) > 1150
 
 
 def test_points_of_a_table(tmp_path: Path) -> None:
