@@ -37,7 +37,9 @@ from recipes._gan import (
     to_model,
 )
 from recipes._image import ImageConfig, TrainOptions, open_run
+from recipes._image_data import Images
 from recipes._pictures import image_grid
+from voiceconv.errors import UserError
 
 SHOWN = 12
 
@@ -65,15 +67,15 @@ def main(config: ConditionalRecipe) -> None:
             ema_decay=EMA_DECAY,
         )
 
-        # As many samples of each class as there are test images of it.
+        # As many samples and training images of each class as there are test images of it.
         fake = sample_images(model, len(test), config.seed, test.y)
+        twins = same_classes(train, test.y)
         seen, seen_real = (extractor.probabilities(x).argmax(1) for x in (fake, test.x))
         rows: list[list[object]] = []
         for label, name in enumerate(train.classes):
             at = test.y == label
             count = int(at.sum())
-            twins = train.x[train.y == label][:count]
-            if count < 2 or len(twins) < count:
+            if count < 2:
                 continue
             rows.append(
                 [
@@ -82,13 +84,13 @@ def main(config: ConditionalRecipe) -> None:
                     _share(seen[at], label),
                     _share(seen_real[at], label),
                     fid(test.x[at], fake[at], extractor),
-                    fid(test.x[at], twins, extractor),
+                    fid(test.x[at], twins[at], extractor),
                 ]
             )
         accuracy, real_accuracy = (float((labels == test.y).double().mean()) for labels in (seen, seen_real))
-        whole = slice(min(SCORED, len(train)))
+        whole = slice(SCORED)
         scores = score(test.x[whole], fake[whole], extractor)
-        floor = score(test.x[whole], train.x[: len(test.x[whole])], extractor)
+        floor = score(test.x[whole], twins[whole], extractor)
 
         report = run.report(
             "Digits on demand" if train.classes == tuple("0123456789") else "Images by class",
@@ -128,6 +130,18 @@ def main(config: ConditionalRecipe) -> None:
             "classes": [dict(zip(header, row, strict=True)) for row in rows],
         }
         run.save(report, results, picture)
+
+
+def same_classes(images: Images, y: Tensor) -> Tensor:
+    """Images of the classes `y`, `(N, C, H, W)`: the first ones of each class, over again if there are too few."""
+    chosen = torch.empty_like(y)
+    for label in y.unique():
+        places = (y == label).nonzero()[:, 0]
+        members = (images.y == label).nonzero()[:, 0]
+        if not len(members):
+            raise UserError(f"None of the training images of {images.name} is of the class {images.classes[label]}.")
+        chosen[places] = members[torch.arange(len(places), device=y.device) % len(members)]
+    return images.x[chosen]
 
 
 def _share(labels: Tensor, label: int) -> float:

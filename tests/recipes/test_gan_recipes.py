@@ -183,6 +183,12 @@ def test_a_classifier_learns_from_generated_images_in_their_way() -> None:
     assert half == 1
 
 
+def test_real_images_to_compare_with_have_the_classes_asked_for() -> None:
+    """The images of class 0 are 0 to 3, of class 1 are 4 and 5, of class 2 are 6 to 8."""
+    found = conditional_gan.same_classes(labelled(4, 2, 3), torch.tensor([1, 0, 1, 2, 1, 0]))
+    assert found[:, 0, 0, 0].tolist() == [4, 0, 5, 6, 4, 1]
+
+
 def test_generation_by_class_needs_classes(tmp_path: Path) -> None:
     faces = tmp_path / "faces"
     faces.mkdir()
