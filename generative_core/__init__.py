@@ -5,6 +5,7 @@ from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoin
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import TensorLoader, UnpairedLoader
 from generative_core.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
+from generative_core.gan import GAN, GANConfig
 from generative_core.latent import interpolate, traverse
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from generative_core.vae import VAE, VAEConfig
@@ -19,6 +20,8 @@ __all__ = [
     "CycleGANConfig",
     "DebiasingVAE",
     "DebiasingVAEConfig",
+    "GAN",
+    "GANConfig",
     "NonFiniteLoss",
     "TensorLoader",
     "TrainConfig",

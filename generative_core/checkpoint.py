@@ -20,6 +20,7 @@ from generative_core.autoencoder import Autoencoder
 from generative_core.cyclegan import CycleGAN
 from generative_core.debiasing_vae import DebiasingVAE
 from generative_core.files import UNFINISHED, write_atomically
+from generative_core.gan import GAN
 from generative_core.vae import VAE
 from generative_core.waveform_gan import WaveformGAN
 
@@ -27,6 +28,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "Autoencoder": Autoencoder,
     "VAE": VAE,
     "DebiasingVAE": DebiasingVAE,
+    "GAN": GAN,
     "CycleGAN": CycleGAN,
     "WaveformGAN": WaveformGAN,
 }

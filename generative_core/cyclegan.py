@@ -23,6 +23,7 @@ from generative_core.losses import (
     adversarial_generator_loss,
     decision_threshold,
     gradient_penalty,
+    spread,
 )
 from generative_core.nets import PatchDiscriminator, ResNetGenerator
 
@@ -223,8 +224,8 @@ class CycleGAN(nn.Module):
         losses["generator/total"], losses["discriminator/total"] = total, critics
         losses |= {f"discriminator/{key}_a": value for key, value in logs_a.items()}
         losses |= {f"discriminator/{key}_b": value for key, value in logs_b.items()}
-        losses["generator/spread_a"] = _spread(fake_a) / _spread(real_a)
-        losses["generator/spread_b"] = _spread(fake_b) / _spread(real_b)
+        losses["generator/spread_a"] = spread(fake_a) / spread(real_a)
+        losses["generator/spread_b"] = spread(fake_b) / spread(real_b)
         return {name: value.detach() for name, value in losses.items()}
 
     def _views(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -292,8 +293,3 @@ class CycleGAN(nn.Module):
         assert self.classifier is not None
         labels = torch.full((x.shape[0],), int(domain == "b"), device=x.device)
         return F.cross_entropy(self.classifier(x), labels)
-
-
-def _spread(x: Tensor) -> Tensor:
-    """How much the samples of a batch differ from each other; it falls towards zero when a generator collapses."""
-    return x.detach().std(0, correction=0).mean() + 1e-8

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Adversarial = Literal["lsgan", "non-saturating", "hinge", "relativistic"]
-"""LSGAN (Mao et al. 2017), non-saturating (Goodfellow et al. 2014), hinge (Lim & Ye 2017) and the relativistic
-pairing loss (Jolicoeur-Martineau 2018; with R1 and R2 it is R3GAN, Huang et al. 2024)."""
+Adversarial = Literal["lsgan", "non-saturating", "hinge", "wasserstein", "relativistic"]
+"""LSGAN (Mao et al. 2017), non-saturating (Goodfellow et al. 2014), hinge (Lim & Ye 2017), Wasserstein (Arjovsky et
+al. 2017; with `lipschitz_penalty` it is WGAN-GP, Gulrajani et al. 2017) and the relativistic pairing loss
+(Jolicoeur-Martineau 2018; with R1 and R2 it is R3GAN, Huang et al. 2024)."""
 
 
 def adversarial_discriminator_loss(kind: Adversarial, real: Tensor, fake: Tensor) -> Tensor:
@@ -24,6 +25,8 @@ def adversarial_discriminator_loss(kind: Adversarial, real: Tensor, fake: Tensor
         return F.softplus(-real).mean() + F.softplus(fake).mean()
     if kind == "hinge":
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    if kind == "wasserstein":
+        return fake.mean() - real.mean()
     if kind == "relativistic":
         return F.softplus(fake - real).mean()
     raise ValueError(f"adversarial loss {kind!r} is not one of {get_args(Adversarial)}")
@@ -35,7 +38,7 @@ def adversarial_generator_loss(kind: Adversarial, fake: Tensor, real: Tensor | N
         return (fake - 1).square().mean()
     if kind == "non-saturating":
         return F.softplus(-fake).mean()
-    if kind == "hinge":
+    if kind in ("hinge", "wasserstein"):
         return -fake.mean()
     if kind == "relativistic":
         if real is None:
@@ -51,6 +54,24 @@ def gradient_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
     return gradient.square().flatten(1).sum(1).mean() / 2
 
 
+def lipschitz_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
+    """How far the gradient norm of the critic at its inputs is from 1, squared and averaged over the batch (Gulrajani
+    et al. 2017, whose inputs are `mix_samples` of real and generated ones). `inputs` must require gradients."""
+    (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def mix_samples(real: Tensor, fake: Tensor) -> Tensor:
+    """`(B, ...)` points at random between each real sample and the generated one of the same place in the batch."""
+    weight = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
+    return torch.lerp(real, fake, weight)
+
+
 def decision_threshold(kind: Adversarial) -> float:
     """The output above which a discriminator of this kind calls a sample real."""
     return 0.5 if kind == "lsgan" else 0.0
+
+
+def spread(x: Tensor) -> Tensor:
+    """How much the samples of a batch differ from each other; it falls towards zero when a generator collapses."""
+    return x.detach().std(0, correction=0).mean() + 1e-8

@@ -76,6 +76,27 @@ def _covered(points: Tensor, centres: Tensor, neighbours: int) -> float:
     return float((torch.cdist(points, centres) <= radii).any(1).double().mean())
 
 
+def energy_distance(x: Tensor, y: Tensor) -> float:
+    """`2 E|X - Y| - E|X - X'| - E|Y - Y'|` of two sets of points, `(N, D)` and `(M, D)`, over all pairs (Székely &
+    Rizzo 2013): zero for equal sets, and for few points a little above zero even if they are of one distribution."""
+    x, y = x.double(), y.double()
+    return float(2 * torch.cdist(x, y).mean() - torch.cdist(x, x).mean() - torch.cdist(y, y).mean())
+
+
+def path_length(
+    decode: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, extractor: Extractor, *, step: float = 1e-2
+) -> float:
+    """Perceptual path length (Karras et al. 2019, arXiv:1812.04948): how fast features change along the straight lines
+    between latents `start` and `end`, both `(B, latent)`, squared and averaged over one place on each line.
+
+    `decode` takes latents to samples; `step` is the share of the line over which the change is taken. Uses torch's
+    random state for the places.
+    """
+    place = torch.rand(len(start), 1, device=start.device) * (1 - step)
+    here, there = (extract(torch.lerp(start, end, at), lambda z: extractor(decode(z))) for at in (place, place + step))
+    return float(((here - there) / step).square().sum(1).mean())
+
+
 def psnr(images: Tensor, target: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of images `(B, C, H, W)` in [0, 1], the mean over images."""
     return float(peak_signal_noise_ratio(images, target, data_range=1.0, dim=(1, 2, 3)))

@@ -70,6 +70,11 @@ class Report:
         uri = f"data:{mime};base64,{base64.b64encode(data).decode()}"
         return self._add(kind="audio", uri=uri, caption=caption)
 
+    def image(self, data: bytes, mime: str, caption: str) -> Report:
+        """An encoded picture as it is, such as the bytes of a GIF file that moves and `"image/gif"`."""
+        uri = f"data:{mime};base64,{base64.b64encode(data).decode()}"
+        return self._add(kind="image", uri=uri, caption=caption)
+
     def html(self) -> str:
         return _PAGE.render(title=self.title, blocks=self._blocks)
 
@@ -132,6 +137,7 @@ p.good, p.fair, p.poor { background: var(--card); padding: .7rem 1rem; border-ra
 figure.half { grid-column: span 1; }
 figcaption { color: var(--quiet); font-size: .88rem; overflow-wrap: anywhere; }
 figure svg { display: block; width: 100%; height: auto; fill: currentColor; }
+figure img { display: block; max-width: 100%; height: auto; }
 audio { display: block; width: 100%; }
 .table { overflow-x: auto; padding: .3rem .8rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
@@ -166,6 +172,9 @@ th:last-child, td:last-child { padding-right: 0; }
 {% elif block.kind == "figure" %}
 <figure class="card{{ '' if block.wide else ' half' }}">
 <div role="img" aria-label="{{ block.caption }}">{{ block.svg }}</div>
+<figcaption>{{ block.caption }}</figcaption></figure>
+{% elif block.kind == "image" %}
+<figure class="card"><img src="{{ block.uri }}" alt="{{ block.caption }}">
 <figcaption>{{ block.caption }}</figcaption></figure>
 {% elif block.kind == "audio" %}
 <figure class="card half"><figcaption>{{ block.caption }}</figcaption>

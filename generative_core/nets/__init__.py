@@ -1,24 +1,30 @@
 """Networks with plain keyword arguments; they know nothing of families, configs or audio."""
 
-from generative_core.nets.conv import ConvDecoder, ConvEncoder
+from generative_core.nets.conv import ConvDecoder, ConvEncoder, ConvGenerator
 from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator
-from generative_core.nets.discriminator import PatchClassifier, PatchDiscriminator
+from generative_core.nets.discriminator import ImageDiscriminator, PatchClassifier, PatchDiscriminator
 from generative_core.nets.gated import GatedGenerator
 from generative_core.nets.mlp import MLPDecoder, MLPEncoder
 from generative_core.nets.resnet import ResNetGenerator
+from generative_core.nets.style import MappingNetwork, ModulatedConv2d, StyleGenerator
 from generative_core.nets.waveform import PeriodDiscriminator, ResolutionDiscriminator
 
 __all__ = [
     "ConvDecoder",
     "ConvEncoder",
+    "ConvGenerator",
     "ConvNeXtBlock1d",
     "ConvNeXtGenerator",
     "GatedGenerator",
+    "ImageDiscriminator",
     "MLPDecoder",
     "MLPEncoder",
+    "MappingNetwork",
+    "ModulatedConv2d",
     "PatchClassifier",
     "PatchDiscriminator",
     "PeriodDiscriminator",
     "ResNetGenerator",
     "ResolutionDiscriminator",
+    "StyleGenerator",
 ]

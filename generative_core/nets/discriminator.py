@@ -1,10 +1,14 @@
-"""Convolutional critics that judge patches (Isola et al. 2017, arXiv:1611.07004)."""
+"""Convolutional critics: of patches (Isola et al. 2017, arXiv:1611.07004), of classes, of whole pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+
+from generative_core.nets.conv import smallest_map
 
 
 def _strided_layers(
@@ -59,3 +63,49 @@ class PatchClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x).mean((2, 3)))
+
+
+class ImageDiscriminator(nn.Module):
+    """Pictures `(B, *shape)` with `shape = (planes, H, W)` -> one output each, `(B, 1)`; no activation at the end.
+
+    `layers` convolutions halve the picture; H and W are multiples of `2**layers`.
+    With `classes` it judges a picture as one of its class `(B,)`, by the inner product of its features with an
+    embedding of the class (projection: Miyato & Koyama 2018, arXiv:1802.05637). `minibatch_std` shows it how much the
+    pictures of a batch differ, so that a generator cannot draw the same one always (Karras et al. 2018,
+    arXiv:1710.10196).
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: Sequence[int],
+        classes: int = 0,
+        channels: int = 32,
+        layers: int = 2,
+        minibatch_std: bool = False,
+    ) -> None:
+        super().__init__()
+        planes, height, width = smallest_map(shape, layers)
+        self.features, wide = _strided_layers(planes, channels, layers, 4, "none")
+        self.minibatch_std = minibatch_std
+        self.summary = nn.Sequential(nn.Linear((wide + minibatch_std) * height * width, wide), nn.LeakyReLU(0.2))
+        self.head = nn.Linear(wide, 1)
+        self.embedding = nn.Embedding(classes, wide) if classes else None
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.features(x)
+        if self.minibatch_std:
+            h = append_minibatch_std(h)
+        h = self.summary(h.flatten(1))
+        logits = self.head(h)
+        if self.embedding is not None:
+            assert y is not None, "a conditional discriminator needs classes"
+            logits = logits + (self.embedding(y) * h).sum(1, keepdim=True)
+        return logits
+
+
+def append_minibatch_std(x: Tensor) -> Tensor:
+    """`(B, C, H, W)` -> `(B, C + 1, H, W)`: the new plane is the standard deviation over the batch, averaged over
+    channels and places, the same number everywhere."""
+    deviation = (x.var(0, correction=0) + 1e-8).sqrt().mean()
+    return torch.cat([x, deviation.expand_as(x[:, :1])], dim=1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from generative_core import (
     FAMILIES,
+    GAN,
     VAE,
     Autoencoder,
     AutoencoderConfig,
@@ -19,6 +20,7 @@ from generative_core import (
     CycleGANConfig,
     DebiasingVAE,
     DebiasingVAEConfig,
+    GANConfig,
     TensorLoader,
     TrainConfig,
     Trainer,
@@ -31,12 +33,14 @@ from generative_core.data import Loader
 from generative_core.nets import (
     ConvDecoder,
     ConvEncoder,
+    ImageDiscriminator,
     MLPDecoder,
     MLPEncoder,
     PatchDiscriminator,
     PeriodDiscriminator,
     ResNetGenerator,
     ResolutionDiscriminator,
+    StyleGenerator,
 )
 
 
@@ -73,6 +77,16 @@ def waveform_gan() -> nn.Module:
         ),
         discriminators=[PeriodDiscriminator(3, channels=1), ResolutionDiscriminator(64, channels=2)],
         reconstruction=lambda fake, real: {"l1": (fake - real).abs().mean()},
+    )
+
+
+def gan() -> nn.Module:
+    """All options on: classes, penalties, augmentation, minibatch-std, style mixing."""
+    return GAN(
+        GANConfig(adversarial="relativistic", z_dim=8, classes=3, r1=1.0, r2=1.0, gradient_penalty=1.0),
+        generator=lambda: StyleGenerator(shape=(3, 16, 16), z_dim=8, w_dim=8, classes=3, channels=4),
+        discriminator=lambda: ImageDiscriminator(shape=(3, 16, 16), classes=3, channels=4, minibatch_std=True),
+        augment=lambda x: x.roll(int(torch.randint(16, ())), -1),
     )
 
 
@@ -136,6 +150,12 @@ ROWS = {
         loader=lambda: Renamed(pictures(6, 3, 20), pictures(6, 320), 2),
         output=lambda model: model.reconstruct(pictures(1, 3, 7)),
         shape=(1, 112),
+    ),
+    "GAN": Row(
+        model=gan,
+        loader=lambda: TensorLoader({"x": pictures(6, 3, 16, 16), "y": torch.arange(6) % 3}, 4),
+        output=lambda model: model.sample(2),
+        shape=(2, 3, 16, 16),
     ),
 }
 

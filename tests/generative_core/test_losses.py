@@ -11,6 +11,8 @@ from generative_core.losses import (
     adversarial_discriminator_loss,
     adversarial_generator_loss,
     gradient_penalty,
+    lipschitz_penalty,
+    mix_samples,
 )
 
 REAL, FAKE = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 1.0])
@@ -26,6 +28,7 @@ def softplus(x: float) -> float:
         ("lsgan", ((1 + 1) / 2 + (1 + 1) / 2) / 2),
         ("non-saturating", (softplus(-2) + softplus(0)) / 2 + (softplus(-1) + softplus(1)) / 2),
         ("hinge", (0 + 1) / 2 + (0 + 2) / 2),
+        ("wasserstein", 0.0 - 1.0),
         ("relativistic", (softplus(-3) + softplus(1)) / 2),
     ],
 )
@@ -39,6 +42,7 @@ def test_discriminator_losses(kind: str, expected: float) -> None:
         ("lsgan", (4 + 0) / 2),
         ("non-saturating", (softplus(1) + softplus(-1)) / 2),
         ("hinge", 0.0),
+        ("wasserstein", 0.0),
         ("relativistic", (softplus(3) + softplus(-1)) / 2),
     ],
 )
@@ -47,10 +51,10 @@ def test_generator_losses(kind: str, expected: float) -> None:
 
 
 def test_unknown_and_incomplete_losses_are_refused() -> None:
-    with pytest.raises(ValueError, match="'wasserstein' is not one of"):
-        adversarial_discriminator_loss("wasserstein", REAL, FAKE)
+    with pytest.raises(ValueError, match="'earth-mover' is not one of"):
+        adversarial_discriminator_loss("earth-mover", REAL, FAKE)
     with pytest.raises(ValueError, match="is not one of"):
-        adversarial_generator_loss("wasserstein", FAKE)
+        adversarial_generator_loss("earth-mover", FAKE)
     with pytest.raises(ValueError, match="real samples"):
         adversarial_generator_loss("relativistic", FAKE)
 
@@ -62,3 +66,37 @@ def test_gradient_penalty_of_a_known_function() -> None:
     assert penalty.item() == pytest.approx(14.0)
     penalty.backward()  # d/dx of mean(2 x^2) is 2x, over a batch of two
     torch.testing.assert_close(x.grad, 2 * x.detach())
+
+
+def test_penalties_against_autograd_by_hand() -> None:
+    """One gradient a sample, each taken alone, for a discriminator whose gradient differs from sample to sample."""
+    torch.manual_seed(0)
+    weight = torch.randn(4, 6)
+
+    def discriminator(x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(x.flatten(1) @ weight.T).square().sum(1)
+
+    x = torch.randn(3, 2, 3, requires_grad=True)
+    norms = [float(torch.autograd.grad(discriminator(sample[None])[0], sample)[0].norm()) for sample in x]
+    assert gradient_penalty(discriminator(x), x).item() == pytest.approx(sum(n**2 for n in norms) / 3 / 2)
+    assert lipschitz_penalty(discriminator(x), x).item() == pytest.approx(sum((n - 1) ** 2 for n in norms) / 3)
+
+
+def test_lipschitz_penalty_of_a_plane_and_its_gradient() -> None:
+    """D(x) = w x has the slope |w| everywhere: for w = (3, 4) the penalty is (5 - 1)^2, and its gradient in w is
+    2 (|w| - 1) w / |w| = (4.8, 6.4)."""
+    w = torch.tensor([3.0, 4.0], requires_grad=True)
+    x = torch.randn(5, 2, requires_grad=True)
+    penalty = lipschitz_penalty(x @ w, x)
+    assert penalty.item() == pytest.approx(16.0)
+    penalty.backward()
+    torch.testing.assert_close(w.grad, torch.tensor([4.8, 6.4]))
+
+
+def test_mixed_samples_lie_between_theirs() -> None:
+    torch.manual_seed(0)
+    real, fake = torch.zeros(64, 2, 3), torch.ones(64, 2, 3)
+    mixed = mix_samples(real, fake).flatten(1)
+    assert torch.equal(mixed, mixed[:, :1].expand_as(mixed)), "one weight a sample"
+    assert 0 <= mixed.min() < 0.1
+    assert 0.9 < mixed.max() <= 1

@@ -13,10 +13,12 @@ from generative_core.metrics import (
     auroc,
     dci,
     disentanglement_completeness,
+    energy_distance,
     extract,
     fid,
     kid,
     mig,
+    path_length,
     precision_recall,
     psnr,
     ssim,
@@ -129,3 +131,26 @@ def test_dci_tells_separate_latents_from_mixed_ones() -> None:
     assert min(good) > 0.9
     assert bad.disentanglement < 0.4
     assert bad.completeness < 0.6
+
+
+def test_energy_distance_by_hand() -> None:
+    """Points 0 and 2 against 1 and 1: twice the mean distance is 2, that within the first set (0 + 2 + 2 + 0) / 4."""
+    x, y = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [1.0]])
+    assert energy_distance(x, y) == pytest.approx(2 - 1 - 0)
+    assert energy_distance(x, x) == pytest.approx(0)
+
+
+def test_path_length_of_a_plane_and_of_a_sphere() -> None:
+    """A linear map stretches every line by a known factor; along a circle the speed is the angle between the ends."""
+    torch.manual_seed(0)
+    start, end = torch.randn(50, 3), torch.randn(50, 3)
+    matrix = torch.randn(3, 5)
+    expected = ((end - start) @ matrix).square().sum(1).mean()
+    found = path_length(lambda z: z @ matrix, start, end, lambda x: x)
+    assert found == pytest.approx(float(expected), rel=1e-3)
+
+    def circle(angle: torch.Tensor) -> torch.Tensor:
+        return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+    found = path_length(circle, torch.zeros(50, 1), torch.full((50, 1), 2.0), lambda x: x)
+    assert found == pytest.approx(4.0, rel=1e-3)

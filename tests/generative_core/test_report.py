@@ -84,6 +84,14 @@ def test_audio_comes_back_byte_for_byte():
     assert base64.b64decode(encoded) == data
 
 
+def test_an_image_comes_back_byte_for_byte_and_is_named():
+    data = bytes(range(256))
+    (image,) = Page(Report("r").image(data, "image/gif", 'a "moving" one').html()).all("img")
+    assert str(image["src"]).startswith("data:image/gif;base64,")
+    assert base64.b64decode(str(image["src"]).split(",")[1]) == data
+    assert image["alt"] == 'a "moving" one'
+
+
 def test_figures_take_the_colours_of_the_page():
     html = Report("r").figure(figure(title="black on white"), "a").html()
     drawing = html[html.index("<svg") : html.index("</svg>")]
