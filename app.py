@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voiceconv import __version__
 from voiceconv.errors import UserError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.converter import Pitch, VoiceConverter
 
 MAX_SECONDS = 300.0
 MAX_SEMITONES = 12
@@ -94,7 +94,7 @@ class Page(NamedTuple):
 
 
 def convert_file(
-    converter: VoiceConverter, source: str, target: str, pitch: float, result: Path, max_seconds: float
+    converter: VoiceConverter, source: str, target: str, pitch: float | str, result: Path, max_seconds: float
 ) -> Conversion:
     """Converts the audio file `source` into the WAV file `result`; raises `UserError` for what cannot be converted."""
     from voiceconv.audio import load_audio, require_convertible, save_audio
@@ -102,7 +102,7 @@ def convert_file(
     wav = load_audio(source, converter.sample_rate, loudness=None)
     require_convertible(wav, converter.sample_rate, max_seconds=max_seconds)
     start = time.perf_counter()
-    converted = converter.convert(wav, target, pitch=pitch)
+    converted = converter.convert(wav, target, pitch=cast("Pitch", pitch))  # it refuses what is not one
     seconds = time.perf_counter() - start
     comment = f"Synthetic speech: converted by voiceconv {__version__}, voice {converter.name}/{target}"
     save_audio(result, converted, converter.sample_rate, comment=comment)
@@ -179,13 +179,13 @@ def build_app(converter: VoiceConverter, *, max_seconds: float = MAX_SECONDS) ->
         folder.mkdir(parents=True)
         return folder / name
 
-    def convert(audio: str | None, voice: str, pitch: float = 0) -> tuple[str, Conversion]:
-        """Converts a recording of speech to another voice; `pitch` is in semitones above that voice's own."""
+    def convert(audio: str | None, voice: str, pitch: float | str | None = "auto") -> tuple[str, Conversion]:
+        """Converts a recording of speech to another voice; `pitch` is "auto" or semitones above that voice's own."""
         with told_in_words(audio):
             if audio is None:
                 raise UserError("There is nothing to convert yet: record a voice and press Stop, or upload a file.")
             path = new_file(f"{Path(audio).stem}-{voice}.wav")
-            conversion = convert_file(converter, audio, voice, pitch, path, max_seconds)
+            conversion = convert_file(converter, audio, voice, "auto" if pitch is None else pitch, path, max_seconds)
         return conversion.result, conversion
 
     def show(conversion: Conversion) -> list[Any]:
@@ -196,7 +196,7 @@ def build_app(converter: VoiceConverter, *, max_seconds: float = MAX_SECONDS) ->
     def choose(index: int) -> tuple[str, str, str]:
         speaker, path = examples[index]
         copy = shutil.copy(path, new_file(path.name))
-        return str(copy), next(name for name in converter.voices if name != speaker), "auto"
+        return str(copy), next(name for name in converter.voices if name != speaker), 0
 
     def forget() -> list[Any]:
         return [None, *(gr.update(visible=False) for _ in range(3))]
