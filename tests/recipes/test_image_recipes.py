@@ -42,7 +42,7 @@ def run(name: str, *words: str) -> int:
 def test_smoke_leaves_a_report(name: str, tmp_path: Path) -> None:
     assert run(name, "--smoke", "--run", str(tmp_path / "run"), "--device", "cpu") == 0
     report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "<svg" in report
+    assert "<svg" in report or "<img" in report  # gan_points moves, which an SVG of ours does not
     assert "<table" in report
     assert (tmp_path / "run" / "picture.png").stat().st_size > 1000
     results = json.loads((tmp_path / "run" / "results.json").read_text())
