@@ -327,7 +327,9 @@ def test_module_ends_with_the_status() -> None:
 
 def test_ctrl_c_and_a_reader_that_left() -> None:
     stopped = in_python(
-        "import sys, time\nfrom voiceconv.terminal import run_in_terminal\n"
+        "import signal, sys, time\nfrom voiceconv.terminal import run_in_terminal\n"
+        # A test run in the background of a script is started with Ctrl-C ignored, and so are its children.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def command():\n    print('ready', flush=True)\n    time.sleep(60)\n    return 0\n"
         "sys.exit(run_in_terminal(command))"
     )
