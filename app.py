@@ -193,7 +193,7 @@ def build_app(converter: VoiceConverter, *, max_seconds: float = MAX_SECONDS) ->
             facts, pictures = describe(converter, conversion)
         return [gr.update(value=value, visible=True) for value in (conversion.result, facts, pictures)]
 
-    def choose(index: int) -> tuple[str, str, str]:
+    def choose(index: int) -> tuple[str, str, int]:
         speaker, path = examples[index]
         copy = shutil.copy(path, new_file(path.name))
         return str(copy), next(name for name in converter.voices if name != speaker), 0
