@@ -52,7 +52,7 @@ class CycleGANConfig:
     discriminator_rate: float = 2e-4
     max_gradient_norm: float = math.inf  # of all generators' and of all critics' parameters
     betas: tuple[float, float] = (0.5, 0.999)
-    bfloat16: bool = False  # run the generators under autocast; small discriminators are faster without
+    bfloat16: bool = False  # run the networks under autocast; losses and penalties stay in single precision
 
 
 def weight_at(weight: Weight, step: int) -> float:
@@ -246,6 +246,10 @@ class CycleGAN(nn.Module):
     def _autocast(self, x: Tensor) -> torch.autocast:
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16)
 
+    def _output(self, critic: nn.Module, x: Tensor) -> Tensor:
+        with self._autocast(x):
+            return critic(x).float()
+
     def _random_mask(self, x: Tensor) -> Tensor | None:
         """For every sample a stretch of the last axis, up to `mask_fraction` long, set to zero (MaskCycleGAN-VC)."""
         if not self.config.mask_fraction:
@@ -260,7 +264,9 @@ class CycleGAN(nn.Module):
     def _fool(self, discriminator: nn.Module, fake: Tensor, real: Tensor) -> Tensor:
         kind = self.config.adversarial
         return adversarial_generator_loss(
-            kind, discriminator(fake), discriminator(real) if kind == "relativistic" else None
+            kind,
+            self._output(discriminator, fake),
+            self._output(discriminator, real) if kind == "relativistic" else None,
         )
 
     def _judge(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -268,7 +274,7 @@ class CycleGAN(nn.Module):
         config = self.config
         real = real.detach().requires_grad_(config.r1 > 0)
         fake = fake.detach().requires_grad_(config.r2 > 0)
-        on_real, on_fake = discriminator(real), discriminator(fake)
+        on_real, on_fake = self._output(discriminator, real), self._output(discriminator, fake)
         loss = adversarial_discriminator_loss(config.adversarial, on_real, on_fake)
         threshold = decision_threshold(config.adversarial)
         right = ((on_real > threshold).float().mean() + (on_fake < threshold).float().mean()) / 2
@@ -292,4 +298,4 @@ class CycleGAN(nn.Module):
     def _domain_loss(self, x: Tensor, domain: Literal["a", "b"]) -> Tensor:
         assert self.classifier is not None
         labels = torch.full((x.shape[0],), int(domain == "b"), device=x.device)
-        return F.cross_entropy(self.classifier(x), labels)
+        return F.cross_entropy(self._output(self.classifier, x), labels)

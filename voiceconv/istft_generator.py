@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generative_core.nets import ConvNeXtBlock1d
+from generative_core.nets import ConvNeXtBlock1d, share_lookahead
 from voiceconv.mel import MelConfig, MelSpectrogram
 
 MAX_AMPLITUDE = 1e3  # of one frequency of one frame; a full-scale tone has n_fft / 4 = 256
@@ -70,9 +70,7 @@ class ISTFTGenerator(nn.Module):
     ) -> None:
         super().__init__()
         layers = blocks + 1
-        if not 0 <= lookahead <= layers * (kernel_size - 1):
-            raise ValueError(f"lookahead must be from 0 to {layers * (kernel_size - 1)} frames, not {lookahead}")
-        ahead = [lookahead // layers + (i < lookahead % layers) for i in range(layers)]
+        ahead = share_lookahead(layers, kernel_size, lookahead)
         self.padding = (kernel_size - 1 - ahead[0], ahead[0])
         self.enter = nn.Conv1d(mel.n_mels, channels, kernel_size)
         self.blocks = nn.Sequential(

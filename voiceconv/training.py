@@ -19,7 +19,7 @@ import voiceconv
 from generative_core.checkpoint import CheckpointError
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
-from generative_core.nets import PatchClassifier, PatchDiscriminator
+from generative_core.nets import PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
@@ -49,12 +49,12 @@ class Preset:
 
 _CONVERTER = CycleGANConfig(
     views=True,
-    # A cycle weight of 10 keeps the source's voice together with its words; 4 lets the voice go.
-    lambda_cycle=4.0,
-    lambda_identity=4.0,
-    lambda_classifier=0.5,
-    # Once the voice is there, the words are held tighter.
-    lambda_content=((2900, 1.0), (3050, 4.0)),
+    # A cycle weight of 10 keeps the source's voice together with its words; 3 lets the voice go. What holds the words
+    # is the recogniser.
+    lambda_cycle=3.0,
+    lambda_identity=2.0,
+    lambda_classifier=1.0,
+    lambda_content=3.0,
     max_gradient_norm=15.0,
     pool_size=0,
     generator_rate=2e-4,
@@ -63,23 +63,22 @@ _CONVERTER = CycleGANConfig(
 )
 
 PRESETS: dict[str, Preset] = {
-    # Critics see a third of a second: enough for a voice, too little for which words a speaker's recordings hold.
     "cpu": Preset(
         cyclegan=_CONVERTER,
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8},
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 3},
         input="moved",
-        discriminator={"planes": 1, "channels": 32, "layers": 2, "norm": "none"},
-        classifier={"planes": 1, "channels": 24, "layers": 3},
-        steps=4_500,
-        decay_steps=1_500,
+        discriminator={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 256},
+        classifier={"channels": 24, "layers": 3, "band_channels": 192},
+        steps=6_000,
+        decay_steps=2_000,
         batch_size=16,
     ),
     "gpu": Preset(
         cyclegan=_CONVERTER,
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12},
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12, "lookahead": 3},
         input="moved",
-        discriminator={"planes": 1, "channels": 48, "layers": 2, "norm": "none"},
-        classifier={"planes": 1, "channels": 32, "layers": 3},
+        discriminator={"kind": "spectrogram", "channels": 32, "layers": 3, "band_channels": 384},
+        classifier={"channels": 32, "layers": 3, "band_channels": 256},
         steps=20_000,
         decay_steps=5_000,
         batch_size=32,
@@ -98,7 +97,14 @@ PRESETS: dict[str, Preset] = {
         ),
         generator={"kind": "gated", "bands": 80, "planes": 2, "channels": 256, "blocks": 6},
         input="mask",
-        discriminator={"planes": 1, "channels": 128, "layers": 3, "kernel_size": 3, "norm": "instance"},
+        discriminator={
+            "kind": "patch",
+            "planes": 1,
+            "channels": 128,
+            "layers": 3,
+            "kernel_size": 3,
+            "norm": "instance",
+        },
         steps=500_000,
         decay_steps=300_000,
         batch_size=1,
@@ -106,10 +112,10 @@ PRESETS: dict[str, Preset] = {
     # Seconds, to see that everything runs; the result is no voice.
     "smoke": Preset(
         cyclegan=dataclasses.replace(_CONVERTER, bfloat16=False),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1},
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1, "lookahead": 3},
         input="moved",
-        discriminator={"planes": 1, "channels": 4, "layers": 2, "norm": "none"},
-        classifier={"planes": 1, "channels": 4, "layers": 2},
+        discriminator={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
+        classifier={"channels": 4, "layers": 2, "band_channels": 8},
         steps=20,
         decay_steps=0,
         batch_size=2,
@@ -241,10 +247,17 @@ def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) 
     return CycleGAN(
         settings.cyclegan,
         generator=lambda: build_generator(settings.generator),
-        discriminator=lambda: PatchDiscriminator(**settings.discriminator),
-        classifier=(lambda: PatchClassifier(**settings.classifier)) if settings.classifier else None,
+        discriminator=lambda: build_discriminator(settings.discriminator),
+        classifier=(lambda: SpectrogramClassifier(**settings.classifier)) if settings.classifier else None,
         recognisers=recognisers,
     )
+
+
+def build_discriminator(description: dict[str, Any]) -> nn.Module:
+    """`{"kind": "patch" or "spectrogram", ...}` -> the network, the other entries being its arguments."""
+    arguments = dict(description)
+    kinds = {"patch": PatchDiscriminator, "spectrogram": SpectrogramDiscriminator}
+    return kinds[arguments.pop("kind")](**arguments)
 
 
 def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData], seed: int) -> nn.Module:

@@ -1,11 +1,12 @@
 """Networks with plain keyword arguments; they know nothing of families, configs or audio."""
 
 from generative_core.nets.conv import ConvDecoder, ConvEncoder, ConvGenerator
-from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator
+from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator, share_lookahead
 from generative_core.nets.discriminator import ImageDiscriminator, PatchClassifier, PatchDiscriminator
 from generative_core.nets.gated import GatedGenerator
 from generative_core.nets.mlp import MLPDecoder, MLPEncoder
 from generative_core.nets.resnet import ResNetGenerator
+from generative_core.nets.spectrogram import SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.nets.style import MappingNetwork, ModulatedConv2d, StyleGenerator
 from generative_core.nets.waveform import PeriodDiscriminator, ResolutionDiscriminator
 
@@ -26,5 +27,8 @@ __all__ = [
     "PeriodDiscriminator",
     "ResNetGenerator",
     "ResolutionDiscriminator",
+    "SpectrogramClassifier",
+    "SpectrogramDiscriminator",
     "StyleGenerator",
+    "share_lookahead",
 ]

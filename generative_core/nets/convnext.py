@@ -12,6 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def share_lookahead(layers: int, kernel_size: int, lookahead: int | None) -> list[int]:
+    """How many frames to come each of the layers may use, together `lookahead`; half of its kernel without a limit."""
+    if lookahead is None:
+        return [kernel_size // 2] * layers
+    if not 0 <= lookahead <= layers * (kernel_size - 1):
+        raise ValueError(f"lookahead must be from 0 to {layers * (kernel_size - 1)} frames, not {lookahead}")
+    return [lookahead // layers + (layer < lookahead % layers) for layer in range(layers)]
+
+
 class ConvNeXtBlock1d(nn.Module):
     """`(B, channels, T)` -> the same shape; sees `kernel_size` frames, of which `lookahead` (or half) are to come."""
 
@@ -43,19 +52,33 @@ class ConvNeXtGenerator(nn.Module):
     """Translates a picture of `bands` rows and any width, `(B, planes, bands, T)` -> `(B, 1, bands, T)`.
 
     The rows are channels of a 1-D network: right for spectrograms, where a row is a frequency, not for photographs.
+    With `lookahead` a column depends on so many that come after it, for use while the picture is still growing;
+    otherwise on as many as before it.
     """
 
     def __init__(
-        self, *, bands: int = 80, planes: int = 1, channels: int = 256, blocks: int = 8, kernel_size: int = 7
+        self,
+        *,
+        bands: int = 80,
+        planes: int = 1,
+        channels: int = 256,
+        blocks: int = 8,
+        kernel_size: int = 7,
+        lookahead: int | None = None,
     ) -> None:
         super().__init__()
-        self.enter = nn.Conv1d(planes * bands, channels, kernel_size, padding=kernel_size // 2)
+        ahead = share_lookahead(blocks + 1, kernel_size, lookahead)
+        self.padding = (kernel_size - 1 - ahead[0], ahead[0])
+        self.enter = nn.Conv1d(planes * bands, channels, kernel_size)
         self.blocks = nn.Sequential(
-            *(ConvNeXtBlock1d(channels, kernel_size=kernel_size, scale=1 / blocks) for _ in range(blocks))
+            *(
+                ConvNeXtBlock1d(channels, kernel_size=kernel_size, scale=1 / blocks, lookahead=frames)
+                for frames in ahead[1:]
+            )
         )
         self.norm = nn.LayerNorm(channels)
         self.leave = nn.Linear(channels, bands)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.blocks(self.enter(x.flatten(1, 2)))
+        h = self.blocks(self.enter(F.pad(x.flatten(1, 2), self.padding)))
         return self.leave(self.norm(h.transpose(1, 2))).transpose(1, 2).unsqueeze(1)

@@ -1,0 +1,55 @@
+"""Critics of spectrograms: patches, as of any picture, and stretches of time that are heard over all bands at once.
+
+A patch near the edge of its few bands hears a rattle; what makes a speaker, where the formants lie to each other, needs
+the whole spectrum. As 1-D convolutions with the bands as channels that costs less than the patches.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from generative_core.nets.discriminator import PatchClassifier, PatchDiscriminator
+
+
+def full_band_layers(bands: int, channels: int, halvings: int) -> nn.Sequential:
+    """`(B, bands, T)` -> `(B, channels, T / 2**halvings)`."""
+    modules: list[nn.Module] = []
+    for layer in range(halvings + 1):
+        modules += [nn.Conv1d(bands, channels, 5, stride=2 if layer else 1, padding=2), nn.LeakyReLU(0.2)]
+        bands = channels
+    return nn.Sequential(*modules)
+
+
+class SpectrogramDiscriminator(nn.Module):
+    """`(B, 1, bands, T)` -> outputs `(B, n)`: one half of them of patches, the other half of all bands.
+
+    With three layers a patch is 70 bands and frames wide, a stretch of all bands 29 frames long.
+    """
+
+    def __init__(self, *, bands: int = 80, channels: int = 24, layers: int = 3, band_channels: int = 256) -> None:
+        super().__init__()
+        self.patches = PatchDiscriminator(planes=1, channels=channels, layers=layers, norm="none")
+        self.stretches = nn.Sequential(
+            full_band_layers(bands, band_channels, layers - 1), nn.Conv1d(band_channels, 1, 3, padding=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches, stretches = self.patches(x).flatten(1), self.stretches(x.flatten(1, 2)).flatten(1)
+        repeats = -(-patches.shape[1] // stretches.shape[1])
+        return torch.cat([patches, stretches.repeat(1, repeats)[:, : patches.shape[1]]], dim=1)
+
+
+class SpectrogramClassifier(nn.Module):
+    """`(B, 1, bands, T)` -> class logits `(B, classes)`, averaged over patches and over stretches of all bands."""
+
+    def __init__(
+        self, *, classes: int = 2, bands: int = 80, channels: int = 24, layers: int = 3, band_channels: int = 192
+    ) -> None:
+        super().__init__()
+        self.patches = PatchClassifier(classes=classes, channels=channels, layers=layers)
+        self.stretches = full_band_layers(bands, band_channels, layers - 1)
+        self.head = nn.Linear(band_channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.patches(x) + self.head(self.stretches(x.flatten(1, 2)).mean(2))
