@@ -85,7 +85,7 @@ def sample_images(model: GAN, count: int, seed: int, y: Tensor | None = None, **
         return torch.cat(
             [
                 to_images(model.sample(len(part), None if y is None else y[part], **options))
-                for part in torch.arange(count).split(500)
+                for part in torch.arange(count).split(100)
             ]
         )
 

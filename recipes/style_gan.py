@@ -68,7 +68,7 @@ class StyleRecipe(ImageConfig):
     """Channels of the last layers; those of the first are eight times as many."""
     w_dim: int = 64
     """Dimensions of a style, and of the noise it is made of."""
-    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=4000, batch_size=16))
+    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=2500, batch_size=16))
 
 
 def load_portraits(run: Run, config: StyleRecipe) -> tuple[Images, Images]:
