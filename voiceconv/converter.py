@@ -86,9 +86,10 @@ class VoiceConverter:
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
         source = self._pad(normalise_loudness(wav, self.sample_rate))
-        shift = self.source_shift(source, target) + semitones
+        f0 = extract_f0(source, self.sample_rate, self.voice.mel.hop_length)
+        shift = self.source_shift(f0, target) + semitones
         converted_mel = self.convert_mel(self._moved(torch.from_numpy(source).to(self.device), shift), target)
-        converted = self.vocoder(converted_mel[None])[0, : len(wav)].float().cpu().numpy()
+        converted = self.vocode(converted_mel, f0, shift)[: len(wav)].float().cpu().numpy()
         converted *= self._gate(wav)
         gain = 10 ** ((level - measure_loudness(converted, self.sample_rate)) / 20)
         gain = min(gain, 2 / max(float(np.abs(converted).max()), 1e-9)) if np.isfinite(gain) else 1.0
@@ -105,11 +106,16 @@ class VoiceConverter:
             x = torch.cat([x, torch.ones_like(x)], dim=1)
         return speaker.denormalise(generator(x)[0, 0])
 
-    def source_shift(self, wav: NDArray[np.floating], target: str) -> float:
-        """Semitones by which `wav` is moved before it is converted: into the range of the speaker who is not `target`,
-        and on to that of `target` if the voice reads speech that has been moved there."""
+    def vocode(self, converted: Tensor, f0: NDArray[np.floating], shift: float) -> Tensor:
+        """Converted log-mel `(n_mels, frames)` -> waveform `(frames * hop_length,)`. If the voice reads speech whose
+        pitch was moved by `shift` semitones, that of the source, `f0` in Hz `(frames,)`, is spoken as far away."""
+        spoken = torch.from_numpy(f0 * np.float32(2 ** (shift / 12)))[None] if self.voice.input == "moved" else None
+        return self.vocoder(converted[None], spoken)[0]
+
+    def source_shift(self, f0: NDArray[np.floating], target: str) -> float:
+        """Semitones by which speech of the F0 `f0` in Hz is moved before it is converted: into the range of the speaker
+        who is not `target`, and on to that of `target` if the voice reads speech that has been moved there."""
         source, onward = self.voice.speakers[1 - self.voice.index(target)].pitch, self._onward(target)
-        f0 = extract_f0(np.asarray(wav, np.float32), self.sample_rate, self.voice.mel.hop_length)
         if not (f0 > 0).any():
             return onward
         into_range = semitones_between(PitchStatistics.from_f0([f0]).median_hz, source.median_hz)

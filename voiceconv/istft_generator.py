@@ -1,8 +1,11 @@
-"""The network of our own vocoder: from a log-mel to amplitudes and phases, and from these to sound in one inverse STFT.
+"""The network of our own vocoder: a source of harmonics and noise, filtered per frame, and one inverse STFT.
 
 All learning happens at the rate of the mel's frames, as in Vocos (Siuzdak 2023, arXiv:2306.00814), which is what makes
-it fast on a CPU. The amplitudes start from the mel itself, spread back over the frequencies with the pseudo-inverse of
-the mel filters as in FreeV (Lv et al. 2024, arXiv:2406.08196), so the network has only their fine structure to learn.
+it fast on a CPU. Phases, which are what is hard to learn from a mel, come from a source at a given pitch, as in the
+neural source-filter models (Wang et al. 2019, arXiv:1904.12088) and HiFTNet (Li et al. 2023, arXiv:2309.09493). The
+filters start from the mel itself, spread back over the frequencies with the pseudo-inverse of the mel filters as in
+FreeV (Lv et al. 2024, arXiv:2406.08196). Untrained, this is a classical vocoder; what is learned is what it lacks. And
+a pitch that is given is spoken: a mel-spectrogram of 80 bands does not tell that of a low voice.
 
 Nothing is normalised over time, and of the frames to come only `lookahead` are used: a part of a clip sounds the same
 whatever follows later, which live conversion needs.
@@ -16,10 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generative_core.nets import ConvNeXtBlock1d, share_lookahead
+from generative_core.nets import ConvNeXtBlock1d
 from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.mel_pitch import UNKNOWN_HZ, MelPitch, phases
 
-MAX_AMPLITUDE = 1e3  # of one frequency of one frame; a full-scale tone has n_fft / 4 = 256
+MAX_GAIN = 1e3  # of one frequency of one frame; sources have unit power, a full-scale tone n_fft / 4 = 256
 
 
 class InverseSTFT(nn.Module):
@@ -57,56 +61,101 @@ class InverseSTFT(nn.Module):
 
 
 class ISTFTGenerator(nn.Module):
-    """log-mel `(B, n_mels, frames)` -> waveform `(B, frames * hop_length)`.
+    """log-mel, F0 in Hz and voicing as one `(B, n_mels + 2, frames)` -> waveform `(B, frames * hop_length)`.
 
-    `channels` and `blocks` are the size of the ConvNeXt trunk. Sample `t` depends on no frame that begins
-    (`frame * hop_length`) later than sample `t + lookahead_samples`, and on none before `context` frames earlier.
+    F0 is never 0: where nothing is voiced it holds the last value, and voicing is 0 instead of 1. `channels` and
+    `blocks` are the size of the ConvNeXt trunk. Sample `t` depends on no frame that begins (`frame * hop_length`) later
+    than sample `t + lookahead_samples`, and on none before `context` frames earlier, but for the phase of the source.
+    `pitch` is a network of its own, for mels that come without an F0.
     """
 
     inverse_filters: Tensor
+    window: Tensor
 
     def __init__(
-        self, mel: MelConfig, *, channels: int = 256, blocks: int = 8, kernel_size: int = 7, lookahead: int = 4
+        self, mel: MelConfig, *, channels: int = 256, blocks: int = 8, kernel_size: int = 7, lookahead: int = 1
     ) -> None:
         super().__init__()
-        layers = blocks + 1
-        ahead = share_lookahead(layers, kernel_size, lookahead)
-        self.padding = (kernel_size - 1 - ahead[0], ahead[0])
+        if not 0 <= lookahead < kernel_size:
+            raise ValueError(f"lookahead must be from 0 to {kernel_size - 1} frames, not {lookahead}")
+        self.mel = mel
+        self.padding = (kernel_size - 1 - lookahead, lookahead)
         self.enter = nn.Conv1d(mel.n_mels, channels, kernel_size)
+        self.enter_pitch = nn.Conv1d(2, channels, 1)
         self.blocks = nn.Sequential(
-            *(
-                ConvNeXtBlock1d(channels, kernel_size=kernel_size, scale=1 / blocks, lookahead=frames)
-                for frames in ahead[1:]
-            )
+            *(ConvNeXtBlock1d(channels, kernel_size=kernel_size, scale=1 / blocks, lookahead=0) for _ in range(blocks))
         )
         self.norm = nn.LayerNorm(channels)
-        self.amplitude = nn.Linear(channels, mel.n_fft // 2 + 1)
-        self.phase = nn.Linear(channels, mel.n_fft // 2 + 1)
-        nn.init.zeros_(self.amplitude.weight)  # the prior as it is, to start with
-        nn.init.zeros_(self.amplitude.bias)
+        bins = mel.n_fft // 2 + 1
+        self.harmonics = nn.Linear(channels, bins)
+        self.rotation = nn.Linear(channels, bins)
+        self.noise = nn.Linear(channels, bins)
+        for layer in (self.harmonics, self.rotation, self.noise):  # the prior as it is, to start with
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.pitch = MelPitch(mel.n_mels, lookahead=lookahead).requires_grad_(False)
         self.inverse = InverseSTFT(mel)
         self.register_buffer("inverse_filters", torch.linalg.pinv(MelSpectrogram(mel).filters), persistent=False)
+        self.register_buffer("window", torch.hann_window(mel.n_fft), persistent=False)
+        self.known_bins = int(mel.f_max * mel.n_fft / mel.sample_rate * 0.98)
         self.log_floor = math.log(mel.log_floor)
         overlap = mel.n_fft // mel.hop_length // 2  # frames that reach into a hop from either side
-        self.context = (kernel_size - 1) * layers - lookahead + overlap, lookahead + overlap
+        self.context = (kernel_size - 1) * (blocks + 1) - lookahead + overlap, lookahead + overlap
         self.lookahead_samples = lookahead * mel.hop_length + self.inverse.margin
 
-    def forward(self, mel: Tensor) -> Tensor:
-        h = self.trunk(mel)
+    def forward(self, condition: Tensor) -> Tensor:
+        """With fresh noise, and a source whose phase is 0 in the first frame."""
+        mel, f0, voiced = condition.split([self.mel.n_mels, 1, 1], dim=1)
+        f0, voiced = f0[:, 0].float(), voiced[:, 0]
+        noise = torch.randn(mel.shape[0], self.noise_length(mel.shape[2]), device=mel.device)
+        return self.synthesise(mel, f0, voiced, phases(f0, self.mel.hop_length, self.mel.sample_rate), noise)
+
+    def noise_length(self, frames: int) -> int:
+        """Samples of white noise that `frames` frames need."""
+        return (frames - 1) * self.mel.hop_length + self.mel.n_fft
+
+    def synthesise(self, mel: Tensor, f0: Tensor, voiced: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
+        """log-mel `(B, n_mels, frames)`, F0 in Hz, voicing and the source's phase in radians at the middle of each
+        frame, all `(B, frames)`, white noise `(B, noise_length(frames))` -> waveform `(B, frames * hop_length)`."""
+        h = self.trunk(mel, f0, voiced)
         with torch.autocast(mel.device.type, enabled=False):  # phases and sums of waves want single precision
-            return self.inverse(self.spectrum(mel.float(), h.float()))
+            h, prior = h.float(), self.log_prior(mel.float())
+            limit = math.log(MAX_GAIN)
+            harmonics = torch.polar((prior + self.harmonics(h)).clamp_max(limit).exp(), self.rotation(h))
+            breath = (prior + self.noise(h)).clamp_max(limit).exp()
+            spectrum = harmonics * self.harmonic_source(f0, phase) + breath * self.noise_source(noise)
+            return self.inverse(spectrum)
 
-    def trunk(self, mel: Tensor) -> Tensor:
-        """log-mel -> what amplitudes and phases are read from, `(B, frames, channels)`."""
-        h = self.enter(F.pad((mel + 5) / 2, self.padding))  # log-mels of speech are about -5 +- 2
+    def trunk(self, mel: Tensor, f0: Tensor, voiced: Tensor) -> Tensor:
+        """-> what the filters are read from, `(B, frames, channels)`."""
+        pitch = torch.stack([(f0 / UNKNOWN_HZ).log2(), voiced], dim=1)
+        h = self.enter(F.pad((mel + 5) / 2, self.padding)) + self.enter_pitch(pitch)  # log-mels are about -5 +- 2
         return self.norm(self.blocks(h).transpose(1, 2))
-
-    def spectrum(self, mel: Tensor, h: Tensor) -> Tensor:
-        """log-mel and the trunk's output `(B, frames, channels)` -> complex `(B, frames, n_fft // 2 + 1)`."""
-        amplitude = (self.log_prior(mel) + self.amplitude(h)).clamp_max(math.log(MAX_AMPLITUDE)).exp()
-        return torch.polar(amplitude, self.phase(h))
 
     def log_prior(self, mel: Tensor) -> Tensor:
         """The log of FreeV's first guess of the amplitudes, `|mel . pinv(filters)|`, `(B, frames, n_fft // 2 + 1)`;
-        where there are no mel bands, above f_max, it is the floor."""
-        return (mel.exp().transpose(1, 2) @ self.inverse_filters).abs().log().clamp_min(self.log_floor)
+        above the mel bands it stays where they end."""
+        guess = (mel.exp().transpose(1, 2) @ self.inverse_filters).abs().log().clamp_min(self.log_floor)
+        known = guess[..., : self.known_bins]
+        return torch.cat([known, known[..., -8:].mean(-1, keepdim=True).expand_as(guess[..., self.known_bins :])], -1)
+
+    def harmonic_source(self, f0: Tensor, phase: Tensor) -> Tensor:
+        """Spectra `(B, frames, n_fft // 2 + 1)`, of unit mean power, of a pulse train: all harmonics up to half the
+        sample rate, equally strong. Each frame is stationary, at its own F0 and phase."""
+        rate, n_fft = self.mel.sample_rate, self.mel.n_fft
+        time = (torch.arange(n_fft, device=f0.device) - n_fft / 2) / rate
+        cycles = phase[..., None] / (2 * math.pi) + f0[..., None] * time
+        angle = 2 * math.pi * (cycles - cycles.round())
+        count = (rate / 2 / f0).floor()[..., None]
+        # The sum of cos(k * angle) for k from 1 to count, in closed form.
+        half = (angle / 2).sin()
+        pulses = (count * angle / 2).sin() * ((count + 1) * angle / 2).cos() / torch.where(half.abs() < 1e-5, 1.0, half)
+        pulses = torch.where(half.abs() < 1e-5, count, pulses)
+        # A harmonic of amplitude a has the energy 1.5 * (a * n_fft / 4)^2 under a Hann window.
+        amplitude = (f0 * n_fft / (1.5 * rate)).sqrt() / (n_fft / 4)
+        return torch.fft.rfft(pulses * self.window * amplitude[..., None])
+
+    def noise_source(self, noise: Tensor) -> Tensor:
+        """White noise `(B, noise_length(frames))` of unit variance -> its spectra, of unit mean power."""
+        frames = noise.unfold(-1, self.mel.n_fft, self.mel.hop_length)
+        return torch.fft.rfft(frames * (self.window / self.window.square().sum().sqrt()))

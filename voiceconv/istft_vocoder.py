@@ -19,18 +19,21 @@ from generative_core.files import write_atomically
 from voiceconv.errors import UserError
 from voiceconv.istft_generator import ISTFTGenerator
 from voiceconv.mel import MelConfig
+from voiceconv.mel_pitch import hold, phases
 
 FORMAT = 1
 MAX_WEIGHTS_BYTES = 100_000_000
 MAX_JSON_BYTES = 1_000_000
+NOISE_SAMPLES = 2**18  # repeated after 12 s
 RECORD, WEIGHTS = "vocoder.json", "weights.safetensors"
 
 
 class ISTFTVocoder:
     """The vocoder `istft`: `ISTFTGenerator` behind the protocol `Vocoder`.
 
-    Long spectrograms are synthesised in chunks, each with the frames on either side that the network sees, so that
-    memory stays bounded and the result is that of one pass.
+    Without an F0 it speaks at the pitch that its own network reads from the mel. Long spectrograms are synthesised in
+    chunks, each with the frames on either side that the network sees, so that memory stays bounded and the result is
+    that of one pass.
     """
 
     name = "istft"
@@ -41,6 +44,7 @@ class ISTFTVocoder:
     ) -> None:
         self.generator, self.mel, self.size = generator, mel, size
         self.metadata = metadata or {}
+        self.noise = torch.randn(NOISE_SAMPLES, generator=torch.Generator().manual_seed(0))
 
     @classmethod
     def build(cls, mel: MelConfig, size: dict[str, int]) -> ISTFTVocoder:
@@ -74,6 +78,7 @@ class ISTFTVocoder:
         known = {"format", "mel", "generator", "weights_sha256"}
         vocoder.metadata = {key: value for key, value in record.items() if key not in known}
         vocoder.generator.eval().requires_grad_(False).to(device)
+        vocoder.noise = vocoder.noise.to(device)
         return vocoder
 
     def save(self, folder: Path) -> None:
@@ -92,18 +97,34 @@ class ISTFTVocoder:
         write_atomically(folder / RECORD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
 
     @torch.no_grad()
-    def __call__(self, mel: Tensor) -> Tensor:
+    def pitch(self, mel: Tensor) -> Tensor:
+        """log-mel `(B, n_mels, frames)` -> the F0 in Hz that its speech has, `(B, frames)`, 0 where unvoiced."""
+        self.mel.require_shape(mel)
+        return self.generator.pitch.contour(mel.to(self.generator.inverse_filters.device, torch.float32))
+
+    @torch.no_grad()
+    def __call__(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         self.mel.require_shape(mel)
         mel = mel.to(self.generator.inverse_filters.device, torch.float32)
+        f0 = self.pitch(mel) if f0 is None else f0.to(mel)
+        held, voiced = hold(f0), (f0 > 0).float()
         hop_length, frames = self.mel.hop_length, mel.shape[-1]
+        phase = phases(held, hop_length, self.mel.sample_rate)
         before, after = self.generator.context
         pieces = []
         for start in range(0, frames, self.chunk):
             end = min(start + self.chunk, frames)
             first = max(start - before, 0)
-            wav = self.generator(mel[..., first : end + after])
+            part = slice(first, end + after)
+            noise = self._noise(first * hop_length, self.generator.noise_length(mel[..., part].shape[-1]))
+            wav = self.generator.synthesise(mel[..., part], held[:, part], voiced[:, part], phase[:, part], noise)
             pieces.append(wav[:, (start - first) * hop_length : (end - first) * hop_length])
         return torch.cat(pieces, dim=-1).clamp(-1, 1)
+
+    def _noise(self, start: int, length: int) -> Tensor:
+        """`(1, length)` of the noise that the sample `start` begins with: always the same, and as long as it takes."""
+        index = torch.arange(start, start + length, device=self.noise.device) % self.noise.shape[0]
+        return self.noise[index][None]
 
 
 def _read_record(path: Path) -> dict[str, Any]:

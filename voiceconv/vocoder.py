@@ -23,12 +23,14 @@ SHIPPED = Path(__file__).parent / "vocoders"  # a folder for each vocoder that c
 
 class Vocoder(Protocol):
     """Turns log-mel `(B, n_mels, frames)`, as `MelSpectrogram(mel)` makes it, into a waveform
-    `(B, frames * hop_length)` in [-1, 1] on its device, without gradient. The same input gives the same output."""
+    `(B, frames * hop_length)` in [-1, 1] on its device, without gradient. The same input gives the same output.
+
+    `f0` `(B, frames)` in Hz, 0 where unvoiced, is the pitch to speak at, for vocoders that have a say in it."""
 
     name: str
     mel: MelConfig
 
-    def __call__(self, mel: Tensor) -> Tensor: ...
+    def __call__(self, mel: Tensor, f0: Tensor | None = None) -> Tensor: ...
 
 
 def load_vocoder(name: str | None, mel: MelConfig, device: Device = "cpu") -> Vocoder:
@@ -89,7 +91,7 @@ class GriffinLim:
         self.filters, self.window = spectrogram.filters, spectrogram.window
 
     @torch.no_grad()
-    def __call__(self, mel: Tensor) -> Tensor:
+    def __call__(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         self.mel.require_shape(mel)
         hop_length, frames = self.mel.hop_length, mel.shape[-1]
         # torchaudio centres frame i on sample i * hop_length, our mel half a hop later: a few more frames at each end,
@@ -159,7 +161,7 @@ class HiFiGAN:
         return file if file.is_file() else None
 
     @torch.no_grad()
-    def __call__(self, mel: Tensor) -> Tensor:
+    def __call__(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         self.mel.require_shape(mel)
         mel = mel.to(self.device, torch.float32)
         hop_length, frames = self.mel.hop_length, mel.shape[-1]

@@ -16,6 +16,8 @@ from generative_core.data import batch_generator
 from voiceconv.dataset import MIN_SPEECH_SECONDS, cached, fingerprint, read_segments, split
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.mel_pitch import hold
+from voiceconv.pitch import extract_f0
 
 FULL_SCALE = 32767.0
 GAIN_DB = (-9.0, 3.0)  # loudness of the crops against that of the recordings
@@ -24,13 +26,15 @@ CONVERTED_SHARE = 0.5  # of the crops that have a converted mel
 
 @dataclass(frozen=True)
 class Speech:
-    """Segments `(T,)` of 16-bit samples by name, `folder/recording#number`, and which are trained on.
+    """Segments `(T,)` of 16-bit samples by name, `folder/recording#number`, their F0 `(T // hop_length,)` in Hz, 0 where
+    unvoiced, and which are trained on.
 
     `converted` holds, for some segments, another mel `(n_mels, T // hop_length)` that stands for the same sound: what a
     converter makes of it.
     """
 
     wavs: dict[str, Tensor]
+    f0: dict[str, Tensor]
     train: tuple[str, ...]
     development: tuple[str, ...]
     converted: Mapping[str, Tensor] = field(default_factory=dict)
@@ -56,35 +60,42 @@ def prepare_speech(folders: Sequence[Path], cache: Path, config: MelConfig, *, s
     if len(set(names)) < len(names):
         raise UserError(f"Two of the folders have the same name ({', '.join(sorted(names))}). Rename one of them.")
     wavs: dict[str, Tensor] = {}
+    f0: dict[str, Tensor] = {}
     train: list[str] = []
     development: list[str] = []
     for name, folder in zip(names, folders, strict=True):
-        found = _segments(folder, cache / f"{name}.safetensors", config)
+        found, contours = _segments(folder, cache / f"{name}.safetensors", config)
         own_train, own_development = split(sorted(found), seed)
         wavs |= {f"{name}/{key}": wav for key, wav in found.items()}
+        f0 |= {f"{name}/{key}": contour for key, contour in contours.items()}
         train += [f"{name}/{key}" for key in own_train]
         development += [f"{name}/{key}" for key in own_development]
-    return Speech(wavs, tuple(train), tuple(development))
+    return Speech(wavs, f0, tuple(train), tuple(development))
 
 
-def _segments(folder: Path, cache: Path, config: MelConfig) -> dict[str, Tensor]:
+def _segments(folder: Path, cache: Path, config: MelConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     def compute() -> dict[str, Tensor]:
-        segments = read_segments(folder, config.sample_rate)
-        return {name: (torch.from_numpy(wav) * FULL_SCALE).round().short() for name, wav in segments}
+        tensors = {}
+        for name, wav in read_segments(folder, config.sample_rate):
+            tensors[f"wav/{name}"] = (torch.from_numpy(wav) * FULL_SCALE).round().short()
+            tensors[f"f0/{name}"] = torch.from_numpy(extract_f0(wav, config.sample_rate, config.hop_length))
+        return tensors
 
-    found = cached(cache, fingerprint(folder, config), compute)
+    tensors = cached(cache, fingerprint(folder, config), compute)
+    found = {name.removeprefix("wav/"): wav for name, wav in tensors.items() if name.startswith("wav/")}
     seconds = sum(len(wav) for wav in found.values()) / config.sample_rate
     if seconds < MIN_SPEECH_SECONDS or len(found) < 4:
         raise UserError(
             f"{folder} has {seconds:.0f} s of usable speech in {len(found)} pieces; at least "
             f"{MIN_SPEECH_SECONDS:.0f} s in 4 pieces are needed, and an hour in all folders for a good vocoder."
         )
-    return found
+    return found, {name: tensors[f"f0/{name}"] for name in found}
 
 
 class CropLoader:
-    """Endless batches of `condition` `(B, n_mels, frames)` and `waveform` `(B, frames * hop_length)`, cut out of the
-    training segments at any sample and at varying loudness. A batch depends on the seed and its number alone."""
+    """Endless batches of `condition` `(B, n_mels + 2, frames)` (log-mel, F0 in Hz held where unvoiced, voicing) and
+    `waveform` `(B, frames * hop_length)`, cut out of the training segments at any sample and at varying loudness. A
+    batch depends on the seed and its number alone."""
 
     def __init__(self, speech: Speech, config: MelConfig, *, batch_size: int, frames: int, seed: int = 0) -> None:
         self.speech, self.batch_size, self.seed = speech, batch_size, seed
@@ -93,6 +104,7 @@ class CropLoader:
         self.silence = self.mel.from_frames(torch.zeros(1, config.n_fft))  # (n_mels, 1)
         # Every stretch is as likely as any other; a segment shorter than a crop is followed by silence.
         self.ends = list(accumulate(max(1, len(speech.wavs[name]) - self.length) for name in speech.train))
+        self.pitch = {name: torch.stack([hold(f0), (f0 > 0).float()]) for name, f0 in speech.f0.items()}
         self.position = 0
 
     @property
@@ -132,14 +144,22 @@ class CropLoader:
         wav = self._stretch(name, start - self.margin, start + self.length + self.margin)
         wav = wav * min(10 ** (gain_db / 20), 0.99 / max(float(wav.abs().max()), 1e-9))
         mel = self.mel.from_frames(wav.unfold(0, 2 * self.margin + self.hop_length, self.hop_length))
-        return mel, wav[self.margin : self.margin + self.length]
+        return self._with_pitch(mel, name, round(start / self.hop_length)), wav[self.margin : self.margin + self.length]
 
     def _converted_crop(self, name: str, first: int) -> tuple[Tensor, Tensor]:
         mel = self.speech.converted[name][:, first : first + self.frames]
         missing = self.frames - mel.shape[1]
         start = first * self.hop_length
         wav = self._stretch(name, start, start + mel.shape[1] * self.hop_length)
-        return torch.cat([mel, self.silence.expand(-1, missing)], 1), F.pad(wav, (0, missing * self.hop_length))
+        mel = torch.cat([mel, self.silence.expand(-1, missing)], 1)
+        return self._with_pitch(mel, name, first), F.pad(wav, (0, missing * self.hop_length))
+
+    def _with_pitch(self, mel: Tensor, name: str, first: int) -> Tensor:
+        """`(n_mels, frames)` -> `(n_mels + 2, frames)`; after the end of the segment its pitch is held, unvoiced."""
+        contour = self.pitch[name]
+        index = torch.arange(first, first + self.frames)
+        held, voiced = contour[:, index.clamp_max(contour.shape[1] - 1)]
+        return torch.cat([mel, held[None], (voiced * (index < contour.shape[1]))[None]])
 
     def _stretch(self, name: str, start: int, end: int) -> Tensor:
         """Samples `start` to `end` of a segment, with zeros for those outside of it."""

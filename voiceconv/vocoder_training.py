@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 import time
 from collections.abc import Sequence
@@ -11,15 +13,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import voiceconv
 from generative_core.checkpoint import CheckpointError
 from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
+from voiceconv.dataset import cached
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.mel_pitch import MelPitch
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.training import SpeakerInfo
 from voiceconv.vocoder import vocoder_folder
@@ -28,6 +33,8 @@ from voiceconv.vocoder_losses import ReconstructionLoss
 
 PERIODS = (2, 3, 5, 7, 11)
 RESOLUTIONS = (2048, 1024, 512)
+PITCH_RATE = 1e-3
+PITCH_SEMITONES = 6.0  # either way
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Preset:
     decay_steps: int
     batch_size: int
     frames: int
+    pitch_steps: int = 1_500
     warmup_steps: int = 200
     fine_tuning_steps: int = 3_000
 
@@ -55,24 +63,24 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    # Meant for three hours on two cores. A step without the discriminators costs a quarter of one with them, so they
-    # wait until the reconstruction has little left to gain.
+    # Meant for an hour on two cores. A step without the discriminators costs a quarter of one with them, so they wait
+    # until the reconstruction has little left to gain.
     "cpu": Preset(
-        gan=WaveformGANConfig(adversarial_after=10_000, bfloat16=True),
-        generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 4},
+        gan=WaveformGANConfig(adversarial_after=3_000, bfloat16=True),
+        generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 1},
         period_channels=8,
         resolution_channels=16,
         mel_scales={2048: 160, 1024: 80, 512: 40, 256: 20},
         lambda_mel=15.0,
         lambda_phase=0.0,
-        steps=22_000,
-        decay_steps=8_000,
-        batch_size=8,
+        steps=8_000,
+        decay_steps=3_000,
+        batch_size=6,
         frames=64,
     ),
     "gpu": Preset(
         gan=WaveformGANConfig(adversarial_after=1_000, bfloat16=True),
-        generator={"channels": 384, "blocks": 8, "kernel_size": 7, "lookahead": 4},
+        generator={"channels": 384, "blocks": 8, "kernel_size": 7, "lookahead": 1},
         period_channels=32,
         resolution_channels=32,
         mel_scales={2048: 320, 1024: 160, 512: 80, 256: 40, 128: 20},
@@ -86,7 +94,7 @@ PRESETS: dict[str, Preset] = {
     # Seconds, to see that everything runs; the result is noise.
     "smoke": Preset(
         gan=WaveformGANConfig(adversarial_after=4),
-        generator={"channels": 16, "blocks": 1, "kernel_size": 7, "lookahead": 2},
+        generator={"channels": 16, "blocks": 1, "kernel_size": 7, "lookahead": 1},
         period_channels=1,
         resolution_channels=2,
         mel_scales={512: 40},
@@ -96,6 +104,7 @@ PRESETS: dict[str, Preset] = {
         decay_steps=0,
         batch_size=2,
         frames=16,
+        pitch_steps=4,
         warmup_steps=0,
         fine_tuning_steps=4,
     ),
@@ -152,6 +161,11 @@ def train_vocoder(
     vocoder = ISTFTVocoder(model.generator, mel, settings.generator)  # type: ignore[arg-type]
     if start_from is not None:
         _start_from(vocoder, start_from)
+    else:
+        steps, cache = settings.pitch_steps, run_dir / "features" / "pitch.safetensors"
+        known = hashlib.sha256(json.dumps([record, *speech.train]).encode()).hexdigest()
+        weights = cached(cache, known, lambda: train_pitch(speech, mel, steps, seed, settings.generator["lookahead"]))
+        vocoder.generator.pitch.load_state_dict(weights)
 
     def current_vocoder() -> ISTFTVocoder:
         vocoder.metadata = {
@@ -206,6 +220,39 @@ def build_model(settings: Preset, mel: MelConfig, seed: int) -> WaveformGAN:
             lambda_phase=settings.lambda_phase,
         ),
     )
+
+
+def train_pitch(speech: Speech, config: MelConfig, steps: int, seed: int, lookahead: int) -> dict[str, Tensor]:
+    """The weights of a `MelPitch` that has learned the training segments' F0 from their mels.
+
+    It hears them at other pitches as well (pitch and formants moved together), and at other levels.
+    """
+    mel = MelSpectrogram(config)
+    hop, frames = config.hop_length, 96
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = MelPitch(config.n_mels, lookahead=lookahead)
+        optimizer = torch.optim.AdamW(network.parameters(), PITCH_RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PITCH_RATE, total_steps=max(steps, 2))
+        for _ in range(steps):
+            wavs, contours = [], []
+            for index in torch.randint(len(speech.train), (16,)).tolist():
+                name = speech.train[index]
+                f0 = speech.f0[name]
+                first = int(torch.randint(max(1, len(f0) - frames), ()))
+                missing = max(0, frames - (len(f0) - first))
+                wav = speech.wav(name)[first * hop : (first + frames) * hop]
+                wavs.append(F.pad(wav, (0, frames * hop - len(wav))))
+                contours.append(F.pad(f0[first : first + frames], (0, missing)))
+            semitones, gain = torch.rand(2).tolist()
+            semitones = (2 * semitones - 1) * PITCH_SEMITONES
+            heard = mel(torch.stack(wavs) * 10 ** (-gain), semitones)
+            loss = network.loss(heard, torch.stack(contours) * 2 ** (semitones / 12))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return network.state_dict()
 
 
 @torch.inference_mode()

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from generative_core.nets.discriminator import PatchClassifier, PatchDiscriminator
 
 
-def full_band_layers(bands: int, channels: int, halvings: int) -> nn.Sequential:
-    """`(B, bands, T)` -> `(B, channels, T / 2**halvings)`."""
+def full_band_layers(bands: int, channels: int) -> nn.Sequential:
+    """`(B, bands, T)` -> `(B, channels, T / 4)`, each of 17 frames."""
     modules: list[nn.Module] = []
-    for layer in range(halvings + 1):
-        modules += [nn.Conv1d(bands, channels, 5, stride=2 if layer else 1, padding=2), nn.LeakyReLU(0.2)]
+    for stride in (1, 2, 2):
+        modules += [nn.Conv1d(bands, channels, 5, stride=stride, padding=2), nn.LeakyReLU(0.2)]
         bands = channels
     return nn.Sequential(*modules)
 
@@ -24,14 +24,14 @@ def full_band_layers(bands: int, channels: int, halvings: int) -> nn.Sequential:
 class SpectrogramDiscriminator(nn.Module):
     """`(B, 1, bands, T)` -> outputs `(B, n)`: one half of them of patches, the other half of all bands.
 
-    With three layers a patch is 70 bands and frames wide, a stretch of all bands 29 frames long.
+    With two layers a patch is 34 bands and frames wide; a stretch of all bands is 25 frames long.
     """
 
-    def __init__(self, *, bands: int = 80, channels: int = 24, layers: int = 3, band_channels: int = 256) -> None:
+    def __init__(self, *, bands: int = 80, channels: int = 32, layers: int = 2, band_channels: int = 256) -> None:
         super().__init__()
         self.patches = PatchDiscriminator(planes=1, channels=channels, layers=layers, norm="none")
         self.stretches = nn.Sequential(
-            full_band_layers(bands, band_channels, layers - 1), nn.Conv1d(band_channels, 1, 3, padding=1)
+            full_band_layers(bands, band_channels), nn.Conv1d(band_channels, 1, 3, padding=1)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class SpectrogramClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.patches = PatchClassifier(classes=classes, channels=channels, layers=layers)
-        self.stretches = full_band_layers(bands, band_channels, layers - 1)
+        self.stretches = full_band_layers(bands, band_channels)
         self.head = nn.Linear(band_channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:

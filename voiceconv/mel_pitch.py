@@ -1,0 +1,82 @@
+"""The fundamental frequency read from a mel-spectrogram, where the waveform is not at hand: for the vocoder's source.
+
+A small convolutional network classifies every frame, unvoiced or one of many pitches, as CREPE (Kim et al. 2018,
+arXiv:1802.06182) does for waveforms. Its answers are those of the tracker in `pitch.py`, which it learns from.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from generative_core.nets import ConvNeXtBlock1d
+
+LOWEST_HZ = 55.0
+STEP = 1 / 3  # semitones between neighbouring classes
+PITCHES = 128  # up to 636 Hz
+BLUR = 0.5  # semitones: neighbours of the true class are nearly as right
+REACH = 3  # classes to either side of the most likely that its place is read from
+UNKNOWN_HZ = 150.0  # the held pitch before anything was voiced
+
+
+class MelPitch(nn.Module):
+    """log-mel `(B, n_mels, T)` -> logits `(B, 1 + PITCHES, T)`, the first of which is "unvoiced".
+
+    A frame's answer depends on `lookahead` frames after it and `context` before it.
+    """
+
+    def __init__(
+        self, n_mels: int, *, channels: int = 128, blocks: int = 4, kernel_size: int = 7, lookahead: int = 1
+    ) -> None:
+        super().__init__()
+        self.padding = (kernel_size - 1 - lookahead, lookahead)
+        self.context = (kernel_size - 1) * (blocks + 1) - lookahead
+        self.enter = nn.Conv1d(n_mels, channels, kernel_size)
+        self.blocks = nn.Sequential(
+            *(ConvNeXtBlock1d(channels, kernel_size=kernel_size, scale=1 / blocks, lookahead=0) for _ in range(blocks))
+        )
+        self.norm = nn.LayerNorm(channels)
+        self.leave = nn.Linear(channels, 1 + PITCHES)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        h = self.blocks(self.enter(F.pad((mel + 5) / 2, self.padding)))  # log-mels of speech are about -5 +- 2
+        return self.leave(self.norm(h.transpose(1, 2))).transpose(1, 2)
+
+    def contour(self, mel: Tensor) -> Tensor:
+        """log-mel `(B, n_mels, T)` -> F0 in Hz `(B, T)`, 0 where unvoiced."""
+        probabilities = self(mel).softmax(1)
+        unvoiced, pitches = probabilities[:, 0], probabilities[:, 1:]
+        classes = torch.arange(PITCHES, device=mel.device)[:, None]
+        near = (classes - pitches.argmax(1, keepdim=True)).abs() <= REACH
+        weights = pitches * near
+        place = (weights * classes).sum(1) / weights.sum(1).clamp_min(1e-9)
+        return torch.where(unvoiced < 0.5, LOWEST_HZ * 2 ** (place * STEP / 12), torch.zeros_like(place))
+
+    def loss(self, mel: Tensor, f0: Tensor) -> Tensor:
+        """Cross-entropy in nats against F0 in Hz `(B, T)`, 0 where unvoiced; pitches are blurred a little."""
+        classes = torch.arange(PITCHES, device=mel.device)[:, None] * STEP
+        semitones = 12 * (f0.clamp_min(LOWEST_HZ / 2) / LOWEST_HZ).log2()[:, None]
+        target = (-0.5 * ((classes - semitones) / BLUR).square()).softmax(1)
+        voiced = (f0 > 0)[:, None]
+        target = torch.cat([(~voiced).float(), target * voiced], dim=1)
+        return -(target * self(mel).log_softmax(1)).sum(1).mean()
+
+
+def hold(f0: Tensor) -> Tensor:
+    """F0 in Hz `(..., T)` with every unvoiced stretch (0) at the last voiced value before it."""
+    index = torch.arange(f0.shape[-1], device=f0.device).expand(f0.shape)
+    last = torch.where(f0 > 0, index, -1).cummax(-1).values
+    return torch.where(last >= 0, f0.gather(-1, last.clamp_min(0)), UNKNOWN_HZ)
+
+
+def phases(f0: Tensor, hop_length: int, sample_rate: int, start: Tensor | float = 0.0) -> Tensor:
+    """F0 in Hz `(..., T)`, never 0 -> the phase in radians at the middle of each frame, the first being `start`.
+
+    Between the middles of two frames the frequency is their mean, so that stationary frames meet without a jump.
+    """
+    steps = (f0[..., 1:] + f0[..., :-1]).double() * (0.5 * hop_length / sample_rate)
+    cycles = F.pad(steps.cumsum(-1), (1, 0)) + torch.as_tensor(start).double()[..., None] / (2 * math.pi)
+    return (2 * math.pi * (cycles % 1)).float()
