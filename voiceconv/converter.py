@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from generative_core.nets import ConvNeXtGenerator
 from generative_core.trainer import choose_device
 from voiceconv.audio import measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.live import SILENCE, LiveConversion, gate
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.source_filter import move
@@ -24,7 +27,6 @@ Pitch = float | Literal["auto"]
 
 MAX_SEMITONES = 24.0
 IN_RANGE_SEMITONES = 2.0  # an input this close to the source speaker's pitch is left as it is
-SILENCE = 10 ** (-70 / 20)  # of full scale; where the input stays below, the output is digital silence
 LIMIT = 0.7  # of full scale; above, peaks are rounded instead of cut
 
 
@@ -85,15 +87,44 @@ class VoiceConverter:
         if not (np.abs(wav) > SILENCE).any():
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
-        source = self._pad(normalise_loudness(wav, self.sample_rate))
+        source = normalise_loudness(wav, self.sample_rate)
         f0 = extract_f0(source, self.sample_rate, self.voice.mel.hop_length)
-        shift = self.source_shift(f0, target) + semitones
-        converted_mel = self.convert_mel(self._moved(torch.from_numpy(source).to(self.device), shift), target)
-        converted = self.vocode(converted_mel, f0, shift)[: len(wav)].float().cpu().numpy()
-        converted *= self._gate(wav)
+        converted = self._speak(source, target, self.source_shift(f0, target) + semitones)
+        converted *= gate(self._loud(wav), 0, len(wav), self.voice.mel.hop_length)
         gain = 10 ** ((level - measure_loudness(converted, self.sample_rate)) / 20)
         gain = min(gain, 2 / max(float(np.abs(converted).max()), 1e-9)) if np.isfinite(gain) else 1.0
         return soften_peaks(converted * np.float32(gain))
+
+    def _speak(self, source: NDArray[np.float32], target: str, shift: float) -> NDArray[np.float32]:
+        """Speech `(T,)` as `target`, its pitch moved by `shift` semitones, `(T,)`: `stream` does it piece by piece."""
+        hop = self.voice.mel.hop_length
+        wav = torch.from_numpy(np.pad(source, (0, -len(source) % hop))).to(self.device)
+        middles = self.mel.middles(len(wav))
+        plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles))
+        if self.voice.input == "moved":
+            moved, f0 = move(self.mel, wav, pitch=shift, middles=middles), self.vocoder.pitch(plain[None])
+            spoken = None if f0 is None else f0 * 2 ** (shift / 12)
+        else:  # the network moves the pitch, so the vocoder has to find it in what comes out
+            moved, spoken = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift)), None
+        converted = self.vocoder(self.convert_mel(moved, target)[None], spoken)
+        return converted[0, : len(source)].float().cpu().numpy()
+
+    def stream(self, target: str, pitch: float | None = None) -> LiveConversion:
+        """A conversion of speech that is still being spoken, see `LiveConversion`.
+
+        `pitch` is how far the speaker's pitch is moved, in semitones; `None` is right for the voice's own source
+        speaker. Loudness stays as the converter makes it. Raises `UserError` for an unknown target, a pitch out of
+        range, and for a voice or a vocoder that look at the whole recording.
+        """
+        index = self.voice.index(target)
+        shift = self._onward(target) if pitch is None else _checked(pitch)
+        generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
+        if not isinstance(generator, ConvNeXtGenerator) or self.voice.input != "moved":
+            raise UserError(f"{self.name} converts whole recordings only; train a voice with the preset cpu or gpu.")
+        if not isinstance(self.vocoder, ISTFTVocoder):
+            raise UserError(f"The vocoder {self.vocoder.name!r} speaks whole recordings only; choose --vocoder istft.")
+        source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
+        return LiveConversion(self.mel, source, speaker, generator, self.vocoder, shift)
 
     @torch.inference_mode()
     def convert_mel(self, mel: Tensor, target: str) -> Tensor:
@@ -105,12 +136,6 @@ class VoiceConverter:
         if self.voice.input == "mask":
             x = torch.cat([x, torch.ones_like(x)], dim=1)
         return speaker.denormalise(generator(x)[0, 0])
-
-    def vocode(self, converted: Tensor, f0: NDArray[np.floating], shift: float) -> Tensor:
-        """Converted log-mel `(n_mels, frames)` -> waveform `(frames * hop_length,)`. If the voice reads speech whose
-        pitch was moved by `shift` semitones, that of the source, `f0` in Hz `(frames,)`, is spoken as far away."""
-        spoken = torch.from_numpy(f0 * np.float32(2 ** (shift / 12)))[None] if self.voice.input == "moved" else None
-        return self.vocoder(converted[None], spoken)[0]
 
     def source_shift(self, f0: NDArray[np.floating], target: str) -> float:
         """Semitones by which speech of the F0 `f0` in Hz is moved before it is converted: into the range of the speaker
@@ -125,16 +150,13 @@ class VoiceConverter:
 
     def source_mel(self, wav: Tensor, target: str) -> Tensor:
         """Speech `(T,)` of the speaker who is not `target` -> log-mel `(n_mels, frames)` as `convert_mel` reads it."""
-        return self._moved(wav, self._onward(target))
+        return move(self.mel, wav, pitch=self._onward(target))
 
     def _onward(self, target: str) -> float:
         """Semitones from the source speaker's range to that of `target`, if the voice reads speech moved there."""
         index = self.voice.index(target)
         source, speaker = self.voice.speakers[1 - index].pitch, self.voice.speakers[index].pitch
         return semitones_between(source.median_hz, speaker.median_hz) if self.voice.input == "moved" else 0.0
-
-    def _moved(self, wav: Tensor, semitones: float) -> Tensor:
-        return move(self.mel, wav, pitch=semitones) if self.voice.input == "moved" else self.mel(wav, semitones)
 
     @torch.inference_mode()
     def similarity(self, wav: NDArray[np.floating], target: str) -> float:
@@ -149,13 +171,10 @@ class VoiceConverter:
         hop = self.voice.mel.hop_length
         return np.pad(wav, (0, max(-(-len(wav) // hop) * hop, self.voice.mel.n_fft) - len(wav)))
 
-    def _gate(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`(T,)`, 0 well inside stretches where the input is silent, 1 elsewhere, with a ramp of one hop between."""
+    def _loud(self, wav: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """For every hop of `wav` `(T,)` whether there is any sound in it."""
         hop = self.voice.mel.hop_length
-        loud = np.pad(np.abs(wav) > SILENCE, (0, -len(wav) % hop)).reshape(-1, hop).any(axis=1)
-        near = np.convolve(loud, np.ones(3), mode="same") > 0  # keep a hop around sound, for its decay
-        middles = np.arange(len(near)) * hop + hop / 2
-        return np.interp(np.arange(len(wav)), middles, near.astype(np.float32)).astype(np.float32)
+        return (np.abs(np.pad(wav, (0, -len(wav) % hop))).reshape(-1, hop) > SILENCE).any(axis=1)
 
     def _to_device(self, speaker: Speaker) -> Speaker:
         return Speaker(speaker.name, speaker.pitch, speaker.mel_mean.to(self.device), speaker.mel_std.to(self.device))

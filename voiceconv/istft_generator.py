@@ -45,19 +45,23 @@ class InverseSTFT(nn.Module):
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        frames = torch.fft.irfft(spectrum) * self.window
-        weights = self.window.square().expand(1, *frames.shape[1:])
-        return self._overlap_add(frames) / self._overlap_add(weights)
+        wav, weights = self.overlap_add(spectrum)
+        clip = slice(self.margin, self.margin + spectrum.shape[1] * self.hop_length)
+        return wav[:, clip] / weights[:, clip]
 
-    def _overlap_add(self, frames: Tensor) -> Tensor:
-        """`(B, frames, n_fft)` -> `(B, frames * hop_length)`, cut off at both ends where frames are missing."""
-        batch, count, n_fft = frames.shape
-        overlap = n_fft // self.hop_length
-        parts = frames.reshape(batch, count, overlap, self.hop_length)
+    def overlap_add(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
+        """Spectra -> the sum of their windowed frames and that of the windows, each `(B or 1, (frames - 1) * hop_length
+        + n_fft)`; the first `margin` samples lie before the clip."""
+        frames = torch.fft.irfft(spectrum) * self.window
+        return self._add(frames), self._add(self.window.square().expand(1, *frames.shape[1:]))
+
+    def _add(self, frames: Tensor) -> Tensor:
+        overlap = frames.shape[2] // self.hop_length
+        parts = frames.reshape(*frames.shape[:2], overlap, self.hop_length)
         # Part k of frame i belongs into hop i + k.
         added = sum(F.pad(parts[:, :, k], (0, 0, k, overlap - 1 - k)) for k in range(overlap))
         assert isinstance(added, Tensor)
-        return added.flatten(1)[:, self.margin : self.margin + count * self.hop_length]
+        return added.flatten(1)
 
 
 class ISTFTGenerator(nn.Module):
@@ -78,7 +82,7 @@ class ISTFTGenerator(nn.Module):
         super().__init__()
         if not 0 <= lookahead < kernel_size:
             raise ValueError(f"lookahead must be from 0 to {kernel_size - 1} frames, not {lookahead}")
-        self.mel = mel
+        self.mel, self.lookahead = mel, lookahead
         self.padding = (kernel_size - 1 - lookahead, lookahead)
         self.enter = nn.Conv1d(mel.n_mels, channels, kernel_size)
         self.enter_pitch = nn.Conv1d(2, channels, 1)
@@ -107,8 +111,9 @@ class ISTFTGenerator(nn.Module):
         """With fresh noise, and a source whose phase is 0 in the first frame."""
         mel, f0, voiced = condition.split([self.mel.n_mels, 1, 1], dim=1)
         f0, voiced = f0[:, 0].float(), voiced[:, 0]
+        phase = phases(f0, voiced, self.mel.hop_length, self.mel.sample_rate).float()
         noise = torch.randn(mel.shape[0], self.noise_length(mel.shape[2]), device=mel.device)
-        return self.synthesise(mel, f0, voiced, phases(f0, self.mel.hop_length, self.mel.sample_rate), noise)
+        return self.synthesise(mel, f0, voiced, phase, noise)
 
     def noise_length(self, frames: int) -> int:
         """Samples of white noise that `frames` frames need."""
@@ -117,20 +122,32 @@ class ISTFTGenerator(nn.Module):
     def synthesise(self, mel: Tensor, f0: Tensor, voiced: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
         """log-mel `(B, n_mels, frames)`, F0 in Hz, voicing and the source's phase in radians at the middle of each
         frame, all `(B, frames)`, white noise `(B, noise_length(frames))` -> waveform `(B, frames * hop_length)`."""
-        h = self.trunk(mel, f0, voiced)
+        return self.inverse(self.spectrum(self.trunk(mel, f0, voiced), mel, f0, phase, noise))
+
+    def trunk(self, mel: Tensor, f0: Tensor, voiced: Tensor) -> Tensor:
+        """-> what the filters are read from, `(B, channels, frames)`."""
+        entered = self.enter(F.pad(self.scale(mel), self.padding))
+        return self.blocks(entered + self.enter_pitch(self.pitch_features(f0, voiced)))
+
+    def spectrum(self, h: Tensor, mel: Tensor, f0: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
+        """The trunk's output and what it was made of -> complex `(B, frames, n_fft // 2 + 1)`."""
+        h = self.norm(h.transpose(1, 2))
         with torch.autocast(mel.device.type, enabled=False):  # phases and sums of waves want single precision
             h, prior = h.float(), self.log_prior(mel.float())
             limit = math.log(MAX_GAIN)
             harmonics = torch.polar((prior + self.harmonics(h)).clamp_max(limit).exp(), self.rotation(h))
             breath = (prior + self.noise(h)).clamp_max(limit).exp()
-            spectrum = harmonics * self.harmonic_source(f0, phase) + breath * self.noise_source(noise)
-            return self.inverse(spectrum)
+            return harmonics * self.harmonic_source(f0, phase) + breath * self.noise_source(noise)
 
-    def trunk(self, mel: Tensor, f0: Tensor, voiced: Tensor) -> Tensor:
-        """-> what the filters are read from, `(B, frames, channels)`."""
-        pitch = torch.stack([(f0 / UNKNOWN_HZ).log2(), voiced], dim=1)
-        h = self.enter(F.pad((mel + 5) / 2, self.padding)) + self.enter_pitch(pitch)  # log-mels are about -5 +- 2
-        return self.norm(self.blocks(h).transpose(1, 2))
+    @staticmethod
+    def scale(mel: Tensor) -> Tensor:
+        """About zero mean and unit variance: log-mels of speech are -5 +- 2."""
+        return (mel + 5) / 2
+
+    @staticmethod
+    def pitch_features(f0: Tensor, voiced: Tensor) -> Tensor:
+        """F0 in Hz and voicing `(B, frames)` -> `(B, 2, frames)`."""
+        return torch.stack([(f0 / UNKNOWN_HZ).log2(), voiced], dim=1)
 
     def log_prior(self, mel: Tensor) -> Tensor:
         """The log of FreeV's first guess of the amplitudes, `|mel . pinv(filters)|`, `(B, frames, n_fft // 2 + 1)`;

@@ -109,19 +109,19 @@ class ISTFTVocoder:
         f0 = self.pitch(mel) if f0 is None else f0.to(mel)
         held, voiced = hold(f0), (f0 > 0).float()
         hop_length, frames = self.mel.hop_length, mel.shape[-1]
-        phase = phases(held, hop_length, self.mel.sample_rate)
+        phase = phases(held, voiced, hop_length, self.mel.sample_rate).float()
         before, after = self.generator.context
         pieces = []
         for start in range(0, frames, self.chunk):
             end = min(start + self.chunk, frames)
             first = max(start - before, 0)
             part = slice(first, end + after)
-            noise = self._noise(first * hop_length, self.generator.noise_length(mel[..., part].shape[-1]))
+            noise = self.noise_at(first * hop_length, self.generator.noise_length(mel[..., part].shape[-1]))
             wav = self.generator.synthesise(mel[..., part], held[:, part], voiced[:, part], phase[:, part], noise)
             pieces.append(wav[:, (start - first) * hop_length : (end - first) * hop_length])
         return torch.cat(pieces, dim=-1).clamp(-1, 1)
 
-    def _noise(self, start: int, length: int) -> Tensor:
+    def noise_at(self, start: int, length: int) -> Tensor:
         """`(1, length)` of the noise that the sample `start` begins with: always the same, and as long as it takes."""
         index = torch.arange(start, start + length, device=self.noise.device) % self.noise.shape[0]
         return self.noise[index][None]

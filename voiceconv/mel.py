@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from voiceconv.errors import UserError
 
+RATE_STEP = 50  # Hz
+
 
 @dataclass(frozen=True)
 class MelConfig:
@@ -98,12 +100,31 @@ class MelSpectrogram(nn.Module):
         if wav.shape[-1] <= padding:
             raise ValueError(f"expected more than {padding} samples, got {wav.shape[-1]}")
         if semitones:
-            frames = self._shifted_frames(wav, 2 ** (semitones / 12))
-        else:
-            padded = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (padding, padding), mode="reflect")
-            frames = padded.unfold(-1, config.n_fft, config.hop_length)
-            frames = frames.reshape(*wav.shape[:-1], *frames.shape[2:])
-        return self._magnitude(frames)
+            return self.magnitude_at(wav, self.middles(wav.shape[-1]), semitones)
+        padded = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (padding, padding), mode="reflect")
+        frames = padded.unfold(-1, config.n_fft, config.hop_length)
+        return self._magnitude(frames.reshape(*wav.shape[:-1], *frames.shape[2:]))
+
+    def middles(self, samples: int) -> Tensor:
+        """The samples that the frames of a clip are centred on."""
+        hop_length = self.config.hop_length
+        return torch.arange(samples // hop_length) * hop_length + hop_length // 2
+
+    def magnitude_at(self, wav: Tensor, middles: Tensor, semitones: float = 0.0) -> Tensor:
+        """`(..., T)` -> magnitudes `(..., len(middles), n_fft // 2 + 1)` of frames centred on these samples, with
+        silence before and after the clip. With `semitones`, of the clip played that much faster, at the same instants."""
+        n_fft, rate = self.config.n_fft, self.config.sample_rate
+        if semitones:
+            faster = self.faster_rate(semitones)
+            wav = torchaudio.functional.resample(wav, rate, faster)
+            middles = (2 * middles * faster + rate) // (2 * rate)  # rounded, exactly, wherever in a recording
+        wav = F.pad(wav, (n_fft // 2, n_fft // 2))
+        return self._magnitude(wav.unfold(-1, n_fft, 1)[..., middles.to(wav.device), :])
+
+    def faster_rate(self, semitones: float) -> int:
+        """The sample rate in Hz at which a clip, read at `sample_rate`, sounds so many semitones higher: in steps of
+        50 Hz, under 2 cents here, because for rates without a common divisor the resampling filter is gigabytes."""
+        return round(self.config.sample_rate / 2 ** (semitones / 12) / RATE_STEP) * RATE_STEP
 
     def from_frames(self, frames: Tensor) -> Tensor:
         """Stretches of waveform `(..., frames, n_fft)` -> log-mel `(..., n_mels, frames)`."""
@@ -117,14 +138,3 @@ class MelSpectrogram(nn.Module):
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """`(..., frames, n_fft // 2 + 1)` -> log-mel `(..., n_mels, frames)`."""
         return (magnitude @ self.filters).clamp_min(self.config.log_floor).log().transpose(-1, -2)
-
-    def _shifted_frames(self, wav: Tensor, ratio: float) -> Tensor:
-        """Frames `(..., T // hop_length, n_fft)` of the clip played `ratio` times as fast, at the original instants."""
-        config = self.config
-        # In steps of 50 Hz, under 2 cents here: for rates without a common divisor the resampling filter is gigabytes.
-        rate = round(config.sample_rate / ratio / 50) * 50
-        faster = torchaudio.functional.resample(wav, config.sample_rate, rate)
-        faster = F.pad(faster, (config.n_fft // 2, config.n_fft // 2 + config.hop_length))
-        middles = torch.arange(wav.shape[-1] // config.hop_length) * config.hop_length + config.hop_length / 2
-        starts = (middles * rate / config.sample_rate).round().long()
-        return faster.unfold(-1, config.n_fft, 1)[..., starts.to(wav.device), :]

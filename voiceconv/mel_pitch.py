@@ -19,6 +19,7 @@ STEP = 1 / 3  # semitones between neighbouring classes
 PITCHES = 128  # up to 636 Hz
 BLUR = 0.5  # semitones: neighbours of the true class are nearly as right
 REACH = 3  # classes to either side of the most likely that its place is read from
+PAUSE = 5  # frames: the source forgets its phase in a longer one
 UNKNOWN_HZ = 150.0  # the held pitch before anything was voiced
 
 
@@ -42,14 +43,27 @@ class MelPitch(nn.Module):
         self.leave = nn.Linear(channels, 1 + PITCHES)
 
     def forward(self, mel: Tensor) -> Tensor:
-        h = self.blocks(self.enter(F.pad((mel + 5) / 2, self.padding)))  # log-mels of speech are about -5 +- 2
+        return self.answer(self.blocks(self.enter(F.pad(self.scale(mel), self.padding))))
+
+    def answer(self, h: Tensor) -> Tensor:
+        """What the blocks give, `(B, channels, T)` -> logits."""
         return self.leave(self.norm(h.transpose(1, 2))).transpose(1, 2)
+
+    @staticmethod
+    def scale(mel: Tensor) -> Tensor:
+        """About zero mean and unit variance: log-mels of speech are -5 +- 2."""
+        return (mel + 5) / 2
 
     def contour(self, mel: Tensor) -> Tensor:
         """log-mel `(B, n_mels, T)` -> F0 in Hz `(B, T)`, 0 where unvoiced."""
-        probabilities = self(mel).softmax(1)
+        return self.decode(self(mel))
+
+    @staticmethod
+    def decode(logits: Tensor) -> Tensor:
+        """-> F0 in Hz `(B, T)`, 0 where unvoiced."""
+        probabilities = logits.softmax(1)
         unvoiced, pitches = probabilities[:, 0], probabilities[:, 1:]
-        classes = torch.arange(PITCHES, device=mel.device)[:, None]
+        classes = torch.arange(PITCHES, device=logits.device)[:, None]
         near = (classes - pitches.argmax(1, keepdim=True)).abs() <= REACH
         weights = pitches * near
         place = (weights * classes).sum(1) / weights.sum(1).clamp_min(1e-9)
@@ -72,11 +86,20 @@ def hold(f0: Tensor) -> Tensor:
     return torch.where(last >= 0, f0.gather(-1, last.clamp_min(0)), UNKNOWN_HZ)
 
 
-def phases(f0: Tensor, hop_length: int, sample_rate: int, start: Tensor | float = 0.0) -> Tensor:
-    """F0 in Hz `(..., T)`, never 0 -> the phase in radians at the middle of each frame, the first being `start`.
+def phases(
+    f0: Tensor, voiced: Tensor, hop_length: int, sample_rate: int, *, start: float = 0.0, unvoiced_before: int = 0
+) -> Tensor:
+    """F0 in Hz, never 0, and voicing, `(..., T)` -> phases in radians at the middle of each frame, in double precision.
 
-    Between the middles of two frames the frequency is their mean, so that stationary frames meet without a jump.
+    Between the middles of two frames the frequency is their mean, so that stationary frames meet without a jump. The
+    first phase is `start`; after more than `PAUSE` unvoiced frames (counting those `unvoiced_before`) it begins anew at
+    0, so that errors of rounding never add up for longer than somebody speaks without a pause.
     """
     steps = (f0[..., 1:] + f0[..., :-1]).double() * (0.5 * hop_length / sample_rate)
-    cycles = F.pad(steps.cumsum(-1), (1, 0)) + torch.as_tensor(start).double()[..., None] / (2 * math.pi)
-    return (2 * math.pi * (cycles % 1)).float()
+    cycles = F.pad(steps.cumsum(-1), (1, 0)) + start / (2 * math.pi)
+    index = torch.arange(f0.shape[-1], device=f0.device).expand(f0.shape)
+    last_voiced = torch.where(voiced > 0, index, -1 - unvoiced_before).cummax(-1).values
+    before = F.pad(last_voiced[..., :-1], (1, 0), value=-1 - unvoiced_before)
+    begins = torch.where((voiced > 0) & (index - before > PAUSE + 1), index, -1).cummax(-1).values
+    origin = torch.where(begins >= 0, cycles.gather(-1, begins.clamp_min(0)), 0.0)
+    return 2 * math.pi * ((cycles - origin) % 1)

@@ -17,17 +17,25 @@ ENVELOPE_SECONDS = 0.002  # finest detail of the envelope as a quefrency: well u
 FLOOR = 1e-5  # of magnitudes, before their logarithm
 
 
-def move(mel: MelSpectrogram, wav: Tensor, pitch: float = 0.0, formants: float = 0.0) -> Tensor:
+def move(
+    mel: MelSpectrogram, wav: Tensor, pitch: float = 0.0, formants: float = 0.0, middles: Tensor | None = None
+) -> Tensor:
     """Waveform `(..., T)` in [-1, 1] -> log-mel `(..., n_mels, T // hop_length)` of the same words with the voice's
-    pitch and its formants moved by so many semitones, each on its own. The timing stays."""
+    pitch and its formants moved by so many semitones, each on its own. The timing stays.
+
+    With `middles` the frames are centred on these samples, and before and after the clip there is silence."""
+
+    def magnitude(semitones: float = 0.0) -> Tensor:
+        return mel.magnitude(wav, semitones) if middles is None else mel.magnitude_at(wav, middles, semitones)
+
     if not pitch and not formants:
-        return mel(wav)
-    log_magnitude = mel.magnitude(wav).clamp_min(FLOOR).log()
+        return mel.from_magnitude(magnitude())
+    log_magnitude = magnitude().clamp_min(FLOOR).log()
     envelope = smooth(log_magnitude, ENVELOPE_SECONDS, mel)
     source = log_magnitude - envelope
     if pitch:
         ratio = 2 ** (pitch / 12)
-        moved = mel.magnitude(wav, pitch).clamp_min(FLOOR).log()
+        moved = magnitude(pitch).clamp_min(FLOOR).log()
         # Lowered, the recording's highest frequencies end below the top; mel bands up there show no harmonics anyway.
         known = min(int(0.95 * ratio * moved.shape[-1]), moved.shape[-1])
         moved = moved[..., :known]

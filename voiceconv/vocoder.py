@@ -32,6 +32,9 @@ class Vocoder(Protocol):
 
     def __call__(self, mel: Tensor, f0: Tensor | None = None) -> Tensor: ...
 
+    def pitch(self, mel: Tensor) -> Tensor | None:
+        """The F0 of a log-mel, as `__call__` takes it, if the vocoder has a say in it."""
+
 
 def load_vocoder(name: str | None, mel: MelConfig, device: Device = "cpu") -> Vocoder:
     """The vocoder `name` (one of `VOCODERS`), or that in the folder `name`, for spectrograms of the definition `mel`.
@@ -113,6 +116,9 @@ class GriffinLim:
         start = margin * hop_length - hop_length // 2
         return wav[:, start : start + frames * hop_length].clamp(-1, 1)
 
+    def pitch(self, mel: Tensor) -> None:
+        return None
+
     def _magnitude(self, mel: Tensor) -> Tensor:
         """Linear magnitudes `(B, n_fft // 2 + 1, frames)` whose bands are `mel`: the multiplicative update of Lee
         and Seung (2001) for the Kullback-Leibler divergence, which keeps them positive and smooth."""
@@ -172,6 +178,9 @@ class HiFiGAN:
             wav = self.generator(mel[..., first : end + self.context])
             pieces.append(wav[:, (start - first) * hop_length : (end - first) * hop_length])
         return torch.cat(pieces, dim=-1)
+
+    def pitch(self, mel: Tensor) -> None:
+        return None
 
 
 class HiFiGANGenerator(nn.Module):

@@ -26,8 +26,8 @@ CONVERTED_SHARE = 0.5  # of the crops that have a converted mel
 
 @dataclass(frozen=True)
 class Speech:
-    """Segments `(T,)` of 16-bit samples by name, `folder/recording#number`, their F0 `(T // hop_length,)` in Hz, 0 where
-    unvoiced, and which are trained on.
+    """Segments `(T,)` of 16-bit samples by name, `folder/recording#number`, their F0 `(T // hop_length,)` in Hz, 0
+    where unvoiced, and which are trained on.
 
     `converted` holds, for some segments, another mel `(n_mels, T // hop_length)` that stands for the same sound: what a
     converter makes of it.

@@ -7,6 +7,7 @@ from generative_core.nets.gated import GatedGenerator
 from generative_core.nets.mlp import MLPDecoder, MLPEncoder
 from generative_core.nets.resnet import ResNetGenerator
 from generative_core.nets.spectrogram import SpectrogramClassifier, SpectrogramDiscriminator
+from generative_core.nets.streaming import Streamed, block_layers
 from generative_core.nets.style import MappingNetwork, ModulatedConv2d, StyleGenerator
 from generative_core.nets.waveform import PeriodDiscriminator, ResolutionDiscriminator
 
@@ -29,6 +30,8 @@ __all__ = [
     "ResolutionDiscriminator",
     "SpectrogramClassifier",
     "SpectrogramDiscriminator",
+    "Streamed",
     "StyleGenerator",
+    "block_layers",
     "share_lookahead",
 ]

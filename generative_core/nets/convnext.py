@@ -43,9 +43,14 @@ class ConvNeXtBlock1d(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.norm(self.depthwise(F.pad(x, self.padding)).transpose(1, 2))
+        return self.valid(F.pad(x, self.padding))
+
+    def valid(self, x: Tensor) -> Tensor:
+        """`(B, channels, T)` -> those of its columns that all of their neighbours are there for."""
+        h = self.norm(self.depthwise(x).transpose(1, 2))
         h = self.scale * self.contract(F.gelu(self.expand(h)))
-        return x + h.transpose(1, 2)
+        behind, ahead = self.padding
+        return x[..., behind : x.shape[-1] - ahead] + h.transpose(1, 2)
 
 
 class ConvNeXtGenerator(nn.Module):
@@ -68,6 +73,7 @@ class ConvNeXtGenerator(nn.Module):
     ) -> None:
         super().__init__()
         ahead = share_lookahead(blocks + 1, kernel_size, lookahead)
+        self.lookahead = sum(ahead)
         self.padding = (kernel_size - 1 - ahead[0], ahead[0])
         self.enter = nn.Conv1d(planes * bands, channels, kernel_size)
         self.blocks = nn.Sequential(
@@ -80,5 +86,8 @@ class ConvNeXtGenerator(nn.Module):
         self.leave = nn.Linear(channels, bands)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.blocks(self.enter(F.pad(x.flatten(1, 2), self.padding)))
+        return self.answer(self.blocks(self.enter(F.pad(x.flatten(1, 2), self.padding))))
+
+    def answer(self, h: Tensor) -> Tensor:
+        """What the blocks give, `(B, channels, T)` -> the picture `(B, 1, bands, T)`."""
         return self.leave(self.norm(h.transpose(1, 2))).transpose(1, 2).unsqueeze(1)

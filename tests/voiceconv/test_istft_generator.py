@@ -32,7 +32,9 @@ def synthesise(network: ISTFTGenerator, mel: Tensor) -> Tensor:
     """At 140 Hz, voiced, with the same noise every time."""
     f0 = torch.full((mel.shape[0], mel.shape[2]), 140.0)
     noise = torch.randn(1, network.noise_length(mel.shape[2]), generator=torch.Generator().manual_seed(0))
-    return network.synthesise(mel, f0, torch.ones_like(f0), phases(f0, MEL.hop_length, MEL.sample_rate), noise)
+    return network.synthesise(
+        mel, f0, torch.ones_like(f0), phases(f0, torch.ones_like(f0), MEL.hop_length, MEL.sample_rate).float(), noise
+    )
 
 
 def spectra(wav: Tensor) -> Tensor:
@@ -100,7 +102,7 @@ def test_sources_have_unit_power() -> None:
     network = generator()
     for hertz in (70.0, 141.3, 410.0):
         f0 = torch.full((1, 50), hertz)
-        source = network.harmonic_source(f0, phases(f0, MEL.hop_length, MEL.sample_rate))
+        source = network.harmonic_source(f0, phases(f0, torch.ones_like(f0), MEL.hop_length, MEL.sample_rate).float())
         assert source.abs().square().mean() == pytest.approx(1.0, rel=0.05), hertz
     noise = torch.randn(1, network.noise_length(400), generator=torch.Generator().manual_seed(0))
     assert network.noise_source(noise).abs().square().mean() == pytest.approx(1.0, rel=0.02)
@@ -121,7 +123,9 @@ def test_a_steady_pitch_is_one_wave_through_all_frames() -> None:
     """The stationary frames meet in phase: the sum is the pulse train itself."""
     network = generator()
     f0 = torch.full((1, 30), 150.0)
-    wav = network.inverse(network.harmonic_source(f0, phases(f0, MEL.hop_length, MEL.sample_rate)))[0, 1024:-1024]
+    wav = network.inverse(
+        network.harmonic_source(f0, phases(f0, torch.ones_like(f0), MEL.hop_length, MEL.sample_rate).float())
+    )[0, 1024:-1024]
     period = 22050 / 150  # 147 samples
     torch.testing.assert_close(wav[147:], wav[:-147], atol=1e-3, rtol=0)
     assert period == 147

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from voiceconv.mel_pitch import LOWEST_HZ, PITCHES, UNKNOWN_HZ, MelPitch, hold, phases
+from voiceconv.mel_pitch import LOWEST_HZ, PAUSE, PITCHES, UNKNOWN_HZ, MelPitch, hold, phases
 
 
 def test_unvoiced_stretches_hold_the_last_pitch() -> None:
@@ -18,18 +18,36 @@ def test_unvoiced_stretches_hold_the_last_pitch() -> None:
 
 def test_phases_worked_out_by_hand() -> None:
     # Hops of 100 samples at 10,000 Hz are 10 ms: 100 Hz turn once, from 100 to 150 Hz 1.25 times.
-    assert phases(torch.tensor([100.0, 100.0, 150.0, 150.0]), 100, 10_000).tolist() == pytest.approx(
+    voiced = torch.ones(4)
+    assert phases(torch.tensor([100.0, 100.0, 150.0, 150.0]), voiced, 100, 10_000).tolist() == pytest.approx(
         [0.0, 0.0, math.pi / 2, 1.5 * math.pi], abs=1e-5
     )
-    assert phases(torch.tensor([25.0, 25.0]), 100, 10_000, start=1.0).tolist() == pytest.approx(
+    assert phases(torch.tensor([25.0, 25.0]), voiced[:2], 100, 10_000, start=1.0).tolist() == pytest.approx(
         [1.0, 1.0 + math.pi / 2], abs=1e-5
     )
 
 
+def test_the_phase_begins_anew_after_a_pause_and_only_then() -> None:
+    f0 = torch.full((20,), 25.0)  # a quarter of a turn each frame
+    for unvoiced, forgotten in ((PAUSE, False), (PAUSE + 1, True)):
+        voiced = torch.ones(20)
+        voiced[3 : 3 + unvoiced] = 0
+        quarters = (phases(f0, voiced, 100, 10_000) / (math.pi / 2)).round().int() % 4
+        onset = 3 + unvoiced
+        assert quarters[:onset].tolist() == [i % 4 for i in range(onset)]
+        assert int(quarters[onset]) == (0 if forgotten else onset % 4)
+        assert int(quarters[onset + 1]) == (int(quarters[onset]) + 1) % 4
+    voiced = torch.tensor([0.0, 0, 0, 1, 1])
+    first = phases(f0[:5], voiced, 100, 10_000, start=0.3, unvoiced_before=PAUSE - 2)
+    assert float(first[3]) == 0.0
+    first = phases(f0[:5], voiced, 100, 10_000, start=0.3, unvoiced_before=PAUSE - 3)
+    assert float(first[3]) == pytest.approx(0.3 + 1.5 * math.pi)
+
+
 def test_phases_do_not_drift_in_an_hour() -> None:
     f0 = torch.full((310_000,), 123.4)
-    exact = 2 * math.pi * ((309_999 * 256 / 22050 * 123.4) % 1)
-    assert float(phases(f0, 256, 22050)[-1]) == pytest.approx(exact, abs=0.05)
+    exact = 2 * math.pi * ((309_999 * 256 / 22050 * float(f0[0])) % 1)
+    assert float(phases(f0, torch.ones_like(f0), 256, 22050)[-1]) == pytest.approx(exact, abs=1e-3)
 
 
 def test_a_certain_answer_is_the_pitch_of_its_class() -> None:

@@ -1,0 +1,143 @@
+"""Speech that is still being spoken: the pieces are those of the whole, however it is cut, and come when promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.signals import SAMPLE_RATE, hum
+from voiceconv.converter import VoiceConverter
+from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.live import LiveConversion, gate
+from voiceconv.mel import MelConfig
+from voiceconv.voice import Voice, build_generator
+
+LENGTH = 33_333  # no multiple of anything
+
+
+@pytest.fixture(scope="module")
+def converter(tiny_voice: Path) -> VoiceConverter:
+    """Small and untrained, but every part depends on all that it sees, in the proportions of a shipped voice."""
+    torch.manual_seed(1)
+    voice = Voice.load(tiny_voice)
+    size = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 3, "lookahead": 3}
+    voice.generator = size
+    voice.generator_ab, voice.generator_ba = build_generator(size), build_generator(size)
+    vocoder = ISTFTVocoder.build(MelConfig(), {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 1})
+    for layer in (vocoder.generator.harmonics, vocoder.generator.noise, vocoder.generator.rotation):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    vocoder.generator.pitch.leave.bias.data[0] = 0.2
+    vocoder.generator.eval().requires_grad_(False)
+    return VoiceConverter(voice, vocoder, torch.device("cpu"))
+
+
+def speech() -> np.ndarray:
+    wav = hum(180.0, 2.0)[:LENGTH]
+    wav[9_000:13_000] = 0  # silence in the middle
+    return wav
+
+
+def whole(converter: VoiceConverter, wav: np.ndarray, target: str) -> np.ndarray:
+    spoken = converter._speak(wav, target, converter._onward(target))
+    return spoken * gate(converter._loud(wav), 0, len(wav), 256)
+
+
+def in_pieces(stream: LiveConversion, wav: np.ndarray, lengths: Iterable[int]) -> np.ndarray:
+    out, position = [], 0
+    for length in lengths:
+        out.append(stream.push(wav[position : position + length]))
+        position += length
+    out += [stream.push(wav[position:]), stream.flush()]
+    return np.concatenate(out)
+
+
+@pytest.mark.parametrize("target", ["joe", "allison"])
+@pytest.mark.parametrize("piece", [1_000, 256, 4_410, LENGTH])
+def test_the_pieces_are_those_of_the_whole(converter: VoiceConverter, target: str, piece: int) -> None:
+    wav = speech()
+    expected = whole(converter, wav, target)
+    assert np.abs(expected).max() > 0.01
+    live = in_pieces(converter.stream(target), wav, [piece] * (LENGTH // piece))
+    assert live.shape == wav.shape
+    np.testing.assert_allclose(live, expected, atol=0.01 * np.abs(expected).max())
+
+
+@settings(max_examples=15, deadline=None)
+@given(lengths=st.lists(st.integers(0, 6_000), max_size=12), total=st.integers(1, LENGTH))
+def test_however_it_is_cut(converter: VoiceConverter, lengths: list[int], total: int) -> None:
+    wav = speech()[:total]
+    expected = whole(converter, wav, "allison")
+    live = in_pieces(converter.stream("allison"), wav, lengths)
+    assert live.shape == wav.shape
+    np.testing.assert_allclose(live, expected, atol=5e-3)
+
+
+def test_a_long_recording_stays_the_same_and_is_not_kept(converter: VoiceConverter) -> None:
+    wav = np.tile(speech(), 20)
+    stream = converter.stream("joe")
+    live = in_pieces(stream, wav, [2_048] * (len(wav) // 2_048))
+    np.testing.assert_allclose(live, whole(converter, wav, "joe"), atol=5e-3)
+    kept = [stream.recording.size, stream.loud.size, stream.ready.size, stream.vocoder.waiting.numel()]
+    assert max(kept) < 20_000
+
+
+@pytest.mark.parametrize("target", ["joe", "allison"])
+def test_every_sample_comes_when_promised(converter: VoiceConverter, target: str) -> None:
+    stream = converter.stream(target)
+    latency = round(stream.latency * SAMPLE_RATE)
+    wav, sent = speech(), 0
+    for position in range(0, LENGTH - 100, 100):
+        sent += len(stream.push(wav[position : position + 100]))
+        assert sent >= position + 100 - latency
+    assert sent < LENGTH  # it does not know the future
+
+
+@pytest.mark.parametrize("target", ["joe", "allison"])
+def test_nothing_depends_on_what_comes_after_the_latency(converter: VoiceConverter, target: str) -> None:
+    wav = speech()
+    changed = wav.copy()
+    changed[20_000:] *= -0.5
+    latency = round(converter.stream(target).latency * SAMPLE_RATE)
+    a, b = (in_pieces(converter.stream(target), x, [5_000] * 6) for x in (wav, changed))
+    first = int((np.abs(a - b) > 1e-6).argmax())
+    assert 20_000 - latency <= first < 20_000
+
+
+def test_silence_is_silent(converter: VoiceConverter) -> None:
+    live = in_pieces(converter.stream("joe"), speech(), [700] * 40)
+    assert not live[9_000 + 768 : 13_000 - 768].any()
+    assert live[:8_000].any()
+
+
+def test_the_gate_worked_out_by_hand() -> None:
+    loud = np.array([1, 0, 0, 0, 0, 1], bool)  # open in hops 0 and 1, and in 4 and 5; their middles are 2, 6, ... 22
+    expected = [1.0] * 7 + [0.75, 0.5, 0.25] + [0.0] * 5 + [0.25, 0.5, 0.75] + [1.0] * 6
+    assert gate(loud, 0, 24, 4).tolist() == expected
+    assert gate(loud, 7, 4, 4).tolist() == expected[7:11]
+
+
+def test_an_empty_stream_ends_empty(converter: VoiceConverter) -> None:
+    stream = converter.stream("joe")
+    assert stream.push(np.zeros(0, np.float32)).size == 0
+    assert stream.flush().size == 0
+    with pytest.raises(ValueError, match="was flushed"):
+        stream.push(np.zeros(10, np.float32))
+
+
+def test_what_cannot_be_streamed_is_refused(converter: VoiceConverter, tiny_voice: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'joe'"):
+        converter.stream("jo")
+    with pytest.raises(UserError, match="semitones from -24 to 24"):
+        converter.stream("joe", pitch=30.0)
+    with pytest.raises(UserError, match="not numbers"):
+        converter.stream("joe").push(np.array([0.0, np.nan]))
+    other = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
+    with pytest.raises(UserError, match=r"'griffin-lim' speaks whole recordings only; choose --vocoder istft"):
+        other.stream("joe")

@@ -1,0 +1,231 @@
+"""A conversion of speech that is still being spoken: pieces of any length in, pieces of the same conversion out.
+
+Every stage remembers what it needs of the past and waits for the few frames to come that it looks at, so the result
+does not depend on how the recording was cut: it is that of the whole, up to rounding. No part is computed twice, faded
+or guessed, and nothing drifts: positions are counted in samples and frames from the start.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from generative_core.nets import ConvNeXtGenerator, Streamed, block_layers
+from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.mel import RATE_STEP, MelSpectrogram
+from voiceconv.mel_pitch import UNKNOWN_HZ, phases
+from voiceconv.source_filter import move
+from voiceconv.voice import Speaker
+
+Wav = NDArray[np.float32]
+SILENCE = 10 ** (-70 / 20)  # of full scale; where the input stays below, the output is digital silence
+RESAMPLING_REACH = 32  # input samples that a resampled one depends on, to either side, and some
+
+
+class LiveConversion:
+    """Speech to speech for one target: `push` samples in [-1, 1], get those that are ready, `flush` at the end.
+
+    `shift` is how far the pitch is moved, in semitones. As many samples come out as went in, each `latency` seconds
+    after its own went in. Made by `VoiceConverter.stream`.
+    """
+
+    def __init__(
+        self,
+        mel: MelSpectrogram,
+        source: Speaker,
+        target: Speaker,
+        generator: ConvNeXtGenerator,
+        vocoder: ISTFTVocoder,
+        shift: float,
+    ) -> None:
+        self.mel, self.source, self.target, self.shift = mel, source, target, shift
+        self.generator, self.pitch = generator, vocoder.generator.pitch
+        self.device = mel.window.device
+        self.generator_stream, self.pitch_stream = Streamed.trunk(generator), Streamed.trunk(self.pitch)
+        self.vocoder = VocoderStream(vocoder)
+        self.hop = mel.config.hop_length
+        ratio = 2 ** (shift / 12)
+        self.reach = math.ceil(mel.config.n_fft / 2 * max(1.0, ratio)) + (RESAMPLING_REACH if shift else 0)
+        # A recording is resampled piece by piece: pieces begin where both rates have a sample.
+        self.grid = mel.config.sample_rate // math.gcd(mel.config.sample_rate, RATE_STEP)
+        self.recording, self.start = np.zeros(0, np.float32), 0  # what is still needed, and where it began
+        self.loud = np.zeros(0, bool)  # hops with sound in them, from `first_hop` on
+        self.first_hop = 0
+        self.received, self.read, self.sent = 0, 0, 0  # samples, frames, samples
+        self.converted = torch.zeros(mel.config.n_mels, 0, device=self.device)  # frames that wait for their pitch ...
+        self.f0 = torch.zeros(0, device=self.device)  # ... or the other way round
+        self.ready = np.zeros(0, np.float32)
+        self.ended = False
+
+    @property
+    def latency(self) -> float:
+        """Seconds from a sample's going in until it can come out: what the windows and networks look ahead."""
+        ahead = self.generator.lookahead + self.vocoder.generator.lookahead
+        samples = self.reach + self.hop // 2 + ahead * self.hop + self.vocoder.generator.inverse.margin
+        return samples / self.mel.config.sample_rate
+
+    @torch.inference_mode()
+    def push(self, samples: NDArray[np.floating]) -> Wav:
+        """`(n,)` -> `(m,)`, what can be said by now, possibly nothing."""
+        if self.ended:
+            raise ValueError("the stream was flushed; make another one")
+        samples = np.asarray(samples, dtype=np.float32)
+        if samples.ndim != 1:
+            raise ValueError(f"expected samples of shape (n,), got {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise UserError("The recording holds values that are not numbers. Export it again from where it was made.")
+        self.recording = np.concatenate([self.recording, samples])
+        self.received += len(samples)
+        self._speak(*self._read_frames((self.received - self.hop // 2 - self.reach) // self.hop + 1))
+        return self._send(self.received)
+
+    @torch.inference_mode()
+    def flush(self) -> Wav:
+        """The rest: as many samples as are still owed."""
+        if self.ended or not self.received:
+            self.ended = True
+            return np.zeros(0, np.float32)
+        total, self.ended = self.received, True
+        frames = -(-total // self.hop)
+        self.recording = np.pad(self.recording, (0, frames * self.hop - total))
+        self.received = frames * self.hop
+        self._speak(*self._read_frames(frames))
+        self._speak(self.generator_stream.flush(), self.pitch_stream.flush())
+        self.ready = np.concatenate([self.ready, self.vocoder.flush().cpu().numpy()])
+        return self._send(total)
+
+    def _read_frames(self, until: int) -> tuple[Tensor, Tensor]:
+        """The frames up to `until` that were not read yet, through the trunks of the generator and of the pitch."""
+        if until <= self.read:
+            nothing = torch.zeros(1, 0, 0, device=self.device)
+            return nothing, nothing
+        middles = torch.arange(self.read, until) * self.hop + self.hop // 2
+        self.read = until
+        wav = torch.from_numpy(self.recording).to(self.device)
+        plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles - self.start))
+        moved = move(self.mel, wav, pitch=self.shift, middles=middles - self.start) if self.shift else plain
+        self._forget()
+        entering = self.source.normalise(moved)[None]
+        return self.generator_stream.push(entering), self.pitch_stream.push(self.pitch.scale(plain[None]))
+
+    def _forget(self) -> None:
+        """Drops what no frame to come will look at, but for the hops whose sound the gate still has to know."""
+        hops = self.received // self.hop - self.first_hop - len(self.loud)
+        begin = (self.first_hop + len(self.loud)) * self.hop - self.start
+        new = self.recording[begin : begin + hops * self.hop].reshape(hops, self.hop)
+        self.loud = np.concatenate([self.loud, (np.abs(new) > SILENCE).any(axis=1)])
+        needed = min(self.read * self.hop + self.hop // 2 - self.reach, (self.first_hop + len(self.loud)) * self.hop)
+        start = max(self.start, needed // self.grid * self.grid)
+        self.recording, self.start = self.recording[start - self.start :], start
+
+    def _speak(self, heard: Tensor, pitched: Tensor) -> None:
+        """What the trunks gave, `(1, channels, n)` and `(1, channels, m)`, on to the vocoder."""
+        if heard.shape[-1]:
+            frames = self.target.denormalise(self.generator.answer(heard)[0, 0])
+            self.converted = torch.cat([self.converted, frames], dim=1)
+        if pitched.shape[-1]:
+            f0 = self.pitch.decode(self.pitch.answer(pitched))[0] * 2 ** (self.shift / 12)
+            self.f0 = torch.cat([self.f0, f0])
+        count = min(self.converted.shape[1], len(self.f0))
+        if count:
+            wav = self.vocoder.push(self.converted[:, :count], self.f0[:count])
+            self.converted, self.f0 = self.converted[:, count:], self.f0[count:]
+            self.ready = np.concatenate([self.ready, wav.cpu().numpy()])
+
+    def _send(self, limit: int) -> Wav:
+        """Samples that are ready, gated, up to `limit` in all."""
+        out = self.ready[: limit - self.sent]
+        self.ready = self.ready[len(out) :]
+        if len(out):
+            out = out * gate(self.loud, self.sent - self.first_hop * self.hop, len(out), self.hop)
+        self.sent += len(out)
+        keep = max(self.sent // self.hop - 3, self.first_hop)
+        self.loud, self.first_hop = self.loud[keep - self.first_hop :], keep
+        return out
+
+
+class VocoderStream:
+    """The vocoder on a mel-spectrogram that is still growing."""
+
+    def __init__(self, vocoder: ISTFTVocoder) -> None:
+        self.noise_at, self.generator = vocoder.noise_at, vocoder.generator
+        generator = vocoder.generator
+        self.enter = Streamed([(generator.enter, generator.padding)])
+        self.blocks = Streamed(block_layers(generator))
+        device = generator.window.device
+        self.waiting = torch.zeros(1, generator.mel.n_mels + 3, 0, device=device)  # mel, F0, voicing, phase
+        self.last: tuple[float, float] | None = None  # F0 and phase of the last frame
+        self.unvoiced = 0  # frames in a row until now
+        self.frames = 0
+        self.sums = torch.zeros(2, 0, device=device)  # of the frames and of the windows, where more are to be added
+        self.skip = generator.inverse.margin  # samples before the clip
+
+    def push(self, mel: Tensor, f0: Tensor) -> Tensor:
+        """log-mel `(n_mels, n)` and F0 in Hz `(n,)`, 0 where unvoiced -> waveform `(m,)`."""
+        voiced = (f0 > 0).float()
+        held = self._hold(f0)
+        arrived = torch.cat([mel, torch.stack([held, voiced, self._phases(held, voiced)])])
+        self.waiting = torch.cat([self.waiting, arrived[None]], dim=-1)
+        return self._synthesise(self.enter.push(self.generator.scale(mel[None])))
+
+    def flush(self) -> Tensor:
+        last = self._synthesise(self.enter.flush())
+        wav, weights = self.sums[:, : self.generator.inverse.margin]
+        return torch.cat([last, self._clip(wav / weights)])
+
+    def _hold(self, f0: Tensor) -> Tensor:
+        index = torch.arange(1, len(f0) + 1, device=f0.device)
+        last = torch.where(f0 > 0, index, 0).cummax(0).values
+        before = self.last[0] if self.last else UNKNOWN_HZ
+        return torch.cat([f0.new_tensor([before]), f0])[last]
+
+    def _phases(self, held: Tensor, voiced: Tensor) -> Tensor:
+        rate, hop = self.generator.mel.sample_rate, self.generator.mel.hop_length
+        if self.last is None:
+            phase = phases(held, voiced, hop, rate)
+        else:
+            f0, start = self.last
+            unvoiced = self.unvoiced
+            held, voiced = (torch.cat([x.new_tensor([y]), x]) for x, y in ((held, f0), (voiced, float(not unvoiced))))
+            before = max(unvoiced - 1, 0)
+            phase = phases(held, voiced, hop, rate, start=start, unvoiced_before=before)[1:]
+        self.last = float(held[-1]), float(phase[-1])
+        run = int(voiced.flip(0).cumsum(0).eq(0).sum())  # unvoiced frames at the end
+        self.unvoiced = run if run < len(voiced) or self.unvoiced == 0 else self.unvoiced - 1 + run
+        return phase.float()
+
+    def _synthesise(self, entered: Tensor) -> Tensor:
+        count = entered.shape[-1]
+        if not count:
+            return entered.new_zeros(0)
+        generator = self.generator
+        known, self.waiting = self.waiting[..., :count], self.waiting[..., count:]
+        mel, f0, voiced, phase = known.split([generator.mel.n_mels, 1, 1, 1], dim=1)
+        f0, voiced, phase = f0[:, 0], voiced[:, 0], phase[:, 0]
+        h = self.blocks.push(entered + generator.enter_pitch(generator.pitch_features(f0, voiced)))
+        noise = self.noise_at(self.frames * generator.mel.hop_length, generator.noise_length(count))
+        self.frames += count
+        added = torch.cat(generator.inverse.overlap_add(generator.spectrum(h, mel, f0, phase, noise)))
+        added[:, : self.sums.shape[1]] += self.sums
+        done = count * generator.mel.hop_length
+        self.sums = added[:, done:]
+        wav, weights = added[:, :done]
+        return self._clip(wav / weights)
+
+    def _clip(self, wav: Tensor) -> Tensor:
+        skipped = min(self.skip, len(wav))
+        self.skip -= skipped
+        return wav[skipped:].clamp(-1, 1)
+
+
+def gate(loud: NDArray[np.bool_], start: int, length: int, hop: int) -> Wav:
+    """`(length,)` for the samples from `start` on, counted from the first hop of `loud` (whether there is sound in a
+    hop): 0 well inside silence, 1 elsewhere, with a ramp of one hop between."""
+    near = np.convolve(loud, np.ones(3), mode="same") > 0  # keep a hop around sound, for its decay
+    middles = np.arange(len(near)) * hop + hop / 2
+    return np.interp(np.arange(start, start + length), middles, near.astype(np.float32)).astype(np.float32)
