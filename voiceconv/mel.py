@@ -112,7 +112,7 @@ class MelSpectrogram(nn.Module):
 
     def magnitude_at(self, wav: Tensor, middles: Tensor, semitones: float = 0.0) -> Tensor:
         """`(..., T)` -> magnitudes `(..., len(middles), n_fft // 2 + 1)` of frames centred on these samples, with
-        silence before and after the clip. With `semitones`, of the clip played that much faster, at the same instants."""
+        silence before and after the clip. With `semitones`, of the clip played that much faster, at these instants."""
         n_fft, rate = self.config.n_fft, self.config.sample_rate
         if semitones:
             faster = self.faster_rate(semitones)
