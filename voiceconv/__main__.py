@@ -92,6 +92,24 @@ def parser() -> Parser:
     )
     command.add_argument("--vocoder", metavar="NAME", help=f"{VOCODER_HELP} (default: the best one there is)")
 
+    command = add("live", live, "speak with another voice while you speak")
+    command.add_argument("--to", metavar="VOICE", help="the voice to speak with, such as joe")
+    command.add_argument("--model", default="allison-joe", metavar="NAME_OR_FOLDER", help="default: %(default)s")
+    command.add_argument(
+        "--pitch",
+        type=float,
+        metavar="N",
+        help="semitones from your pitch to the voice's (default: right for the model's other speaker)",
+    )
+    command.add_argument(
+        "--gate", type=float, default=-70.0, metavar="DB", help="softer than this is silence (default: %(default)s)"
+    )
+    command.add_argument("--microphone", metavar="DEVICE", help="number or part of the name (default: the system's)")
+    command.add_argument("--loudspeaker", metavar="DEVICE", help="number or part of the name (default: the system's)")
+    command.add_argument("--devices", action="store_true", help="list the sound devices and end")
+    command.add_argument("--file", type=Path, metavar="IN", help="take a recording, in real time, for the microphone")
+    command.add_argument("--out", type=Path, metavar="OUT", help="where to write what would be heard, with --file")
+
     command = add("resynth", resynth, "send recordings through mel-spectrogram and vocoder, to hear what those cost")
     add_in_and_out(command)
     command.add_argument("--vocoder", required=True, metavar="NAME", help=VOCODER_HELP)
@@ -199,6 +217,31 @@ def convert(args: argparse.Namespace) -> int:
     return change_files(
         pairs, converter.sample_rate, lambda wav: converter.convert(wav, target=args.to, pitch=args.pitch), comment
     )
+
+
+def live(args: argparse.Namespace) -> int:
+    from voiceconv import live_terminal
+    from voiceconv.errors import UserError
+
+    if args.devices:
+        print(live_terminal.list_devices())
+        return 0
+    if args.to is None:
+        raise UserError("Say with which voice: --to joe, for example. `voiceconv voices` lists them.")
+    if (args.file is None) != (args.out is None):
+        raise UserError("--file IN and --out OUT go together.")
+    import torch
+
+    from voiceconv.converter import VoiceConverter
+
+    torch.set_num_threads(1)  # so little at a time is faster on one core
+    converter = VoiceConverter.from_pretrained(args.model, device="cpu")
+    stream = converter.stream(args.to, args.pitch, silence_db=args.gate)
+    if args.file is not None:
+        print(live_terminal.speak_file(stream, args.file, args.out, converter.sample_rate))
+    else:
+        live_terminal.speak(stream, converter.sample_rate, args.microphone, args.loudspeaker)
+    return 0
 
 
 def resynth(args: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from generative_core.trainer import choose_device
 from voiceconv.audio import measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.live import SILENCE, LiveConversion, gate
+from voiceconv.live import SILENCE_DB, LiveConversion, gate
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.source_filter import move
@@ -84,7 +84,7 @@ class VoiceConverter:
             raise ValueError(f"expected a waveform of shape (T,), got {wav.shape}")
         if not np.isfinite(wav).all():
             raise UserError("The recording holds values that are not numbers. Export it again from where it was made.")
-        if not (np.abs(wav) > SILENCE).any():
+        if not self._loud(wav).any():
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
         source = normalise_loudness(wav, self.sample_rate)
@@ -109,11 +109,12 @@ class VoiceConverter:
         converted = self.vocoder(self.convert_mel(moved, target)[None], spoken)
         return converted[0, : len(source)].float().cpu().numpy()
 
-    def stream(self, target: str, pitch: float | None = None) -> LiveConversion:
+    def stream(self, target: str, pitch: float | None = None, *, silence_db: float = SILENCE_DB) -> LiveConversion:
         """A conversion of speech that is still being spoken, see `LiveConversion`.
 
         `pitch` is how far the speaker's pitch is moved, in semitones; `None` is right for the voice's own source
-        speaker. Loudness stays as the converter makes it. Raises `UserError` for an unknown target, a pitch out of
+        speaker. Where the input stays under `silence_db` (of full scale) the output is digital silence; otherwise
+        loudness stays as the converter makes it. Raises `UserError` for an unknown target, a pitch out of
         range, and for a voice or a vocoder that look at the whole recording.
         """
         index = self.voice.index(target)
@@ -124,7 +125,7 @@ class VoiceConverter:
         if not isinstance(self.vocoder, ISTFTVocoder):
             raise UserError(f"The vocoder {self.vocoder.name!r} speaks whole recordings only; choose --vocoder istft.")
         source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
-        return LiveConversion(self.mel, source, speaker, generator, self.vocoder, shift)
+        return LiveConversion(self.mel, source, speaker, generator, self.vocoder, shift, silence_db)
 
     @torch.inference_mode()
     def convert_mel(self, mel: Tensor, target: str) -> Tensor:
@@ -174,7 +175,7 @@ class VoiceConverter:
     def _loud(self, wav: NDArray[np.float32]) -> NDArray[np.bool_]:
         """For every hop of `wav` `(T,)` whether there is any sound in it."""
         hop = self.voice.mel.hop_length
-        return (np.abs(np.pad(wav, (0, -len(wav) % hop))).reshape(-1, hop) > SILENCE).any(axis=1)
+        return (np.abs(np.pad(wav, (0, -len(wav) % hop))).reshape(-1, hop) > 10 ** (SILENCE_DB / 20)).any(axis=1)
 
     def _to_device(self, speaker: Speaker) -> Speaker:
         return Speaker(speaker.name, speaker.pitch, speaker.mel_mean.to(self.device), speaker.mel_std.to(self.device))

@@ -122,14 +122,14 @@ class ISTFTGenerator(nn.Module):
     def synthesise(self, mel: Tensor, f0: Tensor, voiced: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
         """log-mel `(B, n_mels, frames)`, F0 in Hz, voicing and the source's phase in radians at the middle of each
         frame, all `(B, frames)`, white noise `(B, noise_length(frames))` -> waveform `(B, frames * hop_length)`."""
-        return self.inverse(self.spectrum(self.trunk(mel, f0, voiced), mel, f0, phase, noise))
+        return self.inverse(self.spectrum(self.trunk(mel, f0, voiced), mel, f0, voiced, phase, noise))
 
     def trunk(self, mel: Tensor, f0: Tensor, voiced: Tensor) -> Tensor:
         """-> what the filters are read from, `(B, channels, frames)`."""
         entered = self.enter(F.pad(self.scale(mel), self.padding))
         return self.blocks(entered + self.enter_pitch(self.pitch_features(f0, voiced)))
 
-    def spectrum(self, h: Tensor, mel: Tensor, f0: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
+    def spectrum(self, h: Tensor, mel: Tensor, f0: Tensor, voiced: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
         """The trunk's output and what it was made of -> complex `(B, frames, n_fft // 2 + 1)`."""
         h = self.norm(h.transpose(1, 2))
         with torch.autocast(mel.device.type, enabled=False):  # phases and sums of waves want single precision
@@ -137,7 +137,7 @@ class ISTFTGenerator(nn.Module):
             limit = math.log(MAX_GAIN)
             harmonics = torch.polar((prior + self.harmonics(h)).clamp_max(limit).exp(), self.rotation(h))
             breath = (prior + self.noise(h)).clamp_max(limit).exp()
-            return harmonics * self.harmonic_source(f0, phase) + breath * self.noise_source(noise)
+            return harmonics * self.harmonic_source(f0, voiced, phase) + breath * self.noise_source(noise)
 
     @staticmethod
     def scale(mel: Tensor) -> Tensor:
@@ -156,9 +156,9 @@ class ISTFTGenerator(nn.Module):
         known = guess[..., : self.known_bins]
         return torch.cat([known, known[..., -8:].mean(-1, keepdim=True).expand_as(guess[..., self.known_bins :])], -1)
 
-    def harmonic_source(self, f0: Tensor, phase: Tensor) -> Tensor:
+    def harmonic_source(self, f0: Tensor, voiced: Tensor, phase: Tensor) -> Tensor:
         """Spectra `(B, frames, n_fft // 2 + 1)`, of unit mean power, of a pulse train: all harmonics up to half the
-        sample rate, equally strong. Each frame is stationary, at its own F0 and phase."""
+        sample rate, equally strong; nothing where unvoiced. Each frame is stationary, at its own F0 and phase."""
         rate, n_fft = self.mel.sample_rate, self.mel.n_fft
         time = (torch.arange(n_fft, device=f0.device) - n_fft / 2) / rate
         cycles = phase[..., None] / (2 * math.pi) + f0[..., None] * time
@@ -169,7 +169,7 @@ class ISTFTGenerator(nn.Module):
         pulses = (count * angle / 2).sin() * ((count + 1) * angle / 2).cos() / torch.where(half.abs() < 1e-5, 1.0, half)
         pulses = torch.where(half.abs() < 1e-5, count, pulses)
         # A harmonic of amplitude a has the energy 1.5 * (a * n_fft / 4)^2 under a Hann window.
-        amplitude = (f0 * n_fft / (1.5 * rate)).sqrt() / (n_fft / 4)
+        amplitude = voiced * (f0 * n_fft / (1.5 * rate)).sqrt() / (n_fft / 4)
         return torch.fft.rfft(pulses * self.window * amplitude[..., None])
 
     def noise_source(self, noise: Tensor) -> Tensor:

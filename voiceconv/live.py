@@ -23,7 +23,7 @@ from voiceconv.source_filter import move
 from voiceconv.voice import Speaker
 
 Wav = NDArray[np.float32]
-SILENCE = 10 ** (-70 / 20)  # of full scale; where the input stays below, the output is digital silence
+SILENCE_DB = -70.0  # of full scale; where the input stays below, the output is digital silence
 RESAMPLING_REACH = 32  # input samples that a resampled one depends on, to either side, and some
 
 
@@ -42,9 +42,11 @@ class LiveConversion:
         generator: ConvNeXtGenerator,
         vocoder: ISTFTVocoder,
         shift: float,
+        silence_db: float,
     ) -> None:
         self.mel, self.source, self.target, self.shift = mel, source, target, shift
         self.generator, self.pitch = generator, vocoder.generator.pitch
+        self.silence = 10 ** (silence_db / 20)
         self.device = mel.window.device
         self.generator_stream, self.pitch_stream = Streamed.trunk(generator), Streamed.trunk(self.pitch)
         self.vocoder = VocoderStream(vocoder)
@@ -118,7 +120,7 @@ class LiveConversion:
         hops = self.received // self.hop - self.first_hop - len(self.loud)
         begin = (self.first_hop + len(self.loud)) * self.hop - self.start
         new = self.recording[begin : begin + hops * self.hop].reshape(hops, self.hop)
-        self.loud = np.concatenate([self.loud, (np.abs(new) > SILENCE).any(axis=1)])
+        self.loud = np.concatenate([self.loud, (np.abs(new) > self.silence).any(axis=1)])
         needed = min(self.read * self.hop + self.hop // 2 - self.reach, (self.first_hop + len(self.loud)) * self.hop)
         start = max(self.start, needed // self.grid * self.grid)
         self.recording, self.start = self.recording[start - self.start :], start
@@ -210,7 +212,7 @@ class VocoderStream:
         h = self.blocks.push(entered + generator.enter_pitch(generator.pitch_features(f0, voiced)))
         noise = self.noise_at(self.frames * generator.mel.hop_length, generator.noise_length(count))
         self.frames += count
-        added = torch.cat(generator.inverse.overlap_add(generator.spectrum(h, mel, f0, phase, noise)))
+        added = torch.cat(generator.inverse.overlap_add(generator.spectrum(h, mel, f0, voiced, phase, noise)))
         added[:, : self.sums.shape[1]] += self.sums
         done = count * generator.mel.hop_length
         self.sums = added[:, done:]

@@ -66,16 +66,16 @@ PRESETS: dict[str, Preset] = {
     # Meant for an hour on two cores. A step without the discriminators costs a quarter of one with them, so they wait
     # until the reconstruction has little left to gain.
     "cpu": Preset(
-        gan=WaveformGANConfig(adversarial_after=3_000, bfloat16=True),
+        gan=WaveformGANConfig(adversarial_after=2_000, bfloat16=True),
         generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 1},
         period_channels=8,
         resolution_channels=16,
         mel_scales={2048: 160, 1024: 80, 512: 40, 256: 20},
         lambda_mel=15.0,
         lambda_phase=0.0,
-        steps=8_000,
-        decay_steps=3_000,
-        batch_size=6,
+        steps=6_000,
+        decay_steps=2_500,
+        batch_size=4,
         frames=64,
     ),
     "gpu": Preset(

@@ -102,7 +102,9 @@ def test_sources_have_unit_power() -> None:
     network = generator()
     for hertz in (70.0, 141.3, 410.0):
         f0 = torch.full((1, 50), hertz)
-        source = network.harmonic_source(f0, phases(f0, torch.ones_like(f0), MEL.hop_length, MEL.sample_rate).float())
+        source = network.harmonic_source(
+            f0, torch.ones_like(f0), phases(f0, torch.ones_like(f0), MEL.hop_length, MEL.sample_rate).float()
+        )
         assert source.abs().square().mean() == pytest.approx(1.0, rel=0.05), hertz
     noise = torch.randn(1, network.noise_length(400), generator=torch.Generator().manual_seed(0))
     assert network.noise_source(noise).abs().square().mean() == pytest.approx(1.0, rel=0.02)
@@ -115,7 +117,7 @@ def test_the_harmonic_source_is_a_sum_of_cosines() -> None:
     waves = sum(torch.cos(k * (phase + 2 * math.pi * hertz * time)) for k in range(1, 7))
     amplitude = math.sqrt(hertz * 1024 / (1.5 * 22050)) / 256
     expected = torch.fft.rfft(amplitude * waves * torch.hann_window(1024))
-    source = network.harmonic_source(torch.tensor([[hertz]]), torch.tensor([[phase]]))[0, 0]
+    source = network.harmonic_source(torch.tensor([[hertz]]), torch.ones(1, 1), torch.tensor([[phase]]))[0, 0]
     torch.testing.assert_close(source, expected, atol=2e-3, rtol=0)
 
 
@@ -124,7 +126,9 @@ def test_a_steady_pitch_is_one_wave_through_all_frames() -> None:
     network = generator()
     f0 = torch.full((1, 30), 150.0)
     wav = network.inverse(
-        network.harmonic_source(f0, phases(f0, torch.ones_like(f0), MEL.hop_length, MEL.sample_rate).float())
+        network.harmonic_source(
+            f0, torch.ones_like(f0), phases(f0, torch.ones_like(f0), MEL.hop_length, MEL.sample_rate).float()
+        )
     )[0, 1024:-1024]
     period = 22050 / 150  # 147 samples
     torch.testing.assert_close(wav[147:], wav[:-147], atol=1e-3, rtol=0)

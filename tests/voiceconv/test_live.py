@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.signals import SAMPLE_RATE, hum
+from voiceconv.audio import load_audio, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.live import LiveConversion, gate
+from voiceconv.live_terminal import Delay, speak_file
 from voiceconv.mel import MelConfig
 from voiceconv.voice import Voice, build_generator
 
@@ -141,3 +143,26 @@ def test_what_cannot_be_streamed_is_refused(converter: VoiceConverter, tiny_voic
     other = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
     with pytest.raises(UserError, match=r"'griffin-lim' speaks whole recordings only; choose --vocoder istft"):
         other.stream("joe")
+
+
+def test_a_device_gets_a_block_for_a_block_with_a_fixed_delay(converter: VoiceConverter) -> None:
+    wav = speech()[: 64 * 500]
+    delayed = Delay(converter.stream("joe"), SAMPLE_RATE, block=500)
+    heard = np.concatenate([delayed(wav[i : i + 500]) for i in range(0, len(wav), 500)])
+    assert heard.shape == wav.shape
+    expected = in_pieces(converter.stream("joe"), wav, [])
+    assert not heard[: delayed.delay].any()
+    np.testing.assert_allclose(heard[delayed.delay :], expected[: -delayed.delay], atol=5e-3)
+
+
+def test_a_file_is_spoken_in_its_own_time(converter: VoiceConverter, tmp_path: Path) -> None:
+    save_audio(tmp_path / "in.wav", speech(), SAMPLE_RATE)
+    report = speak_file(converter.stream("joe"), tmp_path / "in.wav", tmp_path / "out.wav", SAMPLE_RATE)
+    assert "ms after it was spoken" in report
+    assert len(load_audio(tmp_path / "out.wav", SAMPLE_RATE)) == LENGTH
+
+
+def test_the_gate_can_be_raised(converter: VoiceConverter) -> None:
+    wav = 0.01 * speech()
+    assert in_pieces(converter.stream("joe"), wav, []).any()
+    assert not in_pieces(converter.stream("joe", silence_db=-20.0), wav, []).any()

@@ -1,0 +1,94 @@
+"""Live conversion in a terminal: from the microphone to the loudspeaker, or from a file as if it were being spoken."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voiceconv.audio import load_audio, save_audio
+from voiceconv.errors import UserError
+from voiceconv.live import LiveConversion
+
+Wav = NDArray[np.float32]
+BLOCK = 512  # samples, 23 ms: what sound devices hand over at a time
+
+
+class Delay:
+    """A live conversion for devices that want a block for each block: silence first, then everything `delay` samples
+    after it went in."""
+
+    def __init__(self, live: LiveConversion, sample_rate: int, block: int = BLOCK) -> None:
+        self.live = live
+        self.delay = round(live.latency * sample_rate) + block
+        self.ready = np.zeros(self.delay, np.float32)
+
+    def __call__(self, block: Wav) -> Wav:
+        self.ready = np.concatenate([self.ready, self.live.push(block)])
+        out, self.ready = self.ready[: len(block)], self.ready[len(block) :]
+        return out
+
+
+def speak_file(live: LiveConversion, source: Path, output: Path, sample_rate: int) -> str:
+    """Reads `source` no faster than it would be spoken, writes what is heard to `output`; says how busy that was."""
+    wav = load_audio(source, sample_rate)
+    pieces, busy, late = [], 0.0, 0
+    started = time.perf_counter()
+    for position in range(0, len(wav), BLOCK):
+        due = started + (position + BLOCK) / sample_rate  # a block is there when its last sample has been spoken
+        time.sleep(max(0.0, due - time.perf_counter()))
+        before = time.perf_counter()
+        pieces.append(live.push(wav[position : position + BLOCK]))
+        took = time.perf_counter() - before
+        busy += took
+        late += took > BLOCK / sample_rate
+    pieces.append(live.flush())
+    save_audio(output, np.concatenate(pieces), sample_rate)
+    return (
+        f"{output}: {len(wav) / sample_rate:.1f} s, each sound {1000 * live.latency:.0f} ms after it was spoken; busy "
+        f"{100 * busy * sample_rate / max(1, len(wav)):.0f} % of the time, {late} blocks late."
+    )
+
+
+def speak(live: LiveConversion, sample_rate: int, microphone: str | None, loudspeaker: str | None) -> None:
+    """From the microphone to the loudspeaker until Ctrl-C; devices by number or by a part of their name."""
+    sound = _sounddevice()
+    delayed = Delay(live, sample_rate)
+
+    def callback(heard: Wav, spoken: Wav, frames: int, clock: Any, status: Any) -> None:
+        if status:
+            print(f"\n{status}", file=sys.stderr)
+        spoken[:, 0] = delayed(heard[:, 0])
+
+    devices = tuple(int(device) if device and device.isdigit() else device for device in (microphone, loudspeaker))
+    try:
+        with sound.Stream(sample_rate, BLOCK, devices, channels=1, dtype="float32", latency="low", callback=callback):
+            print(
+                f"Speak; {1000 * delayed.delay / sample_rate:.0f} ms later it is heard. Wear headphones. Ctrl-C ends."
+            )
+            while True:
+                time.sleep(1.0)
+    except (sound.PortAudioError, ValueError) as error:
+        raise UserError(
+            f"The sound devices cannot be opened ({error}). `voiceconv live --devices` lists them."
+        ) from error
+
+
+def list_devices() -> str:
+    """The sound devices of this machine, numbered."""
+    return str(_sounddevice().query_devices()) or "There is no sound device here; --file works without."
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:  # the package, or PortAudio itself
+        raise UserError(
+            f"Sound devices need PortAudio ({error}). Run: pip install 'voiceconv[live]'   and, on Linux, install the "
+            "system's package libportaudio2; or convert a file as if it were spoken: --file IN --out OUT."
+        ) from error
+    return sounddevice
