@@ -32,10 +32,10 @@ class WaveformGANConfig:
 
     adversarial: Adversarial = "hinge"
     adversarial_after: int = 0  # the step at which the discriminators join
-    lambda_adversarial: float = 1.0  # mean over the discriminators
+    lambda_adversarial: float = 2.0  # mean over the discriminators
     lambda_features: float = 2.0  # mean over the discriminators' layers
     generator_rate: float = 5e-4
-    discriminator_rate: float = 2e-4
+    discriminator_rate: float = 5e-4
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 0.01
     bfloat16: bool = False  # run the networks under autocast; losses stay in single precision
@@ -137,7 +137,12 @@ class WaveformGAN(nn.Module):
                 wanted = self._outputs(discriminator, real)[1]
             outputs, features = self._outputs(discriminator, fake)
             adversarial.append(adversarial_generator_loss(self.config.adversarial, outputs))
-            distances = [F.l1_loss(a.float(), b.float()) for a, b in zip(features, wanted, strict=True)]
+            # Relative to the size of the features, as in EnCodec (Defossez et al. 2022, arXiv:2210.13438): otherwise
+            # what this weighs depends on how discriminators were initialised and how loud the speech is.
+            distances = [
+                F.l1_loss(a.float(), b.float()) / b.float().abs().mean().clamp_min(1e-6)
+                for a, b in zip(features, wanted, strict=True)
+            ]
             matching.append(torch.stack(distances).mean())
         self.discriminators.requires_grad_(True)
         return {

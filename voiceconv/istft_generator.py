@@ -173,6 +173,7 @@ class ISTFTGenerator(nn.Module):
         return torch.fft.rfft(pulses * self.window * amplitude[..., None])
 
     def noise_source(self, noise: Tensor) -> Tensor:
-        """White noise `(B, noise_length(frames))` of unit variance -> its spectra, of unit mean power."""
-        frames = noise.unfold(-1, self.mel.n_fft, self.mel.hop_length)
-        return torch.fft.rfft(frames * (self.window / self.window.square().sum().sqrt()))
+        """White noise `(B, noise_length(frames))` -> the phases of its spectra, with amplitudes of 1: how noise rises
+        and falls is heard in the mel, so it is for the filter to say."""
+        spectrum = torch.fft.rfft(noise.unfold(-1, self.mel.n_fft, self.mel.hop_length) * self.window)
+        return spectrum / spectrum.abs().clamp_min(1e-6)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
+LOUDNESS = 10.0  # speech has a root mean square of about a tenth; the first layers learn slowly from less than 1
+
 
 class _Stack(nn.Module):
     """Convolutions with leaky ReLU in between; `layers` is (channels, kernel, stride) of each but the last, which gives
@@ -49,7 +51,7 @@ class PeriodDiscriminator(nn.Module):
         self.stack = _Stack(1, [*strided, (widths[-1], (5, 1), (1, 1))])
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return self.stack(self.fold(wav))
+        return self.stack(LOUDNESS * self.fold(wav))
 
     def fold(self, wav: Tensor) -> Tensor:
         """`(B, T)` -> `(B, 1, ceil(T / period), period)`: row after row; the end is filled up by reflection."""

@@ -53,8 +53,8 @@ def test_the_losses_of_a_step_worked_out_by_hand() -> None:
     assert losses["discriminator/accuracy"] == 0.5  # both above 0, called real
     assert losses["generator/l1"] == pytest.approx(2.5)
     assert losses["generator/adversarial"] == pytest.approx(-1.0)
-    assert losses["generator/features"] == pytest.approx(0.5)
-    assert losses["generator/total"] == pytest.approx(2.5 - 1.0 + 2.0 * 0.5)
+    assert losses["generator/features"] == pytest.approx(1.0)  # .5 apart, relative to .5
+    assert losses["generator/total"] == pytest.approx(2.5 - 2.0 * 1.0 + 2.0 * 1.0)
 
 
 def test_discriminators_wait_until_they_are_wanted() -> None:
