@@ -7,7 +7,9 @@ how a command ends.
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from voiceconv import __version__
 from voiceconv.batch import OUTPUT_EXTENSIONS, change_files, plan_outputs
+from voiceconv.errors import UserError
+from voiceconv.library import HOME
 from voiceconv.terminal import Parser, run_in_terminal
 
 if TYPE_CHECKING:
@@ -63,6 +67,9 @@ def parser() -> Parser:
     """The whole command line; each sub-command's function is in `command`."""
     main = Parser(prog="voiceconv", description="Convert the voice in recordings, and train such voices.")
     main.add_argument("--version", action="version", version=f"voiceconv {__version__}")
+    main.add_argument(
+        "--home", metavar="DIR", help=f"folder of your own voices and trainings (default: ${HOME}, or your data folder)"
+    )
     commands = main.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Parser:
@@ -96,7 +103,16 @@ def parser() -> Parser:
     add_in_and_out(command)
     command.add_argument("--vocoder", required=True, metavar="NAME", help=VOCODER_HELP)
 
-    add("voices", voices, "list the voices that came with this program")
+    command = add("voices", voices, "list the voices there are, or hand one on as a single file")
+    command.set_defaults(action="list")
+    actions = command.add_subparsers(metavar="list|export|import", dest="action")
+    actions.add_parser("list", help="the voices that came with this program and your own (what it does without a word)")
+    action = actions.add_parser("export", help="write a voice as one file")
+    action.add_argument("model", metavar="NAME_OR_FOLDER", help="a voice, or the run folder of a training")
+    action.add_argument("file", metavar="FILE.voice", type=Path)
+    action = actions.add_parser("import", help="add the voice in such a file to your own; it is checked before")
+    action.add_argument("file", metavar="FILE.voice", type=Path)
+    action.add_argument("--name", help="what to call it here (default: as it calls itself)")
 
     command = add("inspect", inspect, "report on a folder of recordings before anyone trains on it")
     command.add_argument("folder", metavar="DIR", type=Path)
@@ -223,11 +239,28 @@ def resynth(args: argparse.Namespace) -> int:
 
 
 def voices(args: argparse.Namespace) -> int:
+    if args.action == "export":
+        from voiceconv.voice_file import export_voice
+
+        export_voice(args.model, args.file)
+        print(f"The voice {args.model} is in {args.file} ({args.file.stat().st_size / 1e6:.1f} MB).")
+        return 0
+    if args.action == "import":
+        from voiceconv.voice_file import import_voice
+
+        name = import_voice(args.file, args.name)
+        print(f"{args.file} is now one of your voices: {name}. Convert with --model {shlex.quote(name)}.")
+        return 0
     from voiceconv.voice import Voice, available_voices
 
     for name in available_voices():
         print(name)
-        for speaker in Voice.load(name).speakers:
+        try:
+            speakers = Voice.load(name).speakers
+        except UserError as error:  # one damaged folder does not hide the others
+            print(f"  cannot be used: {error}")
+            continue
+        for speaker in speakers:
             print(f"  {speaker.name}: {speaker.description} ({speaker.licence}; {speaker.credits})")
     return 0
 
@@ -321,6 +354,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return open_page(argv[1:])
     args = parser().parse_args(argv)
+    if args.home is not None:
+        os.environ[HOME] = args.home
     return run_in_terminal(lambda: args.command(args))
 
 

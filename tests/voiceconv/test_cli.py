@@ -222,6 +222,26 @@ def test_voices_lists_speakers_with_their_licences(command, tiny_voice: Path, mo
     assert len(out.splitlines()) == 3
 
 
+def test_a_voice_is_handed_on_as_one_file(command, tiny_voice: Path, speech: Path, tmp_path: Path, home: Path) -> None:
+    status, out, err = command("voices", "export", tiny_voice, tmp_path / "ours.voice")
+    assert (status, err) == (0, "")
+    assert "ours.voice" in out
+    status, out, _ = command("voices", "import", tmp_path / "ours.voice", "--name", "ours")
+    assert status == 0
+    assert "--model ours" in out
+    assert (home / "voices" / "ours" / "voice.json").is_file()
+    assert "ours" in command("voices", "list")[1].splitlines()
+    (home / "voices" / "broken").mkdir()
+    (home / "voices" / "broken" / "voice.json").write_text("{")
+    status, out, _ = command("voices")
+    assert status == 0
+    assert "cannot be used" in out.split("broken")[1]
+    assert command("convert", speech, tmp_path / "out.wav", "--to", "joe", "--model", "ours")[0] == 0
+    elsewhere = tmp_path / "elsewhere"
+    assert command("--home", elsewhere, "voices", "import", tmp_path / "ours.voice")[0] == 0
+    assert (elsewhere / "voices" / "tiny" / "weights.safetensors").is_file()
+
+
 def test_inspect_prints_and_writes_a_page(command, speech: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     soundfile.write(tmp_path / "nothing.wav", np.zeros(RATE), RATE)

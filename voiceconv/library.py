@@ -1,0 +1,31 @@
+"""Where a user's own voices and trainings lie, beside the voices that came with the program.
+
+The environment variable `VOICECONV_HOME` names the folder; without it, it is where the system keeps a user's data.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+HOME = "VOICECONV_HOME"
+
+
+def home() -> Path:
+    """The folder of everything that is kept for the user; it need not exist yet."""
+    if named := os.environ.get(HOME):
+        return Path(named).expanduser()
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/voiceconv").expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "voiceconv"
+
+
+def voices_folder() -> Path:
+    """A folder for each voice that was imported or trained."""
+    return home() / "voices"
+
+
+def runs_folder() -> Path:
+    """A run folder for each training that was started from the page."""
+    return home() / "runs"
