@@ -63,6 +63,12 @@ def at_least_two(text: str) -> int:
     return count
 
 
+def processes(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1 to 256")
+    return int(text)
+
+
 def parser() -> Parser:
     """The whole command line; each sub-command's function is in `command`."""
     main = Parser(prog="voiceconv", description="Convert the voice in recordings, and train such voices.")
@@ -98,6 +104,9 @@ def parser() -> Parser:
         help="semitones above (or, negative, under) the pitch that the voice speaks at by itself (default: auto, none)",
     )
     command.add_argument("--vocoder", metavar="NAME", help=f"{VOCODER_HELP} (default: the best one there is)")
+    command.add_argument(
+        "--jobs", type=processes, default=1, metavar="N", help="recordings of a folder at a time (default: %(default)s)"
+    )
 
     command = add("resynth", resynth, "send recordings through mel-spectrogram and vocoder, to hear what those cost")
     add_in_and_out(command)
@@ -207,10 +216,12 @@ def parser() -> Parser:
 
 def convert(args: argparse.Namespace) -> int:
     pairs = plan_outputs(args.source, args.output)
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.mirror import Request, convert_folder
 
-    converter = VoiceConverter.from_pretrained(args.model, vocoder=args.vocoder)
-    converter.voice.index(args.to)  # an unknown voice is one mistake, not one per file
+    request = Request(args.model, args.to, args.pitch, args.vocoder)
+    if args.source.is_dir():
+        return convert_folder(args.source, args.output, pairs, request, args.jobs)
+    converter = request.load()
     comment = f"converted by voiceconv {__version__}, voice {converter.name}/{args.to}"
     return change_files(
         pairs, converter.sample_rate, lambda wav: converter.convert(wav, target=args.to, pitch=args.pitch), comment
@@ -281,17 +292,22 @@ def inspect(args: argparse.Namespace) -> int:
 
 
 def train(args: argparse.Namespace) -> int:
-    from voiceconv.training import train as train_voice
+    from voiceconv.jobs import at_work_on
 
-    finished = train_voice(
-        args.folder_a,
-        args.folder_b,
-        args.run,
-        preset=args.preset,
-        resume=args.resume,
-        budget_seconds=args.budget,
-        start_from=args.start_from,
-    )
+    def run() -> bool:
+        from voiceconv.training import train as train_voice
+
+        return train_voice(
+            args.folder_a,
+            args.folder_b,
+            args.run,
+            preset=args.preset,
+            resume=args.resume,
+            budget_seconds=args.budget,
+            start_from=args.start_from,
+        )
+
+    finished = at_work_on(args.run, run)
     print(f"The voice is in {args.run / 'voice'}, the report in {args.run / 'report.html'}.")
     if not finished:
         print("It is not done: the same command with --resume goes on from here.")

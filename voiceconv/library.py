@@ -6,10 +6,13 @@ The environment variable `VOICECONV_HOME` names the folder; without it, it is wh
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 HOME = "VOICECONV_HOME"
+NAME = re.compile(r"\w[\w .-]{0,63}")  # of voices, speakers and trainings: files are called after them
+NAME_RULE = "it must be made of up to 64 letters, digits, spaces, dots and dashes"
 
 
 def home() -> Path:

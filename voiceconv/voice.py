@@ -11,7 +11,6 @@ import difflib
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from generative_core.files import write_atomically
 from generative_core.nets import ConvNeXtGenerator, GatedGenerator, PatchClassifier
 from voiceconv.errors import UserError
-from voiceconv.library import voices_folder
+from voiceconv.library import NAME, NAME_RULE, voices_folder
 from voiceconv.mel import MelConfig
 from voiceconv.pitch import PitchStatistics
 
@@ -34,7 +33,6 @@ VOICES = Path(__file__).parent / "voices"
 FORMAT = 1
 MAX_WEIGHTS_BYTES = 200_000_000
 MAX_JSON_BYTES = 1_000_000
-NAME = re.compile(r"\w[\w .-]{0,63}")  # of voices and speakers: files are called after them
 # What the numbers of a mel definition may be: beyond these, a short recording would fill the memory.
 MEL_RANGES = {
     "sample_rate": (8000, 48000),
@@ -278,7 +276,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _checked_name(value: Any) -> str:
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise ValueError(f"the name {value!r} must be made of up to 64 letters, digits, spaces, dots and dashes")
+        raise ValueError(f"{value!r} cannot be a name: {NAME_RULE}")
     return value
 
 

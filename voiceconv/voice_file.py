@@ -27,9 +27,9 @@ from voiceconv.audio import AUDIO_EXTENSIONS
 from voiceconv.converter import VoiceConverter
 from voiceconv.decoding import mono_blocks
 from voiceconv.errors import UserError
-from voiceconv.library import voices_folder
+from voiceconv.library import NAME, NAME_RULE, voices_folder
 from voiceconv.vocoder import GriffinLim
-from voiceconv.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, NAME, VOICES, Voice, available_voices
+from voiceconv.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, VOICES, Voice, available_voices
 
 SUFFIX = ".voice"
 MAX_FILES = 64
@@ -103,7 +103,7 @@ def add_voice(folder: Path, name: str | None = None, *, called: str | None = Non
         raise UserError(f"{called} is refused: {reason}") from error
     name = name or voice.name
     if not NAME.fullmatch(name):
-        raise UserError(f"A voice cannot be called {name!r}: up to 64 letters, digits, spaces, dots and dashes.")
+        raise UserError(f"A voice cannot be called {name!r}: {NAME_RULE}.")
     if name.casefold() in {known.casefold() for known in available_voices()} or (VOICES / name).exists():
         raise UserError(f"There already is a voice {name!r}. Give this one another name.")
     record = json.loads((folder / "voice.json").read_text(encoding="utf-8"))

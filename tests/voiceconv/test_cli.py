@@ -89,8 +89,8 @@ def test_folder_is_mirrored_and_failures_come_last(command, speech: Path, tmp_pa
     status, out, err = command("convert", folder, tmp_path / "out", "--to", "joe")
     assert status == 2
     written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
-    assert written == ["a.wav", "deep/b.wav"]
-    assert soundfile.info(tmp_path / "out" / "deep" / "b.wav").frames == round(0.7 * RATE)
+    assert written == [".voiceconv.lock", "a.wav", "deep/b.flac", "manifest.jsonl"]
+    assert soundfile.info(tmp_path / "out" / "deep" / "b.flac").frames == round(0.7 * RATE)
     assert len(out.splitlines()) == 2
     first, *failures = err.splitlines()
     assert first.startswith("2 of 4 recordings failed")
@@ -191,7 +191,8 @@ def test_output_that_cannot_be_written(command, speech: Path, tmp_path: Path) ->
 
 
 def test_plan_keeps_the_tree_and_every_recording(tmp_path: Path) -> None:
-    for name in ("in/a.mp3", "in/a.wav", "in/b/a.wav", "in/converted/a.wav", "in/c.d.OGG"):
+    names = ("a.mp3", "a.wav", "a.mp3.wav", "b/a.wav", "b/B.M4A", "converted/a.wav", "c.d.OGG")
+    for name in (f"in/{name}" for name in names):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     source, output = tmp_path / "in", tmp_path / "in" / "converted"
@@ -199,7 +200,14 @@ def test_plan_keeps_the_tree_and_every_recording(tmp_path: Path) -> None:
         before.relative_to(source).as_posix(): after.relative_to(output).as_posix()
         for before, after in plan_outputs(source, output)
     }
-    assert plan == {"a.mp3": "a.mp3.wav", "a.wav": "a.wav.wav", "b/a.wav": "b/a.wav", "c.d.OGG": "c.d.wav"}
+    assert plan == {
+        "a.mp3": "a.mp3.wav.wav",
+        "a.mp3.wav": "a.mp3.wav",
+        "a.wav": "a.wav",
+        "b/B.M4A": "b/B.wav",
+        "b/a.wav": "b/a.wav",
+        "c.d.OGG": "c.d.OGG",
+    }
     with pytest.raises(UserError, match="overwrite"):
         plan_outputs(source, source / "b" / "..")
     assert plan_outputs(source / "a.mp3", tmp_path / "new") == [(source / "a.mp3", tmp_path / "new" / "a.wav")]
