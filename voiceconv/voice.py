@@ -152,8 +152,8 @@ class Voice:
 
         Raises `UserError` for whatever does not fit: nothing in the folder is believed before it is checked.
         """
-        folder = _find(name_or_folder)
-        record = _read_record(folder / "voice.json")
+        folder = find_voice(name_or_folder)
+        record = read_record(folder / "voice.json")
         weights = folder / "weights.safetensors"
         if not weights.is_file() or weights.stat().st_size > MAX_WEIGHTS_BYTES:
             raise UserError(f"{weights} is missing or over {MAX_WEIGHTS_BYTES // 10**6} MB; copy the voice again.")
@@ -241,7 +241,7 @@ def build_judge() -> PatchClassifier:
     return PatchClassifier(classes=2, planes=1, channels=16, layers=4)
 
 
-def _find(name_or_folder: str | Path) -> Path:
+def find_voice(name_or_folder: str | Path) -> Path:
     for known in (VOICES, voices_folder()):
         if str(name_or_folder) in _voices_in(known):
             return known / str(name_or_folder)
@@ -260,7 +260,7 @@ def _find(name_or_folder: str | Path) -> Path:
     )
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise UserError(f"{path} is over {MAX_JSON_BYTES // 10**6} MB; a voice.json is a page of text.")
     try:
