@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,7 +116,22 @@ def lay_out(studio: Studio) -> Parts:
             download = gr.DownloadButton("Download as WAV", visible=False, elem_id="download")
             facts = gr.HTML(visible=False, elem_id="facts", elem_classes="facts")
     pictures = gr.HTML(visible=False, elem_id="pictures")
+    gr.HTML(introductions(studio.converter), elem_classes="words")
     return Parts(source, samples, voice, pitch, button, result, download, facts, pictures)
+
+
+def introductions(converter: VoiceConverter) -> str:
+    """Who the voices are and under which terms, as HTML."""
+    speakers = "".join(f"<li>{introduce(vars(speaker))}</li>" for speaker in converter.voice.speakers)
+    return f"<h2>The voices</h2><ul>{speakers}</ul>"
+
+
+def introduce(speaker: Mapping[str, Any]) -> str:
+    """One speaker in a sentence or three, as HTML. What a voice says of itself must not become part of the page."""
+    licence, credits = (speaker.get(key) and f"{key.capitalize()}: {speaker[key]}" for key in ("licence", "credits"))
+    known = [str(text).rstrip(".") + "." for text in (speaker.get("description"), licence, credits) if text]
+    text = html.escape(" ".join(known) or "Whoever trained it left no description.")
+    return f"<strong>{html.escape(str(speaker['name']).capitalize())}</strong>: {text}"
 
 
 def voice_and_pitch(studio: Studio, prefix: str) -> tuple[gr.Radio, gr.Slider]:

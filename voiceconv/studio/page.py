@@ -33,21 +33,16 @@ def build_app(converter: VoiceConverter, limits: Limits | None = None) -> gr.Blo
             for name, module in TABS.items():
                 with gr.Tab(name, id=name.lower()) as tab:
                     module.build(studio, page, tab)
-        gr.HTML(about(converter, limits), elem_classes="words")
+        gr.HTML(about(limits), elem_classes="words")
     return page.queue(max_size=limits.queue, default_concurrency_limit=1)
 
 
-def about(converter: VoiceConverter, limits: Limits) -> str:
-    """Consent, the voices and what they were trained on, as HTML."""
-    voices = ""
-    for speaker in converter.voice.speakers:
-        known = {key: getattr(speaker, key) for key in ("name", "description", "licence", "credits")}
-        voices += f"<li>{voices_tab.introduction(known)}</li>"
+def about(limits: Limits) -> str:
+    """Consent, and what becomes of recordings, as HTML."""
     hours = limits.kept_seconds / 3600
     return (
         "<p class=consent><strong>Only with consent.</strong> Convert your own voice, or that of someone who agreed. "
         "The result is synthetic speech: say so when you share it. The downloaded file carries a note that it is.</p>"
-        f"<h2>The voices</h2><ul>{voices}</ul>"
         f"<h2>Your recordings</h2><p>Up to {limits.clip_seconds / 60:g} minutes and {limits.upload_bytes // 2**20} MB "
         "each. They are converted on the computer that runs this page, sent nowhere else, and deleted after "
         f"{'an hour' if hours == 1 else f'{hours:g} hours'} or when the program ends; those you train on are kept with "

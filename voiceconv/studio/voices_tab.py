@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from voiceconv.errors import UserError
-from voiceconv.studio.convert_tab import PRIVATE
+from voiceconv.studio.convert_tab import PRIVATE, introduce
 from voiceconv.studio.studio import Studio, note, told_in_words
 from voiceconv.voice import VOICES, Voice, available_voices, find_voice, read_record
 from voiceconv.voice_file import MAX_FILES, SUFFIX, export_voice, import_voice
@@ -92,15 +92,11 @@ def all_cards(studio: Studio) -> str:
 
 def card(voice: Voice, origin: str) -> str:
     """The description of a loaded voice as HTML."""
-    speakers = [
-        {"name": s.name, "description": s.description, "licence": s.licence, "credits": s.credits}
-        for s in voice.speakers
-    ]
-    return _record_card({"name": voice.name, "speakers": speakers, **voice.metadata}, origin)
+    return _record_card({"name": voice.name, "speakers": [vars(s) for s in voice.speakers], **voice.metadata}, origin)
 
 
 def _record_card(record: Mapping[str, Any], origin: str) -> str:
-    speakers = "".join(f"<li>{introduction(speaker)}</li>" for speaker in record["speakers"])
+    speakers = "".join(f"<li>{introduce(speaker)}</li>" for speaker in record["speakers"])
     training = record.get("training")
     trained = ", ".join(f"{key} {value}" for key, value in training.items()) if isinstance(training, dict) else ""
     trained = f"<p>Training: {html.escape(trained)}</p>" if trained else ""
@@ -108,14 +104,6 @@ def _record_card(record: Mapping[str, Any], origin: str) -> str:
         f"<article><h2>{html.escape(str(record['name']))}</h2><p>{html.escape(origin)}</p><ul>{speakers}</ul>"
         f"{trained}{_figures(record.get('measured'))}</article>"
     )
-
-
-def introduction(speaker: Mapping[str, Any]) -> str:
-    """One speaker in a sentence or three, as HTML."""
-    licence, credits = (speaker.get(key) and f"{key.capitalize()}: {speaker[key]}" for key in ("licence", "credits"))
-    known = [str(text).rstrip(".") + "." for text in (speaker.get("description"), licence, credits) if text]
-    text = html.escape(" ".join(known) or "Whoever trained it left no description.")
-    return f"<strong>{html.escape(str(speaker['name']).capitalize())}</strong>: {text}"
 
 
 def _figures(measured: Any) -> str:
