@@ -112,7 +112,11 @@ class Voice:
         )
 
     def save(self, folder: Path) -> None:
-        """Writes `voice.json` and `weights.safetensors` (float16); other files in the folder stay."""
+        """Writes `voice.json` and `weights.safetensors` (float16); other files in the folder stay.
+
+        Two files cannot be replaced at once. Between the two, `voice.json` fits the weights before and after: the
+        folder holds a whole voice whenever the process is killed.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             f"{part}.{name}": tensor.half().cpu().contiguous()
@@ -143,8 +147,11 @@ class Voice:
             "weights_sha256": hashlib.sha256(content).hexdigest(),
             **self.metadata,
         }
-        write_atomically(folder / "weights.safetensors", content)
+        weights = folder / "weights.safetensors"
+        if weights.is_file():
+            record["replaced_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
         write_atomically(folder / "voice.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomically(weights, content)
 
     @classmethod
     def load(cls, name_or_folder: str | Path) -> Voice:
@@ -161,7 +168,7 @@ class Voice:
         try:
             if int.from_bytes(content[:8], "little") > MAX_JSON_BYTES:
                 raise UserError(f"{weights} is not a safetensors file of a voice: its header is too long.")
-            if hashlib.sha256(content).hexdigest() != record["weights_sha256"]:
+            if hashlib.sha256(content).hexdigest() not in (record["weights_sha256"], record.get("replaced_sha256")):
                 raise UserError(f"{weights} is not the file that voice.json was written for. Copy both again.")
             tensors = {key: value.float() for key, value in load_tensors(content).items()}
             broken = [key for key, value in tensors.items() if not value.isfinite().all()]
@@ -209,7 +216,7 @@ class Voice:
             networks[part] = build()
             networks[part].load_state_dict(weights)
             networks[part].eval().requires_grad_(False)
-        known = {"format", "name", "speakers", "mel", "generator", "input", "weights_sha256"}
+        known = {"format", "name", "speakers", "mel", "generator", "input", "weights_sha256", "replaced_sha256"}
         metadata = {key: value for key, value in record.items() if key not in known}
         generator = record["generator"]
         name = _checked_name(record["name"])
