@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from voiceconv.errors import UserError
@@ -56,23 +56,22 @@ def _plan_folder(source: Path, output: Path) -> list[tuple[Path, Path]]:
     found = [path for path in find_audio(source) if output.resolve() not in path.resolve().parents]
     if not found:
         raise UserError(f"All recordings in {source} are in {output}, where the results go. Name another folder.")
-    taken: set[Path] = set()
-    pairs = []
+    names = result_names([PurePosixPath(path.relative_to(source)) for path in found])
+    return [(path, output / name) for path, name in zip(found, names, strict=True)]
+
+
+def result_names(recordings: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """The names of the results of recordings, both relative to their folders: no two alike on any file system."""
+    names: dict[PurePosixPath, PurePosixPath] = {}
+    taken: set[str] = set()
     # Those that keep their name come first, so that a.wav is a.wav, and a.mp3 beside it becomes a.mp3.wav.
-    for path in sorted(found, key=lambda path: path.suffix.lower() not in OUTPUT_EXTENSIONS):
-        name = path.name if path.suffix.lower() in OUTPUT_EXTENSIONS else f"{path.stem}.wav"
-        target = output / path.relative_to(source).with_name(name)
-        while _folded(target) in taken:
-            name = f"{path.name}.wav" if name == f"{path.stem}.wav" else f"{name}.wav"
-            target = target.with_name(name)
-        taken.add(_folded(target))
-        pairs.append((path, target))
-    return sorted(pairs)
-
-
-def _folded(path: Path) -> Path:
-    """The same for names that some file systems take for one: A.wav and a.wav."""
-    return path.with_name(path.name.casefold())
+    for path in sorted(recordings, key=lambda path: path.suffix.lower() not in OUTPUT_EXTENSIONS):
+        name = path if path.suffix.lower() in OUTPUT_EXTENSIONS else path.with_suffix(".wav")
+        while str(name).casefold() in taken:
+            name = path.with_name(f"{path.name if name == path.with_suffix('.wav') else name.name}.wav")
+        taken.add(str(name).casefold())
+        names[path] = name
+    return [names[path] for path in recordings]
 
 
 def change_files(
