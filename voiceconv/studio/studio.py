@@ -84,7 +84,7 @@ class Studio:
 
     def find(self, choice: str) -> tuple[VoiceConverter, str]:
         """ "joe" or "voice/joe" -> the converter and its speaker; raises `UserError` that names the nearest."""
-        voice, _, speaker = choice.rpartition("/")
+        voice, _, speaker = str(choice).rpartition("/")
         converter = self.load(voice) if voice and voice != self.converter.name else self.converter
         converter.voice.index(speaker)
         return converter, speaker

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from voiceconv.errors import UserError
-from voiceconv.inspection import Inspection, compare, inspect_folder
-from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft, read_rows
-from voiceconv.studio import curves
+from voiceconv.inspection import inspect_folder
+from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.studio.convert_tab import CONVERSION, PRIVATE
 from voiceconv.studio.studio import Studio, note, told_in_words
+from voiceconv.studio.train_view import curves_html, inspection_html, previews_html, status_html
 from voiceconv.voice import available_voices
 
 PRESETS = [
@@ -28,24 +26,18 @@ PRESETS = [
 BUDGETS = [("until it is done", 0), ("30 minutes", 1800), ("1 hour", 3600), ("3 hours", 10800), ("8 hours", 28800)]
 FROM_SCRATCH = "nothing"
 EVERY_SECONDS = 3.0
-LISTED_PROBLEMS = 20
-LOSSES = ("generator/total", "discriminator/total")
-SCORES = {
-    "score": ("Score", "voice minus phoneme errors; the voice with the highest is kept"),
-    "voice": ("Voice", "0 is the source's, 1 the target's"),
-    "phoneme_errors": ("Phoneme errors", "words lost on the way, lower is better"),
-    "f0_offset": ("Pitch", "semitones from the target's, 0 is best"),
-}
-IN_WORDS = {
-    "ready": "not started",
-    "running": "training",
-    "stopping": "saving and ending",
-    "paused": "paused",
-    "stopped": "stopped; the voice is as far as it came",
-    "finished": "finished",
-    "failed": "failed",
-    "interrupted": "interrupted; resuming goes on from its last checkpoint",
-}
+
+
+class Shown(NamedTuple):
+    """What a visitor's page shows: all trainings, and of one how far its curves and its sounds go."""
+
+    names: tuple[str, ...] = ()
+    job: str = ""
+    step: int = -1
+    preview: str = ""
+
+
+NOTHING = Shown()
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
@@ -183,36 +175,34 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
             tried = gr.Audio(label="Converted voice", interactive=False, buttons=[], elem_id="try-result")
     graphs = gr.HTML(elem_id="curves", elem_classes="words")
     previews = gr.HTML(elem_id="previews", elem_classes="words")
-    shown = gr.State(("", ""))
+    shown = gr.State(NOTHING)
     timer = gr.Timer(EVERY_SECONDS, active=False)
 
-    def refresh(name: str | None, before: tuple[str, str]) -> list[Any]:
+    def refresh(name: str | None, before: Shown) -> list[Any]:
         jobs = all_jobs()
-        names = [job.name for job in jobs]
+        names = tuple(job.name for job in jobs)
         if not names:
-            return [
-                gr.update(choices=[], value=None, visible=False),
-                "<p>There is none yet.</p>",
-                *[gr.update(visible=False)] * 2,
-                *[gr.skip()] * 7,
-            ]
-        job = jobs[names.index(name)] if name in names else jobs[0]
+            nothing = [gr.update(choices=[], value=None, visible=False), "<p>There is none yet.</p>"]
+            return [*nothing, *[gr.update(visible=False)] * 2, *[gr.skip()] * 7]
+        started = set(names) - set(before.names)  # since the last look: that is what the visitor wants to see
+        job = jobs[0] if name not in names or (before.names and started) else jobs[names.index(name)]
         now = job.status()
         if now.state in ("finished", "stopped"):
             _publish(job)
         heard = job.previews()
-        seen = f"{job.name} {now.step}", f"{job.name} {heard[-1].name if heard else ''}"
+        seen = Shown(names, job.name, now.step, heard[-1].name if heard else "")
+        same = seen.job == before.job
+        speakers = list(job.plan.speakers)
         return [
-            gr.skip() if name == job.name and before[0] else gr.update(choices=names, value=job.name, visible=True),
+            gr.skip() if same and names == before.names else gr.update(choices=names, value=job.name, visible=True),
             status_html(job, now),
             gr.update(visible=True),
             gr.update(visible=job.voice is not None),
             *_buttons(now),
-            gr.skip()
-            if job.name == name and before[0]
-            else gr.update(choices=list(job.plan.speakers), value=job.plan.speakers[1]),
-            gr.skip() if seen[0] == before[0] else curves_html(job),
-            gr.skip() if seen[1] == before[1] else previews_html(job),
+            gr.skip() if same else gr.update(choices=speakers, value=speakers[1]),
+            gr.skip() if same and seen.step == before.step else curves_html(job),
+            # Replacing a player would stop it: only when there is something new to hear.
+            gr.skip() if same and seen.preview == before.preview else previews_html(job),
             seen,
         ]
 
@@ -241,9 +231,9 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     quick: dict[str, Any] = {"queue": False, **PRIVATE}
     timer.tick(refresh, [chosen, shown], outputs, **quick)
     tab.select(lambda: gr.Timer(active=True), None, timer, **quick).then(
-        lambda name: refresh(name, ("", "")), chosen, outputs, **quick
+        lambda name: refresh(name, NOTHING), chosen, outputs, **quick
     )
-    chosen.input(lambda name: refresh(name, ("", "")), chosen, outputs, **quick)
+    chosen.input(lambda name: refresh(name, NOTHING), chosen, outputs, **quick)
     acting: dict[str, Any] = {"concurrency_id": "jobs", "concurrency_limit": 1, **PRIVATE}
     for button, what in ((pause, "pause"), (resume, "start"), (stop, "stop")):
         button.click(do(what), chosen, None, **acting).then(refresh, [chosen, shown], outputs, **quick)
@@ -263,83 +253,3 @@ def _buttons(now: Status) -> list[Any]:
         gr.update(interactive=now.state in ("ready", "paused", "stopped", "interrupted", "failed")),
         gr.update(interactive=now.state in ("running", "paused", "interrupted")),
     ]
-
-
-def inspection_html(a: Inspection, b: Inspection) -> str:
-    """What there is to know of both folders before training on them."""
-    parts = []
-    for side in (a, b):
-        rows = "".join(
-            f"<tr><th>{html.escape(f.topic)}</th><td>{html.escape(f.value)}</td><td class={f.grade}>{f.grade}</td></tr>"
-            for f in side.findings
-        )
-        rows += "".join(f"<tr><th>{html.escape(k)}</th><td colspan=2>{html.escape(v)}</td></tr>" for k, v in side.facts)
-        wrong = list(side.problems.items())
-        problems = "".join(
-            f"<li>{html.escape(name)}: {html.escape('; '.join(why))}</li>" for name, why in wrong[:LISTED_PROBLEMS]
-        )
-        more = f"<li>and {len(wrong) - LISTED_PROBLEMS} more</li>" if len(wrong) > LISTED_PROBLEMS else ""
-        problems = f"<h2>Files to look at ({len(wrong)})</h2><ul>{problems}{more}</ul>" if wrong else ""
-        parts.append(
-            f"<article><h2>{html.escape(side.name)}</h2><p class={side.grade}>{html.escape(side.verdict)}</p>"
-            f"<div class=wide><table>{rows}</table></div>{problems}</article>"
-        )
-    sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in compare(a, b))
-    return f'<div class="pair">{"".join(parts)}</div><h2>As a pair</h2><ul>{sentences}</ul>'
-
-
-def status_html(job: Job, now: Status) -> str:
-    """How far a training is, in words and as a bar."""
-    done = f"step {now.step:,}" + (f" of {now.steps:,}" if now.steps else "")
-    left = ""
-    if now.state == "running" and now.steps and now.step:
-        rest = now.seconds / now.step * (now.steps - now.step)
-        if job.plan.budget_seconds is not None:
-            rest = min(rest, max(0.0, job.plan.budget_seconds - now.seconds))
-        left = f", about {_minutes(rest)} left"
-    bar = f'<progress max="{now.steps}" value="{now.step}" aria-label="Steps done"></progress>' if now.steps else ""
-    why = f"<p class=poor>{html.escape(now.reason)}</p>" if now.reason else ""
-    if now.state == "running" and not now.step:
-        left = ": reading the recordings and starting, which takes some minutes"
-    return (
-        f'<p role="status"><strong>{html.escape(job.name)}</strong> {IN_WORDS[now.state]}; {done}, '
-        f"{_minutes(now.seconds)} of training{left}.</p>{bar}{why}"
-    )
-
-
-def curves_html(job: Job) -> str:
-    """Losses by step and the scores on development speech."""
-    rows, scores = read_rows(job.folder / "metrics.jsonl"), read_rows(job.folder / "scores.jsonl")
-    figures = [curves.draw("Losses", rows, LOSSES)]
-    for key, (title, meaning) in SCORES.items():
-        names = [name for name in (scores[-1] if scores else {}) if name.split("/")[-1] == key]
-        figures.append(curves.draw(title, scores, names, meaning))
-    return f'<div class="pair">{"".join(figures)}</div>'
-
-
-def previews_html(job: Job) -> str:
-    """The last preview: what development speech sounds and looks like, converted."""
-    folders = job.previews()
-    if not folders:
-        return "<p>What can be heard comes every few minutes.</p>"
-    figures = []
-    for sound in sorted(folders[-1].glob("*.flac")):
-        picture = sound.with_suffix(".png")
-        if not picture.is_file():
-            continue
-        label = html.escape(sound.stem)
-        figures.append(
-            f'<figure><figcaption>{label}</figcaption><img alt="Mel-spectrograms: {label}" '
-            f'src="data:image/png;base64,{_base64(picture)}">'
-            f'<audio controls aria-label="{label}" src="data:audio/flac;base64,{_base64(sound)}"></audio></figure>'
-        )
-    step = int(folders[-1].name.removeprefix("step_"))
-    return f'<h2>Step {step:,}, through Griffin-Lim</h2><div class="pair">{"".join(figures)}</div>'
-
-
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
