@@ -1,4 +1,4 @@
-"""The measurements of robustness: their cases can be made again, they find nothing here, and they would find something."""
+"""The measurements of robustness: cases can be made again, nothing is found here, and something would be."""
 
 from __future__ import annotations
 
