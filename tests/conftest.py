@@ -10,9 +10,18 @@ import torch
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio import save_audio
+from voiceconv.library import HOME
 from voiceconv.mel import MelConfig
 from voiceconv.pitch import PitchStatistics
 from voiceconv.voice import Speaker, Voice, build_generator, build_judge
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's data folder of the test's own."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv(HOME, str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

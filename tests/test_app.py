@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,18 +15,18 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-import app
+from tests.serving import ROOT, WAIT, browsing, serving
 from voiceconv.audio import load_audio, measure_loudness, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.pitch import extract_f0
+from voiceconv.studio.convert_tab import introduce
+from voiceconv.studio.page import about
+from voiceconv.studio.studio import Limits
 
-ROOT = Path(__file__).parents[1]
 VOICE = "allison-joe"
 MAX_SECONDS = 20
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-WAIT = 180_000  # ms; a busy machine converts slowly
 slow = pytest.mark.slow
 
 
@@ -48,17 +44,13 @@ def test_mistake_on_the_command_line_is_told_in_words() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_voices_are_introduced_as_text(tiny_voice: Path) -> None:
+def test_voices_are_introduced_as_text() -> None:
     """A voice folder may come from anyone: what it says of itself must not become part of the page."""
-    converter = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim")
-    allison, joe = converter.voice.speakers
-    allison = dataclasses.replace(allison, description="<script>alert(1)</script>", licence="CC0.", credits="")
-    joe = dataclasses.replace(joe, description="", licence="", credits="")
-    converter.voice.speakers = allison, joe
-    page = app.about(converter, max_seconds=90)
-    assert "<strong>Allison</strong>: &lt;script&gt;alert(1)&lt;/script&gt;. Licence: CC0.</li>" in page
-    assert "<strong>Joe</strong>: Whoever trained it left no description.</li>" in page
-    assert "Up to 1.5 minutes" in page
+    allison = {"name": "allison", "description": "<script>alert(1)</script>", "licence": "CC0.", "credits": ""}
+    assert introduce(allison) == "<strong>Allison</strong>: &lt;script&gt;alert(1)&lt;/script&gt;. Licence: CC0."
+    joe = {"name": "joe", "description": "", "licence": "", "credits": ""}
+    assert introduce(joe) == "<strong>Joe</strong>: Whoever trained it left no description."
+    assert "Up to 1.5 minutes" in about(Limits(clip_seconds=90))
 
 
 @pytest.fixture(scope="module")
@@ -78,32 +70,13 @@ def outside() -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, outside: socket.socket) -> Iterator[str]:
-    """The address of `app.py`, which must end cleanly, leave no recording behind and never have tried to go out."""
-    temporary = tmp_path_factory.mktemp("server")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    """The address of `app.py`, which must never have tried to go out."""
     proxy = f"http://127.0.0.1:{outside.getsockname()[1]}"
     proxies = {name: proxy for key in ("http_proxy", "https_proxy", "all_proxy") for name in (key, key.upper())}
-    environment = {**os.environ, **proxies, "no_proxy": "127.0.0.1,localhost", "TMPDIR": str(temporary)}
-    environment["NO_PROXY"] = environment["no_proxy"]
-    command = [sys.executable, "app.py", "--model", VOICE, "--port", str(port), "--max-seconds", str(MAX_SECONDS)]
-    log = temporary / "log.txt"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        until = time.monotonic() + WAIT / 1000
-        while address not in log.read_text() and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.2)
-        assert address in log.read_text(), f"the page did not open: {log.read_text()}"
+    local = "127.0.0.1,localhost"
+    options = ("--model", VOICE, "--max-seconds", MAX_SECONDS, "--home", tmp_path_factory.mktemp("home"))
+    with serving(tmp_path_factory.mktemp("server"), *options, **proxies, no_proxy=local, NO_PROXY=local) as address:
         yield address
-        process.terminate()
-        assert process.wait(timeout=30) == 0, log.read_text()
-        assert "Traceback" not in log.read_text(), log.read_text()
-        assert [path.name for path in temporary.iterdir() if path.name.startswith("voiceconv-")] == []
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -116,25 +89,8 @@ def microphone(converter: VoiceConverter, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def browser(microphone: Path) -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.fail(
-            f"This test drives a real browser, but none of {', '.join(BROWSERS)} is on the PATH. Install one "
-            "(Debian and Ubuntu: apt install chromium), or set CHROMIUM to the program's path."
-        )
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+    with browsing(microphone) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

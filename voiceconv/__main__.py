@@ -7,7 +7,9 @@ how a command ends.
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from voiceconv import __version__
 from voiceconv.batch import OUTPUT_EXTENSIONS, change_files, plan_outputs
+from voiceconv.errors import UserError
+from voiceconv.library import HOME
 from voiceconv.terminal import Parser, run_in_terminal
 
 if TYPE_CHECKING:
@@ -59,10 +63,19 @@ def at_least_two(text: str) -> int:
     return count
 
 
+def processes(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1 to 256")
+    return int(text)
+
+
 def parser() -> Parser:
     """The whole command line; each sub-command's function is in `command`."""
     main = Parser(prog="voiceconv", description="Convert the voice in recordings, and train such voices.")
     main.add_argument("--version", action="version", version=f"voiceconv {__version__}")
+    main.add_argument(
+        "--home", metavar="DIR", help=f"folder of your own voices and trainings (default: ${HOME}, or your data folder)"
+    )
     commands = main.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Parser:
@@ -91,6 +104,9 @@ def parser() -> Parser:
         help="semitones above (or, negative, under) the pitch that the voice speaks at by itself (default: auto, none)",
     )
     command.add_argument("--vocoder", metavar="NAME", help=f"{VOCODER_HELP} (default: the best one there is)")
+    command.add_argument(
+        "--jobs", type=processes, default=1, metavar="N", help="recordings of a folder at a time (default: %(default)s)"
+    )
 
     command = add("live", live, "speak with another voice while you speak")
     command.add_argument("--to", metavar="VOICE", help="the voice to speak with, such as joe")
@@ -114,7 +130,16 @@ def parser() -> Parser:
     add_in_and_out(command)
     command.add_argument("--vocoder", required=True, metavar="NAME", help=VOCODER_HELP)
 
-    add("voices", voices, "list the voices that came with this program")
+    command = add("voices", voices, "list the voices there are, or hand one on as a single file")
+    command.set_defaults(action="list")
+    actions = command.add_subparsers(metavar="list|export|import", dest="action")
+    actions.add_parser("list", help="the voices that came with this program and your own (what it does without a word)")
+    action = actions.add_parser("export", help="write a voice as one file")
+    action.add_argument("model", metavar="NAME_OR_FOLDER", help="a voice, or the run folder of a training")
+    action.add_argument("file", metavar="FILE.voice", type=Path)
+    action = actions.add_parser("import", help="add the voice in such a file to your own; it is checked before")
+    action.add_argument("file", metavar="FILE.voice", type=Path)
+    action.add_argument("--name", help="what to call it here (default: as it calls itself)")
 
     command = add("inspect", inspect, "report on a folder of recordings before anyone trains on it")
     command.add_argument("folder", metavar="DIR", type=Path)
@@ -209,10 +234,12 @@ def parser() -> Parser:
 
 def convert(args: argparse.Namespace) -> int:
     pairs = plan_outputs(args.source, args.output)
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.mirror import Request, convert_folder
 
-    converter = VoiceConverter.from_pretrained(args.model, vocoder=args.vocoder)
-    converter.voice.index(args.to)  # an unknown voice is one mistake, not one per file
+    request = Request(args.model, args.to, args.pitch, args.vocoder)
+    if args.source.is_dir():
+        return convert_folder(args.source, args.output, pairs, request, args.jobs)
+    converter = request.load()
     comment = f"converted by voiceconv {__version__}, voice {converter.name}/{args.to}"
     return change_files(
         pairs, converter.sample_rate, lambda wav: converter.convert(wav, target=args.to, pitch=args.pitch), comment
@@ -266,11 +293,28 @@ def resynth(args: argparse.Namespace) -> int:
 
 
 def voices(args: argparse.Namespace) -> int:
+    if args.action == "export":
+        from voiceconv.voice_file import export_voice
+
+        export_voice(args.model, args.file)
+        print(f"The voice {args.model} is in {args.file} ({args.file.stat().st_size / 1e6:.1f} MB).")
+        return 0
+    if args.action == "import":
+        from voiceconv.voice_file import import_voice
+
+        name = import_voice(args.file, args.name)
+        print(f"{args.file} is now one of your voices: {name}. Convert with --model {shlex.quote(name)}.")
+        return 0
     from voiceconv.voice import Voice, available_voices
 
     for name in available_voices():
         print(name)
-        for speaker in Voice.load(name).speakers:
+        try:
+            speakers = Voice.load(name).speakers
+        except UserError as error:  # one damaged folder does not hide the others
+            print(f"  cannot be used: {error}")
+            continue
+        for speaker in speakers:
             print(f"  {speaker.name}: {speaker.description} ({speaker.licence}; {speaker.credits})")
     return 0
 
@@ -291,17 +335,22 @@ def inspect(args: argparse.Namespace) -> int:
 
 
 def train(args: argparse.Namespace) -> int:
-    from voiceconv.training import train as train_voice
+    from voiceconv.jobs import at_work_on
 
-    finished = train_voice(
-        args.folder_a,
-        args.folder_b,
-        args.run,
-        preset=args.preset,
-        resume=args.resume,
-        budget_seconds=args.budget,
-        start_from=args.start_from,
-    )
+    def run() -> bool:
+        from voiceconv.training import train as train_voice
+
+        return train_voice(
+            args.folder_a,
+            args.folder_b,
+            args.run,
+            preset=args.preset,
+            resume=args.resume,
+            budget_seconds=args.budget,
+            start_from=args.start_from,
+        )
+
+    finished = at_work_on(args.run, run)
     print(f"The voice is in {args.run / 'voice'}, the report in {args.run / 'report.html'}.")
     if not finished:
         print("It is not done: the same command with --resume goes on from here.")
@@ -364,6 +413,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return open_page(argv[1:])
     args = parser().parse_args(argv)
+    if args.home is not None:
+        os.environ[HOME] = args.home
     return run_in_terminal(lambda: args.command(args))
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from voiceconv.errors import UserError
@@ -24,7 +23,7 @@ def plan_outputs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     """Which file becomes which, as `(input, output)` pairs; raises `UserError` before any work is done.
 
     A file goes to the file `output`, or into it if that is a folder (anything without an extension). A folder's tree
-    is mirrored with .wav files; recordings that differ only in their extension keep it, as in `take.mp3.wav`.
+    is mirrored: what is .wav, .flac or .ogg stays that, the rest becomes .wav (`take.mp3.wav` beside a take.wav).
     """
     if not source.exists():
         raise UserError(f"There is no file or folder {source}. Check the spelling and the folder you are in.")
@@ -57,12 +56,22 @@ def _plan_folder(source: Path, output: Path) -> list[tuple[Path, Path]]:
     found = [path for path in find_audio(source) if output.resolve() not in path.resolve().parents]
     if not found:
         raise UserError(f"All recordings in {source} are in {output}, where the results go. Name another folder.")
-    alike = Counter(path.with_suffix("") for path in found)
-    names = [path.stem if alike[path.with_suffix("")] == 1 else path.name for path in found]
-    return [
-        (path, output / path.relative_to(source).with_name(f"{name}.wav"))
-        for path, name in zip(found, names, strict=True)
-    ]
+    names = result_names([PurePosixPath(path.relative_to(source)) for path in found])
+    return [(path, output / name) for path, name in zip(found, names, strict=True)]
+
+
+def result_names(recordings: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """The names of the results of recordings, both relative to their folders: no two alike on any file system."""
+    names: dict[PurePosixPath, PurePosixPath] = {}
+    taken: set[str] = set()
+    # Those that keep their name come first, so that a.wav is a.wav, and a.mp3 beside it becomes a.mp3.wav.
+    for path in sorted(recordings, key=lambda path: path.suffix.lower() not in OUTPUT_EXTENSIONS):
+        name = path if path.suffix.lower() in OUTPUT_EXTENSIONS else path.with_suffix(".wav")
+        while str(name).casefold() in taken:
+            name = path.with_name(f"{path.name if name == path.with_suffix('.wav') else name.name}.wav")
+        taken.add(str(name).casefold())
+        names[path] = name
+    return [names[path] for path in recordings]
 
 
 def change_files(

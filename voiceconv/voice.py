@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from generative_core.files import write_atomically
 from generative_core.nets import ConvNeXtGenerator, GatedGenerator, PatchClassifier
 from voiceconv.errors import UserError
+from voiceconv.library import NAME, NAME_RULE, voices_folder
 from voiceconv.mel import MelConfig
 from voiceconv.pitch import PitchStatistics
 
@@ -31,6 +33,18 @@ VOICES = Path(__file__).parent / "voices"
 FORMAT = 1
 MAX_WEIGHTS_BYTES = 200_000_000
 MAX_JSON_BYTES = 1_000_000
+# What the numbers of a mel definition may be: beyond these, a short recording would fill the memory.
+MEL_RANGES = {
+    "sample_rate": (8000, 48000),
+    "n_fft": (256, 8192),
+    "hop_length": (64, 2048),
+    "win_length": (256, 8192),
+    "n_mels": (8, 512),
+    "f_min": (0, 4000),
+    "f_max": (2000, 24000),
+    "log_floor": (1e-10, 1e-2),
+}
+PITCH_RANGES = {"log_f0_mean": (math.log(30), math.log(1000)), "log_f0_std": (0.001, 2)}
 GeneratorInput = Literal["mel", "mask", "moved"]
 """What a generator reads: the source's mel, that and a mask of ones, or the mel with the target's pitch moved in."""
 GENERATORS: dict[str, type[nn.Module]] = {"convnext": ConvNeXtGenerator, "gated": GatedGenerator}
@@ -98,7 +112,11 @@ class Voice:
         )
 
     def save(self, folder: Path) -> None:
-        """Writes `voice.json` and `weights.safetensors` (float16); other files in the folder stay."""
+        """Writes `voice.json` and `weights.safetensors` (float16); other files in the folder stay.
+
+        Two files cannot be replaced at once. Between the two, `voice.json` fits the weights before and after: the
+        folder holds a whole voice whenever the process is killed.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             f"{part}.{name}": tensor.half().cpu().contiguous()
@@ -129,20 +147,28 @@ class Voice:
             "weights_sha256": hashlib.sha256(content).hexdigest(),
             **self.metadata,
         }
-        write_atomically(folder / "weights.safetensors", content)
+        weights = folder / "weights.safetensors"
+        if weights.is_file():
+            record["replaced_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
         write_atomically(folder / "voice.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomically(weights, content)
 
     @classmethod
     def load(cls, name_or_folder: str | Path) -> Voice:
-        """Reads a shipped voice by name, or any voice folder; raises `UserError` for whatever does not fit."""
-        folder = _find(name_or_folder)
-        record = _read_record(folder / "voice.json")
+        """Reads a shipped voice or one of the user's by name, or any voice folder.
+
+        Raises `UserError` for whatever does not fit: nothing in the folder is believed before it is checked.
+        """
+        folder = find_voice(name_or_folder)
+        record = read_record(folder / "voice.json")
         weights = folder / "weights.safetensors"
         if not weights.is_file() or weights.stat().st_size > MAX_WEIGHTS_BYTES:
             raise UserError(f"{weights} is missing or over {MAX_WEIGHTS_BYTES // 10**6} MB; copy the voice again.")
         content = weights.read_bytes()
         try:
-            if hashlib.sha256(content).hexdigest() != record["weights_sha256"]:
+            if int.from_bytes(content[:8], "little") > MAX_JSON_BYTES:
+                raise UserError(f"{weights} is not a safetensors file of a voice: its header is too long.")
+            if hashlib.sha256(content).hexdigest() not in (record["weights_sha256"], record.get("replaced_sha256")):
                 raise UserError(f"{weights} is not the file that voice.json was written for. Copy both again.")
             tensors = {key: value.float() for key, value in load_tensors(content).items()}
             broken = [key for key, value in tensors.items() if not value.isfinite().all()]
@@ -151,15 +177,15 @@ class Voice:
             return cls._from_record(record, tensors, folder)
         except UserError:
             raise
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise UserError(f"{folder} is not a complete voice of this program ({error!s}).") from error
 
     @classmethod
     def _from_record(cls, record: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> Voice:
         a, b = (
             Speaker(
-                name=str(entry["name"]),
-                pitch=PitchStatistics(_finite(entry["log_f0_mean"]), _finite(entry["log_f0_std"])),
+                name=_checked_name(entry["name"]),
+                pitch=PitchStatistics(*(_within(key, entry[key], limits) for key, limits in PITCH_RANGES.items())),
                 mel_mean=tensors.pop(f"mel_mean_{letter}"),
                 mel_std=tensors.pop(f"mel_std_{letter}"),
                 description=str(entry["description"]),
@@ -168,29 +194,42 @@ class Voice:
             )
             for letter, entry in zip("ab", record["speakers"], strict=True)
         )
-        mel = MelConfig.from_dict(record["mel"])
-        networks = {
-            "generator_ab": build_generator(record["generator"]),
-            "generator_ba": build_generator(record["generator"]),
-            "judge": build_judge(),
-        }
-        for part, network in networks.items():
-            network.load_state_dict(
-                {key.removeprefix(f"{part}."): value for key, value in tensors.items() if key.startswith(f"{part}.")}
-            )
-            network.eval().requires_grad_(False)
-        known = {"format", "name", "speakers", "mel", "generator", "input", "weights_sha256"}
-        metadata = {key: value for key, value in record.items() if key not in known}
+        mel = _checked_mel(record["mel"])
+        _check_speakers((a, b), mel)
         if record["input"] not in get_args(GeneratorInput):
             raise ValueError(f"input {record['input']!r} is not one of {', '.join(get_args(GeneratorInput))}")
+        planes = 2 if record["input"] == "mask" else 1
+        if (record["generator"].get("bands"), record["generator"].get("planes")) != (mel.n_mels, planes):
+            raise ValueError(f"the generators must read {planes} planes of {mel.n_mels} bands")
+        if record["generator"].get("blocks", 0) > len(tensors):
+            raise ValueError(f"there are no weights for {record['generator']['blocks']} blocks")
+        networks = {}
+        for part, build in (
+            ("generator_ab", lambda: build_generator(record["generator"])),
+            ("generator_ba", lambda: build_generator(record["generator"])),
+            ("judge", build_judge),
+        ):
+            prefix = f"{part}."
+            weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            with torch.device("meta"):  # sizes only: what the file claims may be more than there is memory for
+                _require_shapes(part, build(), weights)
+            networks[part] = build()
+            networks[part].load_state_dict(weights)
+            networks[part].eval().requires_grad_(False)
+        known = {"format", "name", "speakers", "mel", "generator", "input", "weights_sha256", "replaced_sha256"}
+        metadata = {key: value for key, value in record.items() if key not in known}
         generator = record["generator"]
-        name = str(record["name"])
+        name = _checked_name(record["name"])
         return cls(name, (a, b), mel, generator, record["input"], metadata=metadata, folder=folder, **networks)
 
 
 def available_voices() -> list[str]:
-    """The names of the voices that came with the program."""
-    return sorted(path.parent.name for path in VOICES.glob("*/voice.json"))
+    """The names of the voices that came with the program, then those of the user's own."""
+    return [*_voices_in(VOICES), *(name for name in _voices_in(voices_folder()) if name not in _voices_in(VOICES))]
+
+
+def _voices_in(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob("*/voice.json") if NAME.fullmatch(path.parent.name))
 
 
 def build_generator(description: Mapping[str, Any]) -> nn.Module:
@@ -209,9 +248,10 @@ def build_judge() -> PatchClassifier:
     return PatchClassifier(classes=2, planes=1, channels=16, layers=4)
 
 
-def _find(name_or_folder: str | Path) -> Path:
-    if (VOICES / str(name_or_folder) / "voice.json").is_file() and str(name_or_folder) in available_voices():
-        return VOICES / str(name_or_folder)
+def find_voice(name_or_folder: str | Path) -> Path:
+    for known in (VOICES, voices_folder()):
+        if str(name_or_folder) in _voices_in(known):
+            return known / str(name_or_folder)
     folder = Path(name_or_folder)
     if (folder / "voice.json").is_file():
         return folder
@@ -222,17 +262,18 @@ def _find(name_or_folder: str | Path) -> Path:
     near = difflib.get_close_matches(str(name_or_folder), available_voices(), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UserError(
-        f"There is no voice {str(name_or_folder)!r}, neither shipped ({', '.join(available_voices())}) nor as a folder."
+        f"There is no voice {str(name_or_folder)!r}, neither by name ({', '.join(available_voices())}) nor as a folder."
         f"{hint}"
     )
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise UserError(f"{path} is over {MAX_JSON_BYTES // 10**6} MB; a voice.json is a page of text.")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair could not be shown to anyone
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}). Copy the voice again.") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else None
@@ -240,7 +281,43 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _finite(value: Any) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"expected a finite number, got {value!r}")
+def _checked_name(value: Any) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValueError(f"{value!r} cannot be a name: {NAME_RULE}")
+    return value
+
+
+def _checked_mel(values: dict[str, Any]) -> MelConfig:
+    mel = MelConfig.from_dict(values)
+    for key, limits in MEL_RANGES.items():
+        _within(key, values[key], limits)
+        if key not in ("f_min", "f_max", "log_floor") and not isinstance(values[key], int):
+            raise ValueError(f"{key} must be a whole number, not {values[key]!r}")
+    if mel.win_length != mel.n_fft or mel.hop_length > mel.n_fft or not mel.f_min < mel.f_max <= mel.sample_rate / 2:
+        raise ValueError(f"the numbers of the mel definition do not go together: {values}")
+    return mel
+
+
+def _check_speakers(speakers: tuple[Speaker, Speaker], mel: MelConfig) -> None:
+    if speakers[0].name == speakers[1].name:
+        raise ValueError(f"both speakers are called {speakers[0].name!r}")
+    for speaker in speakers:
+        for name, values in (("mel_mean", speaker.mel_mean), ("mel_std", speaker.mel_std)):
+            if values.shape != (mel.n_mels,) or values.abs().max() > 100:
+                raise ValueError(f"{name} of {speaker.name} must be {mel.n_mels} numbers of log-mel")
+        if speaker.mel_std.min() < 1e-3:
+            raise ValueError(f"mel_std of {speaker.name} must be positive")
+
+
+def _require_shapes(part: str, network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    for key in sorted({*expected, *weights}):
+        found = tuple(weights[key].shape) if key in weights else None
+        if found != expected.get(key):
+            raise ValueError(f"the weights {part}.{key} have the shape {found}, but {expected.get(key)} was expected")
+
+
+def _within(name: str, value: Any, limits: tuple[float, float]) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not limits[0] <= value <= limits[1]:
+        raise ValueError(f"{name} must be a number from {limits[0]:g} to {limits[1]:g}, not {value!r}")
     return float(value)

@@ -19,7 +19,7 @@ from recipes.vae_mnist import Judge
 from voiceconv.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-SPEECH = ("voice_", "vocoder", "phonemes")
+SPEECH = ("voice_", "vocoder", "phonemes", "convert_")
 RECIPES = sorted(p.stem for p in (ROOT / "recipes").glob("[!_]*.py") if not p.stem.startswith(SPEECH))
 
 

@@ -89,8 +89,8 @@ def test_folder_is_mirrored_and_failures_come_last(command, speech: Path, tmp_pa
     status, out, err = command("convert", folder, tmp_path / "out", "--to", "joe")
     assert status == 2
     written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
-    assert written == ["a.wav", "deep/b.wav"]
-    assert soundfile.info(tmp_path / "out" / "deep" / "b.wav").frames == round(0.7 * RATE)
+    assert written == [".voiceconv.lock", "a.wav", "deep/b.flac", "manifest.jsonl"]
+    assert soundfile.info(tmp_path / "out" / "deep" / "b.flac").frames == round(0.7 * RATE)
     assert len(out.splitlines()) == 2
     first, *failures = err.splitlines()
     assert first.startswith("2 of 4 recordings failed")
@@ -191,7 +191,8 @@ def test_output_that_cannot_be_written(command, speech: Path, tmp_path: Path) ->
 
 
 def test_plan_keeps_the_tree_and_every_recording(tmp_path: Path) -> None:
-    for name in ("in/a.mp3", "in/a.wav", "in/b/a.wav", "in/converted/a.wav", "in/c.d.OGG"):
+    names = ("a.mp3", "a.wav", "a.mp3.wav", "b/a.wav", "b/B.M4A", "converted/a.wav", "c.d.OGG")
+    for name in (f"in/{name}" for name in names):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     source, output = tmp_path / "in", tmp_path / "in" / "converted"
@@ -199,7 +200,14 @@ def test_plan_keeps_the_tree_and_every_recording(tmp_path: Path) -> None:
         before.relative_to(source).as_posix(): after.relative_to(output).as_posix()
         for before, after in plan_outputs(source, output)
     }
-    assert plan == {"a.mp3": "a.mp3.wav", "a.wav": "a.wav.wav", "b/a.wav": "b/a.wav", "c.d.OGG": "c.d.wav"}
+    assert plan == {
+        "a.mp3": "a.mp3.wav.wav",
+        "a.mp3.wav": "a.mp3.wav",
+        "a.wav": "a.wav",
+        "b/B.M4A": "b/B.wav",
+        "b/a.wav": "b/a.wav",
+        "c.d.OGG": "c.d.OGG",
+    }
     with pytest.raises(UserError, match="overwrite"):
         plan_outputs(source, source / "b" / "..")
     assert plan_outputs(source / "a.mp3", tmp_path / "new") == [(source / "a.mp3", tmp_path / "new" / "a.wav")]
@@ -220,6 +228,26 @@ def test_voices_lists_speakers_with_their_licences(command, tiny_voice: Path, mo
     assert status == 0
     assert out.splitlines()[0] == tiny_voice.name
     assert len(out.splitlines()) == 3
+
+
+def test_a_voice_is_handed_on_as_one_file(command, tiny_voice: Path, speech: Path, tmp_path: Path, home: Path) -> None:
+    status, out, err = command("voices", "export", tiny_voice, tmp_path / "ours.voice")
+    assert (status, err) == (0, "")
+    assert "ours.voice" in out
+    status, out, _ = command("voices", "import", tmp_path / "ours.voice", "--name", "ours")
+    assert status == 0
+    assert "--model ours" in out
+    assert (home / "voices" / "ours" / "voice.json").is_file()
+    assert "ours" in command("voices", "list")[1].splitlines()
+    (home / "voices" / "broken").mkdir()
+    (home / "voices" / "broken" / "voice.json").write_text("{")
+    status, out, _ = command("voices")
+    assert status == 0
+    assert "cannot be used" in out.split("broken")[1]
+    assert command("convert", speech, tmp_path / "out.wav", "--to", "joe", "--model", "ours")[0] == 0
+    elsewhere = tmp_path / "elsewhere"
+    assert command("--home", elsewhere, "voices", "import", tmp_path / "ours.voice")[0] == 0
+    assert (elsewhere / "voices" / "tiny" / "weights.safetensors").is_file()
 
 
 def test_inspect_prints_and_writes_a_page(command, speech: Path, tmp_path: Path) -> None:

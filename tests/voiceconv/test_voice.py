@@ -124,3 +124,25 @@ def test_hostile_network_sizes_are_refused() -> None:
 def test_the_shipped_voice_loads() -> None:
     assert "allison-joe" in available_voices()
     assert Voice.load("allison-joe").names == ("allison", "joe")
+
+
+def test_a_voice_is_whole_whenever_its_saving_is_cut_short(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After the first of the two files and before the second, where a killed process would have left them."""
+    better = Voice.load(copy)
+    before = better.generator_ab.leave.bias.clone()
+    better.generator_ab.leave.bias.data += 1
+
+    def fails(path: Path, content: bytes) -> None:
+        if path.suffix == ".safetensors":
+            raise OSError("no space left")
+        path.write_bytes(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("voiceconv.voice.write_atomically", fails)
+        with pytest.raises(OSError, match="no space"):
+            better.save(copy)
+    torch.testing.assert_close(Voice.load(copy).generator_ab.leave.bias, before, atol=0, rtol=0)
+    better.save(copy)
+    torch.testing.assert_close(Voice.load(copy).generator_ab.leave.bias, before + 1, atol=1e-2, rtol=0)

@@ -1,0 +1,170 @@
+"""Mixed requests to the page for hours: `python -m benchmarks.soak --minutes 120`.
+
+Starts `app.py`, then visitors convert clips of several lengths, ask for what does not exist, upload what is no
+recording and leave in the middle. Each `--every` minutes a row is printed: requests, latency, the server's memory and
+temporary files. Memory is flat when the second half adds less than `--may-grow`; the exit status is 1 otherwise, or
+when an answer was wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import tyro
+
+from benchmarks.kill import RATE, buzz
+from voiceconv.terminal import run_in_terminal
+from voiceconv.voice import Voice
+
+
+@dataclass(frozen=True)
+class Config:
+    """How long, by how many."""
+
+    minutes: float = 120.0
+    """In all."""
+    every: float = 5.0
+    """Minutes between rows."""
+    clients: int = 4
+    """Visitors at a time."""
+    vocoder: str = "griffin-lim"
+    """What the server speaks through."""
+    model: str = "allison-joe"
+    """The voice."""
+    may_grow: float = 100.0
+    """MiB that the server's memory may grow by in the second half."""
+
+
+@dataclass
+class Tally:
+    """What the visitors met since the last row."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: int = 0
+    left: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+def visit(address: str, folder: Path, targets: tuple[str, ...], tally: Tally, over: threading.Event, seed: int) -> None:
+    """One visitor after another, until it is over."""
+    from gradio_client import Client, handle_file
+
+    chance = random.Random(seed)
+    while not over.is_set():
+        client = Client(address, verbose=False, download_files=folder / f"got-{seed}")
+        while not over.is_set() and chance.random() < 0.9:
+            what = chance.random()
+            length = chance.choice((0.5, 1.0, 2.0, 5.0))
+            path = folder / f"{length:g}.wav"
+            target = chance.choice(targets)
+            started = time.perf_counter()
+            try:
+                if what < 0.1:
+                    client.predict(handle_file(folder / "letter.wav"), target, api_name="/convert")
+                    tally.wrong.append("a letter was converted")
+                elif what < 0.2:
+                    client.predict(handle_file(path), "nobody", api_name="/convert")
+                    tally.wrong.append("nobody spoke")
+                elif what < 0.3:
+                    client.submit(handle_file(path), target, api_name="/convert").cancel()
+                    tally.left += 1
+                else:
+                    result = Path(client.predict(handle_file(path), target, api_name="/convert"))
+                    tally.seconds.append(time.perf_counter() - started)
+                    if soundfile.info(result).frames != round(length * RATE):
+                        tally.wrong.append(f"{soundfile.info(result).frames} samples for {length} s")
+                    result.unlink()
+            except Exception as error:
+                if what < 0.2 and ("audio" in str(error) or "did you mean" in str(error)):
+                    tally.refused += 1
+                else:
+                    tally.wrong.append(f"{type(error).__name__}: {error}")
+        client.close()
+
+
+def memory(pid: int) -> float:
+    """MiB that a process holds."""
+    said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
+    return int(said) / 1024
+
+
+def main(config: Config) -> int:
+    """Prints the rows; 1 if memory grew or an answer was wrong."""
+    with tempfile.TemporaryDirectory(prefix="soak-") as name:
+        folder = Path(name)
+        for length in (0.5, 1.0, 2.0, 5.0):
+            soundfile.write(folder / f"{length:g}.wav", buzz(160.0, length), RATE)
+        (folder / "letter.wav").write_text("no sound at all " * 100)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [sys.executable, "app.py", "--port", str(port), "--vocoder", config.vocoder, "--model", config.model]
+        command += ["--home", str(folder / "home")]
+        address = f"http://127.0.0.1:{port}"
+        environment = {**os.environ, "TMPDIR": name}
+        root = Path(__file__).parents[1]
+        with (folder / "log.txt").open("wb") as log:
+            server = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            return soak(config, folder, address, server)
+        finally:
+            server.terminate()
+            server.wait()
+            if "Traceback" in (folder / "log.txt").read_text():
+                print((folder / "log.txt").read_text()[-3000:], file=sys.stderr)
+
+
+def soak(config: Config, folder: Path, address: str, server: subprocess.Popen[bytes]) -> int:
+    """Sends the visitors to a server that is starting."""
+    while f"open on {address}" not in (folder / "log.txt").read_text():
+        if server.poll() is not None:
+            raise SystemExit((folder / "log.txt").read_text())
+        time.sleep(0.5)
+    over, tally, targets = threading.Event(), Tally(), Voice.load(config.model).names
+    crowd = [
+        threading.Thread(target=visit, args=(address, folder, targets, tally, over, seed), daemon=True)
+        for seed in range(config.clients)
+    ]
+    for visitor in crowd:
+        visitor.start()
+    print("| minute | converted | refused | left | wrong | p50 (s) | p99 (s) | memory (MiB) | temporary (MiB) |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    started, held, wrong = time.monotonic(), list[float](), list[str]()
+    while time.monotonic() - started < config.minutes * 60:
+        time.sleep(min(config.every * 60, max(0.0, started + config.minutes * 60 - time.monotonic())))
+        seconds, refused, left = tally.seconds[:], tally.refused, tally.left
+        wrong += tally.wrong
+        with urllib.request.urlopen(f"{address}/health") as response:
+            health = json.load(response)
+        held.append(memory(server.pid))
+        p50, p99 = np.percentile(seconds, [50, 99]) if seconds else (float("nan"), float("nan"))
+        print(
+            f"| {(time.monotonic() - started) / 60:.0f} | {len(seconds)} | {refused} | {left} | {len(tally.wrong)} "
+            f"| {p50:.2f} | {p99:.2f} | {held[-1]:.0f} | {health['temporary_bytes'] / 2**20:.1f} |",
+            flush=True,
+        )
+        tally.seconds, tally.refused, tally.left, tally.wrong = [], 0, 0, []
+    over.set()
+    for visitor in crowd:
+        visitor.join(timeout=120)
+    grown = held[-1] - held[len(held) // 2]
+    print(f"\nThe second half added {grown:.0f} MiB; wrong answers: {len(wrong)}")
+    for told in wrong[:20]:
+        print(told)
+    return 1 if wrong or grown > config.may_grow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_in_terminal(lambda: main(tyro.cli(Config, description=__doc__))))

@@ -1,0 +1,434 @@
+"""The tabs beside Convert as a visitor meets them, and the server as somebody meets it who means no good."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from playwright.sync_api import Browser, Page, expect
+
+from tests.serving import ROOT, WAIT, browsing, serving
+from tests.signals import SAMPLE_RATE, hum
+from voiceconv.errors import UserError
+from voiceconv.studio import curves
+from voiceconv.studio.server import LOCK, listening_host, remove_abandoned
+from voiceconv.studio.voices_tab import _record_card
+
+slow = pytest.mark.slow
+CLIENTS = 50
+
+
+@pytest.fixture(scope="module")
+def home_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studio-home")
+
+
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studio-server")
+
+
+@pytest.fixture(scope="module")
+def server(tiny_voice: Path, home_folder: Path, temporary: Path) -> Iterator[str]:
+    options = ("--model", tiny_voice, "--vocoder", "griffin-lim", "--home", home_folder, "--max-seconds", 20)
+    with serving(temporary, *options) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, server: str) -> Iterator[Page]:
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        context.set_default_timeout(WAIT)
+        page = context.new_page()
+        page.goto(server)
+        expect(page.get_by_role("button", name="Convert", exact=True)).to_be_visible(timeout=WAIT)
+        yield page
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def choose(page: Page, box: str, option: str) -> None:
+    page.locator(f"#{box} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def write(folder: Path, name: str, seconds: float = 0.5, f0: float = 150.0) -> Path:
+    soundfile.write(folder / name, hum(f0, seconds), SAMPLE_RATE)
+    return folder / name
+
+
+def test_curves_keep_within_their_frame_and_leave_out_what_is_no_number() -> None:
+    rows = [{"step": 0.0, "a": 1.0}, {"step": 10.0, "a": float("nan")}, {"step": 20.0, "a": 3.0, "b": 2.0}]
+    picture = curves.draw("<Losses>", rows, ["a", "b", "c"])
+    assert "&lt;Losses&gt;" in picture
+    assert "nan" not in picture
+    first, second, third = re.findall(r'polyline points="([^"]*)"', picture)
+    assert (len(first.split()), len(second.split()), len(third.split())) == (2, 1, 0)
+    (x0, y0), (x1, y1) = (map(float, point.split(",")) for point in first.split())
+    assert x0 < x1 <= curves.WIDTH
+    assert 0 < y1 < y0 < curves.HEIGHT  # 3 lies above 1
+    assert curves.draw("Nothing", rows, ["c"]) == ""
+    assert "polyline" in curves.draw("Level", [{"step": 1.0, "a": 0.0}, {"step": 2.0, "a": 0.0}], ["a"])
+
+
+def test_what_a_voice_says_of_itself_is_no_part_of_the_page() -> None:
+    evil = "<script>alert(1)</script>"
+    record = {
+        "name": evil,
+        "speakers": [{"name": evil, "description": evil}, {"name": "b"}],
+        "training": {evil: evil},
+        "measured": {evil: {evil: 1, "x": evil, "y": float("nan"), "z": True}, "clips": evil, "n": 7},
+    }
+    card = _record_card(record, "yours")
+    assert "<script" not in card
+    assert "1.00" in card
+
+
+def test_other_computers_are_let_in_only_on_demand() -> None:
+    assert listening_host(None, share=False) == "127.0.0.1"
+    assert listening_host("localhost", share=False) == "localhost"
+    assert listening_host("::1", share=False) == "::1"
+    assert listening_host(None, share=True) == "0.0.0.0"
+    assert listening_host("192.0.2.7", share=True) == "192.0.2.7"
+    for host in ("0.0.0.0", "192.0.2.7", "::", "example.org"):
+        with pytest.raises(UserError, match="Add --share"):
+            listening_host(host, share=False)
+
+
+def test_folders_of_killed_servers_are_removed(tmp_path: Path) -> None:
+    from voiceconv.locks import try_lock
+
+    for name in ("voiceconv-dead", "voiceconv-alive", "voiceconv-other", "else"):
+        (tmp_path / name).mkdir()
+        if name != "voiceconv-other":
+            (tmp_path / name / LOCK).touch()
+    alive = try_lock(tmp_path / "voiceconv-alive" / LOCK)
+    remove_abandoned(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["else", "voiceconv-alive", "voiceconv-other"]
+    assert alive is not None
+    alive.close()
+
+
+@slow
+def test_batch_takes_many_and_gives_a_zip(page: Page, tmp_path: Path) -> None:
+    open_tab(page, "Batch")
+    page.locator("#batch-convert").click()
+    expect(page.locator(".toast-body")).to_contain_text("add some recordings")
+    page.locator(".toast-close").click()
+    paths = [write(tmp_path, "one.wav"), write(tmp_path, "two.flac"), tmp_path / "letter.mp3"]
+    paths[2].write_text("not a recording " * 100)
+    page.locator("#batch-files input[type=file]").set_input_files(paths)
+    expect(page.locator("#batch-files")).to_contain_text("letter")
+    page.locator("#batch-voice").get_by_label("Allison", exact=True).check()
+    page.locator("#batch-convert").click()
+    expect(page.locator("#batch-progress")).to_contain_text("3 of 3 recordings", timeout=WAIT)
+    expect(page.locator("#batch-progress li")).to_contain_text("letter.mp3 cannot be read as audio")
+    with page.expect_download() as event:
+        page.get_by_text("Download the zip").click()
+    assert event.value.suggested_filename == "as-allison.zip"
+    event.value.save_as(tmp_path / "result.zip")
+    with zipfile.ZipFile(tmp_path / "result.zip") as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == ["manifest.json", "one.wav", "two.flac"]
+        rows = json.loads(archive.read("manifest.json"))
+        archive.extract("two.flac", tmp_path / "out")
+    assert [row["source"] for row in rows] == ["one.wav", "two.flac", "letter.mp3"]
+    assert [("output" in row, "failed" in row) for row in rows] == [(True, False), (True, False), (False, True)]
+    assert soundfile.info(tmp_path / "out" / "two.flac").frames == round(0.5 * SAMPLE_RATE)
+
+
+@slow
+def test_compare_plays_every_voice_and_vocoder(page: Page, server: str, tmp_path: Path) -> None:
+    open_tab(page, "Compare")
+    page.locator("#compare-source").get_by_role("button", name="Upload file").click()
+    page.locator("#compare-source input[type=file]").set_input_files(write(tmp_path, "clip.wav"))
+    expect(page.locator("#compare-source").get_by_role("button", name="Clear")).to_be_visible()
+    page.locator("#compare").click()
+    tiny = page.locator("#comparison article", has_text="tiny, griffin-lim")
+    expect(tiny).to_have_count(2, timeout=WAIT)
+    expect(page.locator("#comparison article", has_text="allison-joe, griffin-lim")).to_have_count(2, timeout=WAIT)
+    address = tiny.first.locator("audio").get_attribute("src")
+    assert address is not None
+    (tmp_path / "heard.flac").write_bytes(page.request.get(server + address).body())
+    assert soundfile.info(tmp_path / "heard.flac").frames == round(0.5 * SAMPLE_RATE)
+
+
+@slow
+def test_a_voice_is_taken_away_and_brought_back(page: Page, tmp_path: Path, home_folder: Path) -> None:
+    open_tab(page, "Voices")
+    expect(page.locator("#voices article h2").first).to_have_text("tiny")
+    expect(page.locator("#voices")).to_contain_text("Licence: CC0")
+    choose(page, "voice-chosen", "allison-joe")
+    page.locator("#voice-export").click()
+    with page.expect_download() as event:
+        page.get_by_text("Download allison-joe.voice").click()
+    event.value.save_as(tmp_path / "taken.voice")
+
+    page.locator("#voice-file input[type=file]").set_input_files(tmp_path / "taken.voice")
+    expect(page.locator("#voice-file")).to_contain_text("taken")
+    page.locator("#voice-import").click()
+    expect(page.locator(".toast-body")).to_contain_text("already is a voice 'allison-joe'", timeout=WAIT)
+    page.locator(".toast-close").click()
+    page.locator("#voice-name input, #voice-name textarea").fill("brought")
+    page.locator("#voice-import").click()
+    expect(page.locator("#voices article h2", has_text="brought")).to_be_visible(timeout=WAIT)
+    assert (home_folder / "voices" / "brought" / "weights.safetensors").is_file()
+    open_tab(page, "Convert")
+    expect(page.get_by_label("Joe (brought)", exact=True)).to_be_visible()
+
+    with zipfile.ZipFile(tmp_path / "evil.voice", "w") as archive:
+        archive.writestr("../../evil.txt", "x")
+    open_tab(page, "Voices")
+    page.locator("#voice-file input[type=file]").set_input_files(tmp_path / "evil.voice")
+    expect(page.locator("#voice-file")).to_contain_text("evil")
+    page.locator("#voice-import").click()
+    expect(page.locator(".toast-body", has_text="evil.voice is refused: '../../evil.txt'")).to_be_visible(timeout=WAIT)
+
+
+@slow
+def test_a_voice_is_trained_from_the_page(
+    page: Page, two_speakers: tuple[Path, Path], home_folder: Path, tmp_path: Path
+) -> None:
+    open_tab(page, "Train")
+    page.locator("#inspect").click()
+    expect(page.locator(".toast-body")).to_contain_text("Give both speakers a name and recordings")
+    page.locator(".toast-close").click()
+    for letter, folder in zip("ab", two_speakers, strict=True):
+        page.locator(f"#speaker-{letter} input, #speaker-{letter} textarea").fill(folder.name)
+        page.locator(f"#recordings-{letter} input[type=file]").set_input_files(sorted(folder.glob("*.wav")))
+        expect(page.locator(f"#recordings-{letter}")).to_contain_text("11")
+    page.locator("#inspect").click()
+    expect(page.locator("#inspection")).to_contain_text("low speaks 11.", timeout=WAIT)
+    choose(page, "preset", "Trial: seconds, only shows that everything runs")
+    page.locator("#start").click()
+    expect(page.locator(".toast-body")).to_contain_text("must have agreed")
+    page.locator(".toast-close").click()
+    page.get_by_label("Both speakers have agreed").check()
+    page.locator("#start").click()
+    status = page.locator("#training-status")
+    expect(status).to_contain_text("high-low training", timeout=WAIT)
+    page.locator("#pause").click()
+    expect(status).to_contain_text("high-low paused", timeout=WAIT)
+    plan = json.loads((home_folder / "runs" / "high-low" / "job.json").read_text())
+    assert "confirmed on the page" in plan["consent"]
+    assert len(list((home_folder / "runs" / "high-low" / "recordings" / "low").glob("*.wav"))) == 12
+
+    # Another visit finds it; nothing of it is in the page that was closed.
+    page.reload()
+    open_tab(page, "Train")
+    expect(status).to_contain_text("high-low paused", timeout=WAIT)
+    page.locator("#resume").click()
+    expect(status).to_contain_text("high-low finished; step 20 of 20", timeout=2 * WAIT)
+    expect(page.locator("#curves svg").first).to_be_visible()
+    expect(page.locator("#previews audio")).to_have_count(4)
+    assert min(page.locator("#previews img").evaluate_all("all => all.map(each => each.naturalWidth)")) > 300
+
+    page.get_by_text("Try the voice as it is now").click()
+    page.locator("#try-source").get_by_role("button", name="Upload file").click()
+    page.locator("#try-source input[type=file]").set_input_files(write(tmp_path, "clip.wav"))
+    expect(page.locator("#try-source").get_by_role("button", name="Clear")).to_be_visible()
+    page.locator("#try").click()
+    expect(page.locator("#try-result")).to_contain_text("0:00", timeout=WAIT)
+    open_tab(page, "Voices")
+    expect(page.locator("#voices article h2", has_text="high-low")).to_be_visible(timeout=WAIT)
+    assert (home_folder / "voices" / "high-low" / "examples" / "low").is_dir()
+
+
+@slow
+def test_every_tab_is_reached_by_keyboard_and_fits_a_phone(browser: Browser, server: str) -> None:
+    with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as context:
+        page = context.new_page()
+        page.goto(server)
+        expect(page.get_by_role("button", name="Convert", exact=True)).to_be_visible(timeout=WAIT)
+        for _ in range(3):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.getAttribute('role')") == "tab":
+                break
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "tab"
+        page.get_by_role("tab", name="Batch", exact=True).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#batch-convert")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_role("tab", name="Train", exact=True).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#inspect")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def answer(address: str, body: bytes | None = None) -> tuple[int, bytes]:
+    kind = {"Content-Type": "application/json"} if body is not None else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, body, kind), timeout=30) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def raw(address: str, path: str) -> bytes:
+    """The answer to a path exactly as written: clients tidy `..` away."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@slow
+def test_no_other_file_can_be_read(server: str, home_folder: Path, temporary: Path, tmp_path: Path) -> None:
+    secret = home_folder / "secret.txt"
+    secret.write_text("do not read me")
+    (cache,) = [path for path in temporary.iterdir() if path.name.startswith("voiceconv-")]
+    (cache / "link.txt").symlink_to(secret)
+    (cache / "folder").symlink_to(home_folder)
+    weights = ROOT / "voiceconv" / "voices" / "allison-joe" / "weights.safetensors"
+    forbidden = [str(secret), "/etc/passwd", str(ROOT / "app.py"), str(weights), f"{cache}/link.txt", f"{cache}/.lock"]
+    forbidden += [
+        f"{cache}/folder/secret.txt",
+        f"{cache}/../../../../../../../../../../etc/passwd",
+        "app.py",
+        "./app.py",
+    ]
+    forbidden += [f"file://{secret}", f"//localhost{secret}", "..%2f..%2fapp.py", f"{cache}/%2e%2e/log.txt"]
+    readable = {}
+    for prefix in ("/file=", "/file/", "/gradio_api/file=", "/gradio_api/file/", "/static/", "/assets/", "/svelte/"):
+        for path in forbidden:
+            for written in {path, quote(path), quote(path, safe="")}:
+                if written.isascii() and " " not in written:
+                    head, _, body = raw(server, prefix + written).partition(b"\r\n\r\n")
+                    if head.split(b" ")[1] == b"200" and b"<!doctype html>" not in body.lower():
+                        readable[prefix + written] = body[:80]
+    for path in (
+        "/gradio_api/proxy=http://127.0.0.1:1/",
+        "/gradio_api/custom_component/1/client/component/../../app.py",
+    ):
+        assert answer(server + path)[0] in (403, 404)
+    for path in (
+        "/monitoring",
+        "/monitoring/summary",
+        "/gradio_api/vibe-code",
+        "/gradio_api/file=http://127.0.0.1:1/x",
+    ):
+        assert answer(server + path)[0] in (403, 404, 405), path
+    (cache / "link.txt").unlink()
+    (cache / "folder").unlink()
+    assert readable == {}
+
+
+@slow
+def test_requests_cannot_name_files_or_addresses_of_the_server(server: str, home_folder: Path) -> None:
+    wav = write(home_folder, "private.wav")
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(0.5)
+    inside = f"http://127.0.0.1:{listening.getsockname()[1]}/x.wav"
+    for path in (str(wav), "/etc/passwd", inside, "https://example.org/x.wav", f"file://{wav}"):
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        status, said = answer(f"{server}/gradio_api/call/convert", json.dumps({"data": [file, "joe", "auto"]}).encode())
+        if status == 200:  # queued: what comes of it must be an error
+            event = json.loads(said)["event_id"]
+            said = answer(f"{server}/gradio_api/call/convert/{event}")[1]
+            assert b"event: error" in said, said
+        else:
+            assert b"fetches nothing" in said
+    with pytest.raises(TimeoutError):
+        listening.accept()
+    listening.close()
+    status, said = answer(f"{server}/gradio_api/call/convert", b"[" * (3 * 2**20))
+    assert (status, said) == (413, b"This request is over 2 MB; only uploads may be.")
+
+
+@slow
+def test_health_and_logs(server: str, temporary: Path, tmp_path: Path) -> None:
+    Client(server, verbose=False).predict(handle_file(write(tmp_path, "c.wav")), "joe", api_name="/convert")
+    status, said = answer(f"{server}/health")
+    report = json.loads(said)
+    assert (status, report["status"], report["queue_limit"]) == (200, "ok", 64)
+    assert report["temporary_bytes"] > 20_000
+    assert str(temporary) not in said.decode()
+    lines = [json.loads(line) for line in (temporary / "log.txt").read_text().splitlines() if line.startswith("{")]
+    assert lines[0]["event"] == "serving"
+    converted = [line for line in lines if line["event"] == "converted"][-1]
+    assert converted["sound"] == 0.5
+    assert converted["level"] == "info"
+
+
+@slow
+def test_a_password_keeps_others_out(tiny_voice: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    temporary = tmp_path_factory.mktemp("locked")
+    options = ("--model", tiny_voice, "--vocoder", "griffin-lim", "--home", temporary / "home")
+    with serving(temporary, *options, VOICECONV_PASSWORD="open, sesame") as address:
+        for path in ("/config", "/gradio_api/info", f"/gradio_api/file={temporary}/log.txt"):
+            assert answer(address + path)[0] == 401, path
+        assert answer(f"{address}/gradio_api/call/convert", b'{"data": [null, "joe", "auto"]}')[0] == 401
+        assert b"Any name, and the password" in answer(address)[1]
+        assert answer(f"{address}/health")[0] == 200
+        with pytest.raises(Exception, match=r"(?i)auth|credentials|login|401"):
+            Client(address, auth=("anyone", "wrong"), verbose=False)
+        client = Client(address, auth=("anyone", "open, sesame"), verbose=False)
+        source = write(temporary, "c.wav")
+        assert client.predict(handle_file(source), "joe", api_name="/convert").endswith(".wav")
+
+
+@slow
+def test_fifty_clients_at_once(server: str, temporary: Path, tmp_path: Path) -> None:
+    """Each gets its own recording back; those that leave do not hold up the others."""
+    seconds = [0.3 + 0.01 * number for number in range(CLIENTS)]
+    paths = [write(tmp_path, f"{number}.wav", seconds[number]) for number in range(CLIENTS)]
+
+    def visit(number: int) -> int | None:
+        client = Client(server, verbose=False, download_files=tmp_path / f"got-{number}")
+        job = client.submit(handle_file(paths[number]), "joe", api_name="/convert")
+        if number % 10 == 9:  # leaves at once
+            time.sleep(0.2)
+            job.cancel()
+            client.close()
+            return None
+        return soundfile.info(job.result(timeout=WAIT / 1000)).frames
+
+    with ThreadPoolExecutor(CLIENTS) as crowd:
+        lengths = list(crowd.map(visit, range(CLIENTS)))
+    expected = [None if n % 10 == 9 else round(seconds[n] * SAMPLE_RATE) for n in range(CLIENTS)]
+    assert lengths == expected
+    until = time.monotonic() + 60
+    while json.loads(answer(f"{server}/health")[1])["queued"] and time.monotonic() < until:
+        time.sleep(0.2)
+    assert json.loads(answer(f"{server}/health")[1])["queued"] == 0
+
+
+@slow
+def test_a_full_queue_says_so(tiny_voice: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    temporary = tmp_path_factory.mktemp("small")
+    source = write(temporary, "long.wav", 15.0)
+    options = ("--model", tiny_voice, "--vocoder", "griffin-lim", "--home", temporary / "home", "--max-queue", 2)
+    with serving(temporary, *options) as address:
+        client = Client(address, verbose=False)
+        jobs = [client.submit(handle_file(source), "joe", api_name="/convert") for _ in range(8)]
+        answers = []
+        for job in jobs:
+            try:
+                answers.append(soundfile.info(job.result(timeout=WAIT / 1000)).frames)
+            except AppError as error:
+                answers.append(str(error))
+    refused = [said for said in answers if isinstance(said, str)]
+    assert 1 <= len(refused) < 8
+    assert all("Queue is full" in said for said in refused)
+    assert all(frames == 15 * SAMPLE_RATE for frames in answers if not isinstance(frames, str))

@@ -1,0 +1,147 @@
+"""Trainings in processes of their own: paused, resumed, killed and found again, from the run folder alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from voiceconv import jobs
+from voiceconv.converter import VoiceConverter
+from voiceconv.errors import UserError
+from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
+from voiceconv.locks import is_locked, try_lock
+from voiceconv.voice import available_voices
+
+WAIT = 240.0
+
+
+@pytest.fixture
+def job(two_speakers: tuple[Path, Path]) -> Job:
+    draft = new_draft()
+    for speaker, folder in zip(("high", "low"), two_speakers, strict=True):
+        add_recordings(draft, speaker, sorted(folder.glob("*.wav")), licence="CC0")
+    return Job.create(draft, Plan("high-low", ("high", "low"), preset="smoke", consent="2026-01-01"))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + WAIT
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert condition()
+
+
+def state(job: Job) -> str:
+    return Job(job.folder).status().state
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    held = try_lock(tmp_path / "lock")
+    assert held is not None
+    assert is_locked(tmp_path / "lock")
+    assert try_lock(tmp_path / "lock") is None
+    held.close()
+    assert not is_locked(tmp_path / "lock")
+    assert not is_locked(tmp_path / "other")
+
+
+def test_drafts_and_names(two_speakers: tuple[Path, Path], tmp_path: Path, home: Path) -> None:
+    draft = new_draft()
+    with pytest.raises(UserError, match=r"cannot be called '\.\./high'"):
+        add_recordings(draft, "../high", [])
+    (tmp_path / "same").mkdir()
+    twin = Path(shutil.copy(two_speakers[1] / "00.wav", tmp_path / "same" / "00.wav"))
+    folder = add_recordings(draft, "high", [two_speakers[0] / "00.wav", twin], credits="nobody")
+    assert sorted(path.name for path in folder.glob("*.wav")) == ["00.wav", "0001-00.wav"]
+    assert json.loads((folder / "speaker.json").read_text())["credits"] == "nobody"
+    with pytest.raises(UserError, match="Both speakers are called 'high'"):
+        add_recordings(draft, "high", [])
+    assert all_jobs() == []
+    with pytest.raises(UserError, match="cannot be called"):
+        Job.create(draft, Plan("../x", ("high", "low")))
+    job = Job.create(draft, Plan("mine", ("high", "low"), budget_seconds=60.0))
+    assert job.folder == home / "runs" / "mine"
+    assert find_job("mine").plan == job.plan
+    assert job.status() == Status("ready", 0, None, 0.0)
+    with pytest.raises(UserError, match="already is a training 'mine'"):
+        Job.create(new_draft(), Plan("mine", ("a", "b")))
+    with pytest.raises(UserError, match="no training 'other'"):
+        find_job("other")
+    with pytest.raises(UserError, match="is not running"):
+        job.pause()
+    assert len(list((home / "runs").glob(".draft-*"))) == 1
+    jobs.remove_drafts(0.0)
+    assert [path.name for path in (home / "runs").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "wanted", "expected"),
+    [
+        ("running", "run", "interrupted"),
+        ("stopped", "pause", "paused"),
+        ("stopped", "stop", "stopped"),
+        ("stopped", "run", "paused"),
+        ("finished", "run", "finished"),
+        ("failed", "run", "failed"),
+    ],
+)
+def test_the_state_is_read_from_the_folder(job: Job, ended: str, wanted: str, expected: str) -> None:
+    (job.folder / "state.json").write_text(json.dumps({"state": ended, "pid": 1, "reason": "why"}))
+    (job.folder / "wanted").write_text(wanted)
+    (job.folder / "config.json").write_text(json.dumps({"settings": {"steps": 100}}))
+    (job.folder / "metrics.jsonl").write_text('{"step": 50, "seconds": 9.5}\n{"step": 1')
+    step = 100 if expected == "finished" else 50
+    assert job.status() == Status(expected, step, 100, 9.5, "why")  # type: ignore[arg-type]
+    with try_lock(job.folder / ".training.lock"):  # type: ignore[union-attr]
+        assert state(job) == ("running" if wanted == "run" else "stopping")
+
+
+@pytest.mark.slow
+def test_killed_paused_resumed_and_published(job: Job) -> None:
+    """The smoke preset's judge takes some seconds, in which it can be killed; its few steps end the training."""
+    job.start()
+    assert state(job) == "running"
+    with pytest.raises(UserError, match="already running"):
+        job.start()
+    pid = int((job.folder / ".training.lock").read_text())
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: state(job) == "interrupted")
+
+    # Another process resumes it, as a server does after a restart, and ends; the training goes on without it.
+    code = "import sys\nfrom voiceconv.jobs import find_job\nfind_job('high-low').start()"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=WAIT)
+    assert state(job) == "running"
+    job.pause()
+    wait_for(lambda: state(job) == "paused")
+    assert job.publish() is None
+
+    job.start()
+    wait_for(lambda: state(job) not in ("running", "stopping"))
+    assert job.status() == Status("finished", 20, 20, job.status().seconds), (job.folder / "log.txt").read_text()
+    assert "Traceback" not in (job.folder / "log.txt").read_text()
+    assert job.previews()
+    assert job.publish() == "high-low"
+    assert job.publish() == "high-low"
+    assert available_voices()[-1] == "high-low"
+    converter = VoiceConverter.from_pretrained("high-low", vocoder="griffin-lim")
+    assert converter.voice.speakers[0].licence == "CC0"
+    assert set(converter.voice.examples) == {"high", "low"}
+
+
+@pytest.mark.slow
+def test_why_a_training_failed_is_kept(job: Job) -> None:
+    for path in sorted(job.recordings("low").glob("*.wav"))[2:]:
+        path.unlink()
+    job.start()
+    wait_for(lambda: state(job) == "failed")
+    assert "usable speech" in job.status().reason
+    job.stop()
+    assert state(job) == "failed"

@@ -1,0 +1,34 @@
+"""Where a user's own voices and trainings lie, beside the voices that came with the program.
+
+The environment variable `VOICECONV_HOME` names the folder; without it, it is where the system keeps a user's data.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+HOME = "VOICECONV_HOME"
+NAME = re.compile(r"\w[\w .-]{0,63}")  # of voices, speakers and trainings: files are called after them
+NAME_RULE = "it must be made of up to 64 letters, digits, spaces, dots and dashes"
+
+
+def home() -> Path:
+    """The folder of everything that is kept for the user; it need not exist yet."""
+    if named := os.environ.get(HOME):
+        return Path(named).expanduser()
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/voiceconv").expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "voiceconv"
+
+
+def voices_folder() -> Path:
+    """A folder for each voice that was imported or trained."""
+    return home() / "voices"
+
+
+def runs_folder() -> Path:
+    """A run folder for each training that was started from the page."""
+    return home() / "runs"

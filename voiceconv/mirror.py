@@ -1,0 +1,276 @@
+"""A folder of recordings converted into another one: many at a time, taken up again wherever it was stopped.
+
+`manifest.jsonl` in the output folder has a line for each recording, written when it is finished: from what, by which
+voice, into what. A recording whose line still holds is not converted again.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from generative_core.files import UNFINISHED, write_atomically
+from voiceconv import __version__
+from voiceconv.batch import MAX_SECONDS
+from voiceconv.errors import UserError
+from voiceconv.locks import try_lock
+from voiceconv.terminal import explain
+
+if TYPE_CHECKING:
+    from voiceconv.converter import Pitch, VoiceConverter
+
+MANIFEST = "manifest.jsonl"
+LOCK = ".voiceconv.lock"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to convert with, as the command line says it."""
+
+    model: str
+    target: str
+    pitch: float | str = "auto"
+    vocoder: str | None = None
+
+    def load(self) -> VoiceConverter:
+        """Raises `UserError` for an unknown voice, target or vocoder."""
+        from voiceconv.converter import VoiceConverter
+
+        converter = VoiceConverter.from_pretrained(self.model, vocoder=self.vocoder)
+        converter.voice.index(self.target)
+        return converter
+
+    def settings(self, converter: VoiceConverter) -> Row:
+        """All that the result depends on beside the recording; stands in each line of the manifest."""
+        weights = (converter.voice.folder or Path()) / "voice.json"
+        return {
+            "voice": converter.name,
+            "weights": json.loads(weights.read_text(encoding="utf-8"))["weights_sha256"],
+            "target": self.target,
+            "pitch": self.pitch,
+            "vocoder": converter.vocoder.name,
+            "version": __version__,
+        }
+
+
+class Task(NamedTuple):
+    source: Path
+    output: Path
+
+
+class Outcome(NamedTuple):
+    """`reason` is None when the recording was converted; `sound` and `taken` are seconds."""
+
+    sound: float
+    taken: float
+    reason: str | None
+
+
+def convert_recording(converter: VoiceConverter, request: Request, source: Path, output: Path) -> Outcome:
+    """Converts one file into another; whatever goes wrong is the outcome, no exception."""
+    from voiceconv.audio import load_audio, require_convertible, save_audio
+
+    started = time.perf_counter()
+    try:
+        wav = load_audio(source, converter.sample_rate, loudness=None)
+        require_convertible(wav, converter.sample_rate, max_seconds=MAX_SECONDS)
+        converted = converter.convert(wav, request.target, pitch=cast("Pitch", request.pitch))
+        comment = f"converted by voiceconv {__version__}, voice {converter.name}/{request.target}"
+        save_audio(output, converted, converter.sample_rate, comment=comment)
+    except Exception as error:  # one recording must not stop the others, whoever is to blame
+        reason = explain(error) or f"a fault of this program ({type(error).__name__}: {error})"
+        return Outcome(0.0, time.perf_counter() - started, reason)
+    return Outcome(len(wav) / converter.sample_rate, time.perf_counter() - started, None)
+
+
+def convert_folder(
+    source: Path, output: Path, pairs: Sequence[tuple[Path, Path]], request: Request, jobs: int = 1
+) -> int:
+    """Converts `pairs` of recordings under `source` and results under `output`, `jobs` at a time; the exit status.
+
+    What the manifest says is done, and is as it was, is skipped. Raises `UserError` if another process is at work on
+    the same output folder, or for a mistake in the request.
+    """
+    converter = request.load()
+    output.mkdir(parents=True, exist_ok=True)
+    lock = try_lock(output / LOCK)
+    if lock is None:
+        raise UserError(f"Another process is converting into {output}. Wait for it, or choose another folder.")
+    with lock:
+        settings = request.settings(converter)
+        manifest = Manifest(source, output, settings)
+        for folder in {target.parent for _, target in pairs}:
+            for leftover in folder.glob(UNFINISHED):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
+        todo = [Task(*pair) for pair in pairs if not manifest.holds(*pair)]
+        if len(todo) < len(pairs):
+            print(f"{len(pairs) - len(todo)} of {len(pairs)} recordings are done and unchanged.", flush=True)
+        jobs = min(jobs, len(todo))
+        if jobs > 1:
+            del converter  # the workers have their own
+            outcomes = _in_processes(todo, request, jobs)
+        else:
+            outcomes = ((task, convert_recording(converter, request, *task)) for task in todo)
+        failures = []
+        for task, outcome in outcomes:
+            manifest.add(task, outcome)
+            if outcome.reason is None:
+                print(f"{task.source} -> {task.output} ({outcome.sound:.1f} s in {outcome.taken:.1f} s)", flush=True)
+            else:
+                named = str(task.source) in outcome.reason
+                failures.append(outcome.reason if named else f"{task.source}: {outcome.reason}")
+        manifest.tidy(pairs)
+    if failures:
+        print(f"{len(failures)} of {len(pairs)} recordings failed, the others are done:", file=sys.stderr)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 2 if failures else 0
+
+
+class Manifest:
+    """The lines of `manifest.jsonl`, by recording; a line that was cut off by a crash does not count."""
+
+    def __init__(self, source: Path, output: Path, settings: Row) -> None:
+        self.source, self.output, self.settings = source, output, settings
+        self.path = output / MANIFEST
+        self.rows: dict[str, Row] = {}
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True) if self.path.exists() else []
+        for line in lines:
+            try:
+                row = json.loads(line)
+                self.rows[row["source"]] = row
+            except (ValueError, TypeError, KeyError):
+                continue
+        if lines and not lines[-1].endswith("\n"):
+            self._write()  # what is added next must not continue the torn line
+
+    def holds(self, source: Path, output: Path) -> bool:
+        """Whether `output` was made from `source` as it is, with these settings, and is still there as it was made."""
+        row = self.rows.get(self._name(source))
+        if row is None or row.get("status") != "done" or any(row.get(k) != v for k, v in self.settings.items()):
+            return False
+        try:
+            now = {**_stamp("source", source), **_stamp("output", output)}
+        except OSError:
+            return False
+        return row["output"] == output.relative_to(self.output).as_posix() and all(row.get(k) == now[k] for k in now)
+
+    def add(self, task: Task, outcome: Outcome) -> None:
+        """Puts a finished recording down, at once. A failed one leaves no result, not even that of another run."""
+        name, target = self._name(task.source), task.output.relative_to(self.output).as_posix()
+        row: Row = {"source": name, "output": target, "status": "done" if outcome.reason is None else "failed"}
+        if outcome.reason is None:
+            row |= {**_stamp("source", task.source), **_stamp("output", task.output), "seconds": outcome.sound}
+        else:
+            row["reason"] = outcome.reason
+            if self.rows.get(name, {}).get("output") == target:
+                task.output.unlink(missing_ok=True)
+        self.rows[name] = {**row, **self.settings}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(self.rows[name]) + "\n")
+
+    def tidy(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        """One line for each recording there is, in order."""
+        names = [self._name(source) for source, _ in pairs]
+        self.rows = {name: self.rows[name] for name in sorted(names)}
+        self._write()
+
+    def _write(self) -> None:
+        write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in self.rows.values()).encode())
+
+    def _name(self, source: Path) -> str:
+        return source.relative_to(self.source).as_posix()
+
+
+def _stamp(which: str, path: Path) -> Row:
+    """What changes when a file does. Times are only ever compared for being the same: clocks may be set back."""
+    status = path.stat()
+    return {f"{which}_bytes": status.st_size, f"{which}_mtime_ns": status.st_mtime_ns}
+
+
+def _in_processes(tasks: Sequence[Task], request: Request, jobs: int) -> Iterator[tuple[Task, Outcome]]:
+    """The outcomes of `tasks` as they come, from `jobs` processes.
+
+    When one of these dies, the recordings at hand are tried again, one at a time: the one that kills a process on its
+    own has failed, its neighbours have not.
+    """
+    waiting, suspects = deque(tasks), deque[Task]()
+    running: dict[Future[Outcome], Task] = {}
+    alone = False  # whether a suspect is being tried
+    pool = _pool(request, jobs)
+    try:
+        while waiting or suspects or running:
+            if suspects and not running:
+                task = suspects.popleft()
+                running[pool.submit(_convert_in_worker, request, *task)] = task
+                alone = True
+            while waiting and not suspects and not alone and len(running) < jobs:
+                task = waiting.popleft()
+                running[pool.submit(_convert_in_worker, request, *task)] = task
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            if not any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                yield from ((running.pop(future), future.result()) for future in done)
+                alone = alone and bool(running)
+                continue
+            wait(running)
+            pool.shutdown(wait=True)
+            pool = _pool(request, jobs)
+            for future, task in running.items():
+                if future.exception() is None:
+                    yield task, future.result()
+                elif alone:
+                    yield (
+                        task,
+                        Outcome(0.0, 0.0, "the process at work on it was killed, perhaps for want of memory"),
+                    )
+                else:
+                    suspects.append(task)
+            running.clear()
+            alone = False
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pool(request: Request, jobs: int) -> ProcessPoolExecutor:
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(request, threads))
+
+
+_worker_converter: VoiceConverter
+
+
+def _start_worker(request: Request, threads: int) -> None:
+    """Ctrl-C is for the parent, which lets the recordings at hand end; when the parent is killed, so is the worker."""
+    global _worker_converter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(threads)
+    _worker_converter = request.load()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _convert_in_worker(request: Request, source: Path, output: Path) -> Outcome:
+    return convert_recording(_worker_converter, request, source, output)

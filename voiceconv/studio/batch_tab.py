@@ -1,0 +1,119 @@
+"""Batch: many files in, a zip out."""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from voiceconv.batch import OUTPUT_EXTENSIONS
+from voiceconv.errors import UserError
+from voiceconv.studio.convert_tab import PRIVATE, voice_and_pitch
+from voiceconv.studio.studio import Studio, told_in_words
+from voiceconv.terminal import explain
+
+
+def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
+    """Fills the tab that is open."""
+    limits = studio.limits
+    gr.HTML(
+        f"<p>Up to {limits.batch_files} recordings of {limits.clip_seconds / 60:g} minutes each. WAV, FLAC and OGG "
+        "stay what they are, the rest becomes WAV; what cannot be converted is left out and listed.</p>",
+        elem_classes="words",
+    )
+    files = gr.File(label="Recordings", file_count="multiple", type="filepath", elem_id="batch-files", height=200)
+    voice, pitch = voice_and_pitch(studio, "batch-")
+    with gr.Row():
+        start = gr.Button("Convert all", variant="primary", elem_id="batch-convert")
+        stop = gr.Button("Stop", visible=False, elem_id="batch-stop")
+    progress = gr.HTML(elem_id="batch-progress", elem_classes="words")
+    download = gr.DownloadButton("Download the zip", visible=False, elem_id="batch-download")
+
+    def convert(paths: list[str] | None, voice: str, pitch: float) -> Iterator[list[Any]]:
+        for told, archive in convert_all(studio, [Path(path) for path in paths or []], voice, pitch):
+            done = archive is not None
+            yield [told, gr.update(value=archive and str(archive), visible=done), gr.update(visible=not done)]
+
+    # Beside single conversions, not before them: each file waits for its turn at the networks.
+    running = start.click(
+        convert,
+        [files, voice, pitch],
+        [progress, download, stop],
+        concurrency_id="batch",
+        concurrency_limit=1,
+        **PRIVATE,
+    )
+    stop.click(
+        lambda: ["<p>Stopped.</p>", gr.update(visible=False)],
+        None,
+        [progress, stop],
+        cancels=[running],
+        queue=False,
+        **PRIVATE,
+    )
+    gr.on([page.load, tab.select], lambda: gr.update(choices=studio.choices()), None, voice, queue=False, **PRIVATE)
+
+
+def convert_all(studio: Studio, paths: list[Path], voice: str, pitch: float) -> Iterator[tuple[str, Path | None]]:
+    """What to tell after each file, as HTML, and at the end the zip with the results and `manifest.json`."""
+    with told_in_words():
+        if not paths:
+            raise UserError("There is nothing to convert yet: add some recordings.")
+        if len(paths) > studio.limits.batch_files:
+            raise UserError(
+                f"These are {len(paths)} recordings, at most {studio.limits.batch_files} are converted at once. Take "
+                "fewer, or use `voiceconv convert FOLDER OUT` in a terminal."
+            )
+        converter, target = studio.find(voice)
+    archive = studio.new_file(f"as-{target}.zip")
+    work = archive.parent / "work"
+    work.mkdir()
+    rows: list[dict[str, Any]] = []
+    try:
+        with zipfile.ZipFile(archive, "w") as zipped:
+            taken: set[str] = set()
+            for number, path in enumerate(paths):
+                yield _told(number, len(paths), rows), None
+                name = _free_name(path, taken)
+                row: dict[str, Any] = {"source": path.name, "voice": converter.name, "target": target, "pitch": pitch}
+                try:
+                    row["seconds"] = round(studio.convert(converter, path, target, pitch, work / name), 2)
+                    zipped.write(work / name, name)
+                    row["output"] = name
+                except Exception as error:
+                    if (reason := explain(error)) is None:
+                        raise
+                    row["failed"] = reason.replace(str(path), path.name)
+                finally:
+                    (work / name).unlink(missing_ok=True)
+                rows.append(row)
+            zipped.writestr("manifest.json", json.dumps(rows, indent=1, ensure_ascii=False))
+    except BaseException:  # also when the visitor stopped it, or left
+        shutil.rmtree(archive.parent, ignore_errors=True)
+        raise
+    work.rmdir()
+    yield _told(len(paths), len(paths), rows), archive
+
+
+def _free_name(path: Path, taken: set[str]) -> str:
+    """The name of the result: as the recording's, with a number where two are called the same."""
+    suffix = path.suffix if path.suffix.lower() in OUTPUT_EXTENSIONS else ".wav"
+    names = (f"{path.stem}{f' {number}' if number > 1 else ''}{suffix}" for number in range(1, 10**6))
+    name = next(name for name in names if name.casefold() not in taken)
+    taken.add(name.casefold())
+    return name
+
+
+def _told(done: int, total: int, rows: list[dict[str, Any]]) -> str:
+    failed = "".join(f"<li>{html.escape(row['failed'])}</li>" for row in rows if "failed" in row)
+    failed = f"<h2>Not converted</h2><ul>{failed}</ul>" if failed else ""
+    return (
+        f'<p role="status">{done} of {total} recordings</p>'
+        f'<progress max="{total}" value="{done}" aria-label="Recordings converted"></progress>{failed}'
+    )

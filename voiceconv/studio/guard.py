@@ -1,0 +1,146 @@
+"""What stands between the network and Gradio: it refuses what the page never asks for, and says how the server is.
+
+Gradio fetches addresses on behalf of visitors and relays them; this page needs neither, and its recordings are to
+stay where they are. Uploads beyond the room there is are refused before they are read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voiceconv import __version__
+from voiceconv.studio.studio import Limits, note
+
+MOST_BODY = 2 * 2**20  # bytes of a request that is no upload: file names and settings
+UPLOADS = re.compile(r"(/gradio_api)?/upload/?")
+# Gradio's relays, its development tools and its counters: nothing here uses them.
+REFUSED = re.compile(
+    r"(/gradio_api)?/(proxy=.*|vibe-.*|undo-vibe.*|monitoring.*|custom_component/.*|dev/.*|deep_link.*)"
+)
+FILE = re.compile(r"(?:/gradio_api)?/file[=/](.*)", re.DOTALL)
+
+
+class Guard:
+    """ASGI middleware. `cache` is where uploads and results lie."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, cache: Path) -> None:
+        self.app, self.limits, self.cache = app, limits, cache
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = unquote(scope["path"])
+        file = FILE.fullmatch(path)
+        if REFUSED.fullmatch(path) or (file and _is_address(file[1])):
+            await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
+        elif UPLOADS.fullmatch(path) and (problem := self._no_room()):
+            note("upload refused", reason=problem)
+            await PlainTextResponse(problem, 507)(scope, receive, send)
+        elif scope["method"] == "POST" and not UPLOADS.fullmatch(path):
+            await self._with_small_body(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _no_room(self) -> str:
+        """A sentence if there is no room for an upload, otherwise nothing."""
+        if shutil.disk_usage(self.cache).free < self.limits.free_bytes:
+            return "The server's disk is almost full. Try again later, or ask whoever runs it to make room."
+        if used(self.cache) > self.limits.disk_bytes:
+            return (
+                "Too many recordings are waiting on the server. Try again in some minutes, when old ones are deleted."
+            )
+        return ""
+
+    async def _with_small_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            if len(body) > MOST_BODY:
+                problem = f"This request is over {MOST_BODY // 2**20} MB; only uploads may be."
+                await PlainTextResponse(problem, 413)(scope, receive, send)
+                return
+            if not message.get("more_body"):
+                break
+        if _names_an_address(body):
+            problem = "This server fetches nothing from other addresses. Upload the recording itself."
+            await PlainTextResponse(problem, 400)(scope, receive, send)
+            return
+        replayed = False
+
+        async def replay() -> Message:
+            nonlocal replayed
+            if replayed:
+                return await receive()
+            replayed = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self.app(scope, replay, send)
+
+
+def health(queued: Callable[[], int], cache: Path, limits: Limits) -> Callable[..., Any]:
+    """The endpoint `/health`: 200 while there is room to work, 503 otherwise; nothing in it is about anybody."""
+    started = time.monotonic()
+
+    async def answer(request: Any) -> JSONResponse:
+        free = shutil.disk_usage(cache).free
+        healthy = free >= limits.free_bytes
+        return JSONResponse(
+            {
+                "status": "ok" if healthy else "disk almost full",
+                "version": __version__,
+                "uptime_seconds": round(time.monotonic() - started),
+                "queued": queued(),
+                "queue_limit": limits.queue,
+                "temporary_bytes": used(cache),
+                "free_bytes": free,
+            },
+            200 if healthy else 503,
+        )
+
+    return answer
+
+
+def used(folder: Path) -> int:
+    """Bytes of all files in a folder, some of which may be vanishing meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size
+        except OSError:
+            continue
+    return total
+
+
+def _is_address(text: str) -> bool:
+    return re.match(r"\s*[a-z][a-z0-9+.-]*:/", text, re.IGNORECASE) is not None or text.startswith("//")
+
+
+def _names_an_address(body: bytes) -> bool:
+    """Whether a request hands in a file that would have to be fetched."""
+    try:
+        waiting: list[Any] = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return False  # Gradio reads none of these
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("path"), str) and _is_address(value["path"]):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False

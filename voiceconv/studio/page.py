@@ -1,0 +1,65 @@
+"""The page: its title, its tabs, and what everybody should know who uses it."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from voiceconv.converter import VoiceConverter
+from voiceconv.studio import batch_tab, compare_tab, convert_tab, train_tab, voices_tab
+from voiceconv.studio.studio import Limits, Studio
+from voiceconv.studio.style import CSS, theme
+
+# Each is a module whose `build(studio, page, tab)` fills the tab that is open.
+TABS = {
+    "Convert": convert_tab,
+    "Batch": batch_tab,
+    "Train": train_tab,
+    "Voices": voices_tab,
+    "Compare": compare_tab,
+}
+
+
+def build_app(converter: VoiceConverter, limits: Limits | None = None) -> gr.Blocks:
+    """The page, which opens with one voice; `launch(**launch_options(limits))` serves it in its own clothes."""
+    limits = limits or Limits()
+    studio = Studio(converter, limits)
+    heard = html.escape(" or ".join(name.capitalize() for name in converter.voices))
+    with gr.Blocks(title="Voice conversion", analytics_enabled=False, delete_cache=(600, limits.kept_seconds)) as page:
+        gr.HTML(f"<h1>Speak with another voice</h1><p>Say something and hear it as {heard}.</p>", elem_id="title")
+        with gr.Tabs():
+            for name, module in TABS.items():
+                with gr.Tab(name, id=name.lower()) as tab:
+                    module.build(studio, page, tab)
+        gr.HTML(about(limits), elem_classes="words")
+    return page.queue(max_size=limits.queue, default_concurrency_limit=1)
+
+
+def about(limits: Limits) -> str:
+    """Consent, and what becomes of recordings, as HTML."""
+    hours = limits.kept_seconds / 3600
+    return (
+        "<p class=consent><strong>Only with consent.</strong> Convert your own voice, or that of someone who agreed. "
+        "The result is synthetic speech: say so when you share it. The downloaded file carries a note that it is.</p>"
+        f"<h2>Your recordings</h2><p>Up to {limits.clip_seconds / 60:g} minutes and {limits.upload_bytes // 2**20} MB "
+        "each. They are converted on the computer that runs this page, sent nowhere else, and deleted after "
+        f"{'an hour' if hours == 1 else f'{hours:g} hours'} or when the program ends; those you train on are kept with "
+        "the training.</p>"
+    )
+
+
+def launch_options(limits: Limits) -> dict[str, Any]:
+    """What `Blocks.launch` needs for the page to look right and to stay private."""
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "share": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "footer_links": ["api"],
+        "max_file_size": limits.upload_bytes,
+        "ssr_mode": False,
+        "quiet": True,
+    }

@@ -1,0 +1,107 @@
+"""Serves the page until it is told to end: where it listens, who may come in, and what it leaves behind (nothing)."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from voiceconv.errors import UserError
+from voiceconv.locks import is_locked, try_lock
+
+PREFIX = "voiceconv-"
+LOCK = ".lock"
+DRAFT_SECONDS = 24 * 3600
+PASSWORD = "VOICECONV_PASSWORD"
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Loads the voice and serves the page; uploads and results live in a folder of their own, deleted at the end.
+
+    Raises `UserError` if it should listen to other computers without having been told to share.
+    """
+    host = listening_host(options.host, options.share)
+    password = options.password or os.environ.get(PASSWORD)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    remove_abandoned(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        cache = Path(folder)
+        lock = try_lock(cache / LOCK)
+        assert lock is not None
+        # Gradio reads these when it is imported.
+        os.environ |= {
+            "GRADIO_TEMP_DIR": folder,
+            "GRADIO_EXAMPLES_CACHE": f"{folder}/examples",
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "HF_HUB_OFFLINE": "1",
+        }
+        from starlette.middleware import Middleware
+        from starlette.routing import Route
+
+        from voiceconv.converter import VoiceConverter
+        from voiceconv.jobs import remove_drafts
+        from voiceconv.studio.guard import Guard, health
+        from voiceconv.studio.page import build_app, launch_options
+        from voiceconv.studio.studio import JsonLines, Limits, note
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonLines())
+        logging.getLogger("voiceconv").addHandler(handler)
+        logging.getLogger("voiceconv").setLevel(logging.INFO)
+        remove_drafts(DRAFT_SECONDS)
+        limits = Limits(clip_seconds=options.max_seconds, queue=options.max_queue)
+        page = build_app(VoiceConverter.from_pretrained(options.model, vocoder=options.vocoder), limits)
+        page.launch(
+            server_name=host,
+            server_port=options.port,
+            prevent_thread_lock=True,
+            auth=(lambda _, given: secrets.compare_digest(given.encode(), password.encode())) if password else None,
+            auth_message="Any name, and the password of this server." if password else None,
+            app_kwargs={
+                "middleware": [Middleware(Guard, limits=limits, cache=cache)],
+                "routes": [Route("/health", health(lambda: len(page._queue), cache, limits))],
+            },
+            **launch_options(limits),
+        )
+        note("serving", host=host, port=page.server_port, password=bool(password))
+        if not is_loopback(host) and not password:
+            print(
+                "warning: whoever reaches this computer can use this page; --password asks them for one",
+                file=sys.stderr,
+            )
+        print(f"The page is open on {page.local_url} (Ctrl-C ends it)", flush=True)
+        page.block_thread()
+    return 0
+
+
+def listening_host(host: str | None, share: bool) -> str:
+    """The address to listen on: other computers only on demand."""
+    if host is None:
+        return "0.0.0.0" if share else "127.0.0.1"
+    if not share and not is_loopback(host):
+        raise UserError(
+            f"On {host} other computers could reach the page. Add --share if they should (and --password), or leave "
+            "--host out."
+        )
+    return host
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Removes the temporary folders of servers that were killed; those of living ones are locked."""
+    for left in folder.glob(f"{PREFIX}*"):
+        if (left / LOCK).is_file() and not left.is_symlink() and not is_locked(left / LOCK):
+            shutil.rmtree(left, ignore_errors=True)

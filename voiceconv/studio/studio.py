@@ -1,0 +1,235 @@
+"""What all tabs share: the loaded voices, the limits, and the folder that the server cleans."""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from voiceconv import __version__
+from voiceconv.audio import load_audio, require_convertible, save_audio
+from voiceconv.converter import VoiceConverter
+from voiceconv.errors import UserError
+from voiceconv.terminal import explain
+from voiceconv.vocoder import VOCODERS, Vocoder, load_vocoder
+from voiceconv.voice import Voice, available_voices
+
+if TYPE_CHECKING:
+    from voiceconv.converter import Pitch
+
+MAX_SEMITONES = 12
+MOST_LOADED = 4  # voices kept in memory, of those that visitors asked for
+log = logging.getLogger("voiceconv.studio")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a visitor may ask for; beyond it, a sentence says so."""
+
+    clip_seconds: float = 300.0
+    upload_bytes: int = 64 * 2**20  # of one file
+    queue: int = 64  # requests that may wait
+    batch_files: int = 200
+    compared_seconds: float = 30.0
+    kept_seconds: int = 3600  # how long uploads and results stay
+    disk_bytes: int = 4 * 2**30  # of all uploads and results together
+    free_bytes: int = 500 * 2**20  # that must stay free on the disk
+
+
+class Conversion(NamedTuple):
+    """One finished conversion, as the page needs it to describe it. `voice` is its name or its folder."""
+
+    source: str
+    result: str
+    voice: str
+    target: str
+    seconds: float
+
+
+@dataclass
+class Studio:
+    """The voices of a server and what its tabs may do with them; `converter` is the voice it was started with."""
+
+    converter: VoiceConverter
+    limits: Limits = field(default_factory=Limits)
+    cache: Path = Path()
+    """Where uploads and results lie; set when the page is built, since Gradio decides."""
+
+    def __post_init__(self) -> None:
+        self.at_work = threading.Lock()  # one conversion at a time: torch uses all cores for one
+        self._loading = threading.RLock()
+        self._loaded: OrderedDict[tuple[str, int, str], VoiceConverter] = OrderedDict()
+        self._vocoders: dict[tuple[str, str], Vocoder] = {}
+
+    def choices(self) -> list[tuple[str, str]]:
+        """Label and value of every speaker one may become; the values are what `find` takes."""
+        own = self.converter
+        choices = [(name.capitalize(), name) for name in own.voices]
+        for name in available_voices():
+            if name != own.name:
+                try:
+                    choices += [(f"{s.capitalize()} ({name})", f"{name}/{s}") for s in names_of(name)]
+                except UserError:  # a damaged folder; the Voices tab says what is wrong with it
+                    continue
+        return choices
+
+    def find(self, choice: str) -> tuple[VoiceConverter, str]:
+        """ "joe" or "voice/joe" -> the converter and its speaker; raises `UserError` that names the nearest."""
+        voice, _, speaker = str(choice).rpartition("/")
+        converter = self.load(voice) if voice and voice != self.converter.name else self.converter
+        converter.voice.index(speaker)
+        return converter, speaker
+
+    def load(self, voice: str | Path, vocoder: str | None = None) -> VoiceConverter:
+        """The converter of one of the known voices, or of a run folder (`Path`), through `vocoder` or the server's own.
+
+        A voice that is still being trained is read anew when it got better.
+        """
+        if isinstance(voice, str) and voice not in (*available_voices(), self.converter.name):
+            raise UserError(f"There is no voice {voice!r}. There are: {', '.join(available_voices())}.")
+        vocoder = vocoder or self.converter.vocoder.name
+        if voice == self.converter.name and vocoder == self.converter.vocoder.name:
+            return self.converter
+        folder = self.converter.voice.folder if voice == self.converter.name else voice
+        assert folder is not None
+        loaded = _load(folder)
+        assert loaded.folder is not None
+        key = (str(loaded.folder), (loaded.folder / "voice.json").stat().st_mtime_ns, vocoder)
+        with self._loading:
+            if key not in self._loaded:
+                self._loaded[key] = VoiceConverter(loaded, self.vocoder(vocoder, loaded), self.converter.device)
+                while len(self._loaded) > MOST_LOADED:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(key)
+            return self._loaded[key]
+
+    def vocoder(self, name: str, voice: Voice) -> Vocoder:
+        if name == self.converter.vocoder.name and voice.mel == self.converter.vocoder.mel:
+            return self.converter.vocoder
+        key = (name, repr(voice.mel))
+        with self._loading:
+            if key not in self._vocoders:
+                self._vocoders[key] = load_vocoder(name, voice.mel, self.converter.device)
+            return self._vocoders[key]
+
+    def vocoders(self, voice: Voice) -> list[str]:
+        """Those that are installed and speak this voice's mel-spectrograms, the server's own first."""
+        own = self.converter.vocoder.name
+        names = [own, *(name for name in VOCODERS if name != own)]
+        found = []
+        for name in names:
+            try:
+                self.vocoder(name, voice)
+            except UserError:
+                continue
+            found.append(name)
+        return found
+
+    def convert(
+        self,
+        converter: VoiceConverter,
+        source: str | Path,
+        target: str,
+        pitch: float | str,
+        result: Path,
+        *,
+        max_seconds: float | None = None,
+    ) -> float:
+        """Converts the audio file `source` into `result`; the seconds it took.
+
+        Raises `UserError` for what cannot be converted.
+        """
+        wav = load_audio(source, converter.sample_rate, loudness=None)
+        require_convertible(wav, converter.sample_rate, max_seconds=max_seconds or self.limits.clip_seconds)
+        asked = time.perf_counter()
+        with self.at_work:
+            start = time.perf_counter()
+            converted = converter.convert(wav, target, pitch=cast("Pitch", pitch))  # it refuses what is not one
+            seconds = time.perf_counter() - start
+        comment = f"Synthetic speech: converted by voiceconv {__version__}, voice {converter.name}/{target}"
+        save_audio(result, converted, converter.sample_rate, comment=comment)
+        note(
+            "converted",
+            voice=converter.name,
+            target=target,
+            sound=len(wav) / converter.sample_rate,
+            seconds=seconds,
+            waited=start - asked,
+        )
+        return seconds
+
+    def new_file(self, name: str) -> Path:
+        """In a folder of its own that nobody can guess, among what the server serves and cleans."""
+        folder = self.cache / secrets.token_hex(16)
+        folder.mkdir(parents=True)
+        return folder / name
+
+
+def names_of(voice: str) -> tuple[str, ...]:
+    """The speakers of a voice, from its description alone: listing must not read the weights."""
+    from voiceconv.voice import find_voice, read_record
+
+    record = read_record(find_voice(voice) / "voice.json")
+    try:
+        return tuple(str(speaker["name"]) for speaker in record["speakers"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{voice} does not say who speaks.") from error
+
+
+def _load(folder: str | Path) -> Voice:
+    """Once more after a moment: the voice of a training may be just being replaced."""
+    try:
+        return Voice.load(folder)
+    except UserError:
+        time.sleep(0.3)
+        return Voice.load(folder)
+
+
+def note(event: str, **values: Any) -> None:
+    """A line for the server's log; numbers are rounded, and there is nothing in it that a visitor named or said."""
+    log.info(event, extra={"values": {k: round(v, 3) if isinstance(v, float) else v for k, v in values.items()}})
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, what happened, and its values."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "values", {}),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+@contextmanager
+def told_in_words(*paths: str | None) -> Iterator[None]:
+    """Turns every exception into a sentence for the page, which gets the names of `paths` but not their folders."""
+    import gradio as gr
+
+    try:
+        yield
+    except gr.Error:
+        raise
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            log.exception("a request failed")
+            message = "Something failed here, and not because of your recording. The program's log says what."
+        for path in filter(None, paths):
+            message = message.replace(path, Path(path).name)
+        # The page reads the message as HTML.
+        message = html.escape(message, quote=False)
+        raise gr.Error(message, duration=None, print_exception=False) from None

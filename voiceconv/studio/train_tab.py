@@ -1,0 +1,255 @@
+"""Train: recordings of two speakers in, a voice out; watched, paused and tried on the way."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from voiceconv.errors import UserError
+from voiceconv.inspection import inspect_folder
+from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
+from voiceconv.studio.convert_tab import CONVERSION, PRIVATE
+from voiceconv.studio.studio import Studio, note, told_in_words
+from voiceconv.studio.train_view import curves_html, inspection_html, previews_html, status_html
+from voiceconv.voice import available_voices
+
+PRESETS = [
+    ("Ordinary computer: about an hour", "cpu"),
+    ("GPU: larger", "gpu"),
+    ("As the MaskCycleGAN-VC paper: days", "maskcyclegan-vc"),
+    ("Trial: seconds, only shows that everything runs", "smoke"),
+]
+BUDGETS = [("until it is done", 0), ("30 minutes", 1800), ("1 hour", 3600), ("3 hours", 10800), ("8 hours", 28800)]
+FROM_SCRATCH = "nothing"
+EVERY_SECONDS = 3.0
+
+
+class Shown(NamedTuple):
+    """What a visitor's page shows: all trainings, and of one how far its curves and its sounds go."""
+
+    names: tuple[str, ...] = ()
+    job: str = ""
+    step: int = -1
+    preview: str = ""
+
+
+NOTHING = Shown()
+
+
+def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
+    """Fills the tab that is open."""
+    _build_new(studio)
+    _build_running(studio, page, tab)
+
+
+def _build_new(studio: Studio) -> None:
+    gr.HTML(
+        "<h2>A new voice</h2><p>Some minutes of clean speech of each speaker, 20 are good; they need not say the same. "
+        "Everything stays on the computer that runs this page.</p>",
+        elem_classes="words",
+    )
+    sides = []
+    with gr.Row():
+        for letter in "ab":
+            with gr.Column(min_width=320):
+                name = gr.Textbox(label=f"Speaker {letter.upper()}: name", max_length=64, elem_id=f"speaker-{letter}")
+                files = gr.File(
+                    label="Recordings",
+                    file_count="multiple",
+                    type="filepath",
+                    height=160,
+                    elem_id=f"recordings-{letter}",
+                )
+                licence = gr.Textbox(label="Licence of the recordings, if others made them", max_length=500)
+                credits = gr.Textbox(label="Credits", max_length=500)
+                sides += [name, files, licence, credits]
+    check = gr.Button("Check the recordings", variant="primary", elem_id="inspect")
+    report = gr.HTML(elem_id="inspection", elem_classes="words")
+    draft = gr.State(None)
+    with gr.Column(visible=False) as settings:
+        consent = gr.Checkbox(
+            label="Both speakers have agreed that a voice is made from their recordings, and what for.",
+            elem_id="consent",
+        )
+        with gr.Row():
+            preset = gr.Dropdown(PRESETS, value="cpu", label="How", elem_id="preset", min_width=240)
+            budget = gr.Dropdown(BUDGETS, value=0, label="How long", elem_id="budget", min_width=160)
+            base = gr.Dropdown([FROM_SCRATCH], value=FROM_SCRATCH, label="Start from", elem_id="from", min_width=160)
+            called = gr.Textbox(label="Call the training", max_length=64, elem_id="training-name", min_width=160)
+        start = gr.Button("Start training", variant="primary", elem_id="start")
+
+    def inspect(
+        name_a: str,
+        files_a: list[str] | None,
+        licence_a: str,
+        credits_a: str,
+        name_b: str,
+        files_b: list[str] | None,
+        licence_b: str,
+        credits_b: str,
+        before: Any,
+    ) -> list[Any]:
+        with told_in_words(*(files_a or []), *(files_b or [])):
+            if not (files_a and files_b and name_a.strip() and name_b.strip()):
+                raise UserError("Give both speakers a name and recordings first.")
+            if before is not None:
+                shutil.rmtree(before[0], ignore_errors=True)
+            folder = new_draft()
+            try:
+                a, b = (
+                    inspect_folder(
+                        add_recordings(folder, name.strip(), list(map(Path, files)), licence=terms, credits=thanks)
+                    )
+                    for name, files, terms, thanks in (
+                        (name_a, files_a, licence_a, credits_a),
+                        (name_b, files_b, licence_b, credits_b),
+                    )
+                )
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        names = (name_a.strip(), name_b.strip())
+        voices = [FROM_SCRATCH, *available_voices()]
+        return [
+            inspection_html(a, b),
+            (folder, names),
+            gr.update(visible=True),
+            gr.update(value="-".join(names)),
+            gr.update(choices=voices),
+        ]
+
+    def begin(kept: Any, consent: bool, preset: str, budget: int, base: str, called: str) -> list[Any]:
+        with told_in_words():
+            if kept is None or not Path(kept[0]).is_dir():
+                raise UserError("Check the recordings first.")
+            if not consent:
+                raise UserError("Both speakers must have agreed: confirm it, or do not train on their voices.")
+            when = time.strftime("confirmed on the page, %Y-%m-%d %H:%M:%S UTC", time.gmtime())
+            plan = Plan(
+                called.strip(), kept[1], preset, float(budget) or None, None if base == FROM_SCRATCH else base, when
+            )
+            job = Job.create(Path(kept[0]), plan)
+            job.start()
+        note("training started", preset=preset)
+        gr.Info("The training has started; it goes on when this page is closed.")
+        return [None, "", gr.update(visible=False), False]
+
+    check.click(
+        inspect,
+        [*sides, draft],
+        [report, draft, settings, called, base],
+        concurrency_id="inspection",
+        concurrency_limit=1,
+        api_visibility="private",
+    )
+    start.click(
+        begin,
+        [draft, consent, preset, budget, base, called],
+        [draft, report, settings, consent],
+        concurrency_id="jobs",
+        concurrency_limit=1,
+        api_visibility="private",
+    )
+
+
+def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
+    gr.HTML("<h2>Trainings</h2>", elem_classes="words")
+    chosen = gr.Dropdown([], label="Training", elem_id="training", visible=False)
+    status = gr.HTML("<p>There is none yet.</p>", elem_id="training-status", elem_classes="words")
+    with gr.Row(visible=False) as buttons:
+        pause = gr.Button("Pause", elem_id="pause")
+        resume = gr.Button("Resume", elem_id="resume")
+        stop = gr.Button("Stop", variant="stop", elem_id="stop")
+    with gr.Accordion("Try the voice as it is now", open=False, visible=False) as trying, gr.Row():
+        with gr.Column(min_width=320):
+            clip = gr.Audio(
+                label="Your voice", sources=["microphone", "upload"], type="filepath", buttons=[], elem_id="try-source"
+            )
+            target = gr.Radio([], label="Speak as", elem_id="try-voice")
+            try_it = gr.Button("Convert", elem_id="try")
+        with gr.Column(min_width=320):
+            tried = gr.Audio(label="Converted voice", interactive=False, buttons=[], elem_id="try-result")
+    graphs = gr.HTML(elem_id="curves", elem_classes="words")
+    previews = gr.HTML(elem_id="previews", elem_classes="words")
+    shown = gr.State(NOTHING)
+    timer = gr.Timer(EVERY_SECONDS, active=False)
+
+    def refresh(name: str | None, before: Shown) -> list[Any]:
+        jobs = all_jobs()
+        names = tuple(job.name for job in jobs)
+        if not names:
+            nothing = [gr.update(choices=[], value=None, visible=False), "<p>There is none yet.</p>"]
+            return [*nothing, *[gr.update(visible=False)] * 2, *[gr.skip()] * 7]
+        started = set(names) - set(before.names)  # since the last look: that is what the visitor wants to see
+        job = jobs[0] if name not in names or (before.names and started) else jobs[names.index(name)]
+        now = job.status()
+        if now.state in ("finished", "stopped"):
+            _publish(job)
+        heard = job.previews()
+        seen = Shown(names, job.name, now.step, heard[-1].name if heard else "")
+        same = seen.job == before.job
+        speakers = list(job.plan.speakers)
+        return [
+            gr.skip() if same and names == before.names else gr.update(choices=names, value=job.name, visible=True),
+            status_html(job, now),
+            gr.update(visible=True),
+            gr.update(visible=job.voice is not None),
+            *_buttons(now),
+            gr.skip() if same else gr.update(choices=speakers, value=speakers[1]),
+            gr.skip() if same and seen.step == before.step else curves_html(job),
+            # Replacing a player would stop it: only when there is something new to hear.
+            gr.skip() if same and seen.preview == before.preview else previews_html(job),
+            seen,
+        ]
+
+    def do(what: str) -> Any:
+        def act(name: str | None) -> None:
+            with told_in_words():
+                if name is None:
+                    raise UserError("Choose a training first.")
+                getattr(find_job(name), what)()
+            note(f"training {what}")
+
+        return act
+
+    def convert(audio: str | None, name: str | None, speaker: str | None) -> str:
+        with told_in_words(audio):
+            if audio is None or name is None or speaker is None:
+                raise UserError("There is nothing to convert yet: record a voice and press Stop, or upload a file.")
+            job = find_job(name)
+            if job.voice is None:
+                raise UserError("There is no voice yet: the first comes after some minutes of training.")
+            result = studio.new_file(f"{Path(audio).stem}-{speaker}.wav")
+            studio.convert(studio.load(job.voice), audio, speaker, "auto", result)
+        return str(result)
+
+    outputs = [chosen, status, buttons, trying, pause, resume, stop, target, graphs, previews, shown]
+    quick: dict[str, Any] = {"queue": False, **PRIVATE}
+    timer.tick(refresh, [chosen, shown], outputs, **quick)
+    tab.select(lambda: gr.Timer(active=True), None, timer, **quick).then(
+        lambda name: refresh(name, NOTHING), chosen, outputs, **quick
+    )
+    chosen.input(lambda name: refresh(name, NOTHING), chosen, outputs, **quick)
+    acting: dict[str, Any] = {"concurrency_id": "jobs", "concurrency_limit": 1, **PRIVATE}
+    for button, what in ((pause, "pause"), (resume, "start"), (stop, "stop")):
+        button.click(do(what), chosen, None, **acting).then(refresh, [chosen, shown], outputs, **quick)
+    try_it.click(convert, [clip, chosen, target], tried, api_visibility="private", **CONVERSION)
+
+
+def _publish(job: Job) -> None:
+    try:
+        job.publish()
+    except UserError as error:
+        note("voice not published", reason=str(error))
+
+
+def _buttons(now: Status) -> list[Any]:
+    return [
+        gr.update(interactive=now.state == "running"),
+        gr.update(interactive=now.state in ("ready", "paused", "stopped", "interrupted", "failed")),
+        gr.update(interactive=now.state in ("running", "paused", "interrupted")),
+    ]

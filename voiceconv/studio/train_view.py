@@ -1,0 +1,110 @@
+"""What the Train tab shows, as HTML: the report on recordings, how far a training is, its curves and sounds."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+
+from voiceconv.inspection import Inspection, compare
+from voiceconv.jobs import Job, Status, read_rows
+from voiceconv.studio import curves
+
+LISTED_PROBLEMS = 20
+LOSSES = ("generator/total", "discriminator/total")
+SCORES = {
+    "score": ("Score", "voice minus phoneme errors; the voice with the highest is kept"),
+    "voice": ("Voice", "0 is the source's, 1 the target's"),
+    "phoneme_errors": ("Phoneme errors", "words lost on the way, lower is better"),
+    "f0_offset": ("Pitch", "semitones from the target's, 0 is best"),
+}
+IN_WORDS = {
+    "ready": "not started",
+    "running": "training",
+    "stopping": "saving and ending",
+    "paused": "paused",
+    "stopped": "stopped; the voice is as far as it came",
+    "finished": "finished",
+    "failed": "failed",
+    "interrupted": "interrupted; resuming goes on from its last checkpoint",
+}
+
+
+def inspection_html(a: Inspection, b: Inspection) -> str:
+    """What there is to know of both folders before training on them."""
+    parts = []
+    for side in (a, b):
+        rows = "".join(
+            f"<tr><th>{html.escape(f.topic)}</th><td>{html.escape(f.value)}</td><td class={f.grade}>{f.grade}</td></tr>"
+            for f in side.findings
+        )
+        rows += "".join(f"<tr><th>{html.escape(k)}</th><td colspan=2>{html.escape(v)}</td></tr>" for k, v in side.facts)
+        wrong = list(side.problems.items())
+        problems = "".join(
+            f"<li>{html.escape(name)}: {html.escape('; '.join(why))}</li>" for name, why in wrong[:LISTED_PROBLEMS]
+        )
+        more = f"<li>and {len(wrong) - LISTED_PROBLEMS} more</li>" if len(wrong) > LISTED_PROBLEMS else ""
+        problems = f"<h2>Files to look at ({len(wrong)})</h2><ul>{problems}{more}</ul>" if wrong else ""
+        parts.append(
+            f"<article><h2>{html.escape(side.name)}</h2><p class={side.grade}>{html.escape(side.verdict)}</p>"
+            f"<div class=wide><table>{rows}</table></div>{problems}</article>"
+        )
+    sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in compare(a, b))
+    return f'<div class="pair">{"".join(parts)}</div><h2>As a pair</h2><ul>{sentences}</ul>'
+
+
+def status_html(job: Job, now: Status) -> str:
+    """How far a training is, in words and as a bar."""
+    done = f"step {now.step:,}" + (f" of {now.steps:,}" if now.steps else "")
+    left = ""
+    if now.state == "running" and now.steps and now.step:
+        rest = now.seconds / now.step * (now.steps - now.step)
+        if job.plan.budget_seconds is not None:
+            rest = min(rest, max(0.0, job.plan.budget_seconds - now.seconds))
+        left = f", about {_minutes(rest)} left"
+    bar = f'<progress max="{now.steps}" value="{now.step}" aria-label="Steps done"></progress>' if now.steps else ""
+    why = f"<p class=poor>{html.escape(now.reason)}</p>" if now.reason else ""
+    if now.state == "running" and not now.step:
+        left = ": reading the recordings and starting, which takes some minutes"
+    return (
+        f'<p role="status"><strong>{html.escape(job.name)}</strong> {IN_WORDS[now.state]}; {done}, '
+        f"{_minutes(now.seconds)} of training{left}.</p>{bar}{why}"
+    )
+
+
+def curves_html(job: Job) -> str:
+    """Losses by step and the scores on development speech."""
+    rows, scores = read_rows(job.folder / "metrics.jsonl"), read_rows(job.folder / "scores.jsonl")
+    figures = [curves.draw("Losses", rows, LOSSES)]
+    for key, (title, meaning) in SCORES.items():
+        names = [name for name in (scores[-1] if scores else {}) if name.split("/")[-1] == key]
+        figures.append(curves.draw(title, scores, names, meaning))
+    return f'<div class="pair">{"".join(figures)}</div>'
+
+
+def previews_html(job: Job) -> str:
+    """The last preview: what development speech sounds and looks like, converted."""
+    folders = job.previews()
+    if not folders:
+        return "<p>What can be heard comes every few minutes.</p>"
+    figures = []
+    for sound in sorted(folders[-1].glob("*.flac")):
+        picture = sound.with_suffix(".png")
+        if not picture.is_file():
+            continue
+        label = html.escape(sound.stem)
+        figures.append(
+            f'<figure><figcaption>{label}</figcaption><img alt="Mel-spectrograms: {label}" '
+            f'src="data:image/png;base64,{_base64(picture)}">'
+            f'<audio controls aria-label="{label}" src="data:audio/flac;base64,{_base64(sound)}"></audio></figure>'
+        )
+    step = int(folders[-1].name.removeprefix("step_"))
+    return f'<h2>Step {step:,}, through Griffin-Lim</h2><div class="pair">{"".join(figures)}</div>'
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"

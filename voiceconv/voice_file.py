@@ -1,0 +1,235 @@
+"""A voice as one file to hand on: a zip archive that holds data only, and is refused by name of what is wrong with it.
+
+A `.voice` file holds what a voice folder holds: `voice.json`, `weights.safetensors`, the model card `README.md` and
+`examples/<speaker>/<clip>`. It may come from anyone: nothing of it is run or unpickled, no name in it is used as a path
+before it is one of these, and nothing is read beyond the limits below, whatever the archive says of its sizes.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+import shutil
+import stat
+import struct
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+
+from generative_core.files import write_atomically
+from voiceconv.audio import AUDIO_EXTENSIONS
+from voiceconv.converter import VoiceConverter
+from voiceconv.decoding import mono_blocks
+from voiceconv.errors import UserError
+from voiceconv.library import NAME, NAME_RULE, voices_folder
+from voiceconv.vocoder import GriffinLim
+from voiceconv.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, VOICES, Voice, available_voices
+
+SUFFIX = ".voice"
+MAX_FILES = 64
+MAX_EXAMPLE_BYTES = 5_000_000
+MAX_EXAMPLE_SECONDS = 60.0
+MAX_BYTES = 250_000_000  # of the archive, and again of everything in it
+MAX_DIRECTORY_BYTES = 65_536  # of the archive's list of contents
+REQUIRED = ("voice.json", "weights.safetensors", "README.md")
+_LIMITS = {"voice.json": MAX_JSON_BYTES, "weights.safetensors": MAX_WEIGHTS_BYTES, "README.md": MAX_JSON_BYTES}
+_CLIP = re.compile(r"\w[\w .()-]{0,100}")
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same voice is the same file, whenever it is written
+
+
+def export_voice(name_or_folder: str | Path, path: Path) -> None:
+    """Writes a voice (a name, a voice folder or a run folder) as one file, complete or not at all.
+
+    Raises `UserError` if there is no such voice, if it is damaged, or if the file cannot be written.
+    """
+    if path.suffix != SUFFIX:
+        raise UserError(f"The file of a voice ends in {SUFFIX}, but {path} does not. Give it such a name.")
+    voice = Voice.load(name_or_folder)
+    folder = voice.folder
+    assert folder is not None
+    files = {name: (folder / name).read_bytes() for name in REQUIRED if (folder / name).is_file()}
+    files.setdefault("README.md", model_card(voice).encode())
+    for speaker, clips in voice.examples.items():
+        for clip in clips:
+            if clip.suffix.lower() in AUDIO_EXTENSIONS and clip.stat().st_size <= MAX_EXAMPLE_BYTES:
+                files[f"examples/{speaker}/{clip.name}"] = clip.read_bytes()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            zipped.writestr(entry, content)
+    try:
+        write_atomically(path, archive.getvalue())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
+
+
+def import_voice(path: Path, name: str | None = None) -> str:
+    """Adds the voice in a file to the user's own, under its own name or `name`; the name.
+
+    Raises `UserError` that says what is wrong with the file, or that the name is taken. What is refused leaves nothing.
+    """
+    voices_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".importing-", dir=voices_folder()) as unpacked:
+        folder = Path(unpacked) / "voice"
+        for entry, content in read_archive(path).items():
+            (folder / entry).parent.mkdir(parents=True, exist_ok=True)
+            (folder / entry).write_bytes(content)
+        return add_voice(folder, name, called=path.name)
+
+
+def add_voice(folder: Path, name: str | None = None, *, called: str | None = None) -> str:
+    """Adds a voice folder to the user's own voices, by moving it there after it has been checked; the name.
+
+    Messages name it as `called`, the folder itself if None.
+    """
+    called = called or str(folder)
+    try:
+        voice = Voice.load(folder)
+        _require_conversion(voice)
+        for clips in voice.examples.values():
+            for clip in clips:
+                _require_short(clip)
+    except UserError as error:
+        # The folder is a temporary one, of which the user knows nothing.
+        reason = str(error).replace(f"{folder}/", "").replace(str(folder), "it")
+        raise UserError(f"{called} is refused: {reason}") from error
+    name = name or voice.name
+    if not NAME.fullmatch(name):
+        raise UserError(f"A voice cannot be called {name!r}: {NAME_RULE}.")
+    if name.casefold() in {known.casefold() for known in available_voices()} or (VOICES / name).exists():
+        raise UserError(f"There already is a voice {name!r}. Give this one another name.")
+    record = json.loads((folder / "voice.json").read_text(encoding="utf-8"))
+    write_atomically(
+        folder / "voice.json", (json.dumps({**record, "name": name}, indent=2, ensure_ascii=False) + "\n").encode()
+    )
+    voices_folder().mkdir(parents=True, exist_ok=True)
+    shutil.move(folder, voices_folder() / name)
+    return name
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    """Name -> content of the files in a `.voice` file; raises `UserError` for whatever does not belong into one."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path.name} is refused: it is over {MAX_BYTES // 10**6} MB. Voices are smaller.")
+        _require_short_directory(path)
+        with zipfile.ZipFile(path) as archive:
+            _require_known_names(archive.infolist())
+            files: dict[str, bytes] = {}
+            room = MAX_BYTES
+            for entry in archive.infolist():
+                content = _read_entry(archive, entry, min(room, _LIMITS.get(entry.filename, MAX_EXAMPLE_BYTES)))
+                room -= len(content)
+                files[entry.filename] = content
+    except UserError as error:
+        raise error if path.name in str(error) else UserError(f"{path.name} is refused: {error}") from error
+    # RuntimeError is an encrypted file, NotImplementedError a compression or version that zipfile does not know.
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, struct.error, ValueError) as error:
+        raise UserError(
+            f"{path.name} is refused: it is not a {SUFFIX} file, or it is damaged ({error}). Copy or download it again."
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be read: {error.strerror or error}. Copy or download it again.") from error
+    missing = [name for name in REQUIRED if name not in files]
+    if missing:
+        raise UserError(f"{path.name} is refused: it has no {missing[0]}. It is not the file of a voice.")
+    return files
+
+
+def model_card(voice: Voice) -> str:
+    """A page on a voice that has none: who speaks, under which terms, and how it was trained."""
+    lines = [f"# {voice.name}", "", f"Converts between {voice.names[0]} and {voice.names[1]}, in both directions.", ""]
+    for speaker in voice.speakers:
+        known = [speaker.description, speaker.licence and f"Licence: {speaker.licence}", speaker.credits]
+        lines.append(f"- {speaker.name}: {'. '.join(filter(None, known)) or 'no description'}")
+    training = voice.metadata.get("training", {})
+    lines += ["", "Training: " + ", ".join(f"{key} {value}" for key, value in training.items())] if training else []
+    lines += ["", "Use it only with the consent of the people whose voices these are.", ""]
+    return "\n".join(html.escape(line, quote=False) for line in lines)
+
+
+def _require_short_directory(path: Path) -> None:
+    """Raises `UserError` if the list of contents is long: reading it would take memory before anything is checked."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 22 - 65535))
+        tail = file.read()
+    end = tail.rfind(b"PK\5\6")
+    if end < 0 or len(tail) < end + 22:
+        raise zipfile.BadZipFile("no list of contents at its end")
+    count, size = struct.unpack_from("<HI", tail, end + 10)
+    if count > MAX_FILES or size > MAX_DIRECTORY_BYTES or b"PK\6\7" in tail[max(0, end - 20) : end]:
+        raise UserError(f"it lists {count} files or more; a voice has at most {MAX_FILES}.")
+
+
+def _require_known_names(entries: list[zipfile.ZipInfo]) -> None:
+    seen: set[str] = set()
+    for entry in entries:
+        # What zipfile made of the name; `orig_filename` is what the archive says.
+        name = entry.orig_filename
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if kind == stat.S_IFLNK:
+            raise UserError(f"{name!r} in it is a symbolic link; a voice has only files.")
+        if kind not in (0, stat.S_IFREG):
+            raise UserError(f"{name!r} in it is not an ordinary file.")
+        if name in seen or name.casefold() in seen:
+            raise UserError(f"{name!r} is in it twice.")
+        seen |= {name, name.casefold()}
+        if name not in REQUIRED and not _is_example(name):
+            raise UserError(
+                f"{name!r} in it does not belong into a voice: only {', '.join(REQUIRED)} and recordings as "
+                "examples/SPEAKER/CLIP do."
+            )
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UserError(f"{name!r} in it is compressed in a way that voices are not.")
+
+
+def _is_example(name: str) -> bool:
+    parts = name.split("/")
+    return (
+        len(parts) == 3
+        and parts[0] == "examples"
+        and NAME.fullmatch(parts[1]) is not None
+        and _CLIP.fullmatch(parts[2]) is not None
+        and PurePosixPath(name).suffix.lower() in AUDIO_EXTENSIONS
+    )
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:
+    """The content of one file, of which no more than `limit` bytes are unpacked, whatever its header promises."""
+    with archive.open(entry) as file:
+        content = file.read(limit + 1) if entry.file_size <= limit else b"\0" * (limit + 1)
+        if len(content) > limit:
+            raise UserError(
+                f"{entry.filename!r} in it unpacks to more than {limit:,} bytes, the most a voice may have."
+            )
+        file.read(1)  # the end of the file, where its checksum is compared
+    return content
+
+
+def _require_conversion(voice: Voice) -> None:
+    """Raises `UserError` unless both directions turn a second of sound into finite samples."""
+    time = np.arange(voice.mel.sample_rate) / voice.mel.sample_rate
+    wav = (0.2 * np.sin(2 * np.pi * 150 * time) * np.sin(np.pi * time)).astype(np.float32)
+    try:
+        converter = VoiceConverter(voice, GriffinLim(voice.mel), torch.device("cpu"))
+        whole = all(np.isfinite(converter.convert(wav, name)).all() for name in voice.names)
+    except (RuntimeError, ValueError, AssertionError, FloatingPointError) as error:
+        raise UserError(f"its networks cannot convert a second of sound ({error}). Train it again.") from error
+    if not whole:
+        raise UserError("its networks turn a second of sound into values that are not numbers. Train it again.")
+
+
+def _require_short(clip: Path) -> None:
+    seconds = 0.0
+    for rate, block in mono_blocks(clip):
+        seconds += len(block) / rate
+        if seconds > MAX_EXAMPLE_SECONDS:
+            raise UserError(f"the example {clip.name} is longer than {MAX_EXAMPLE_SECONDS:.0f} s.")
