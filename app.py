@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def build_app(converter: VoiceConverter) -> gr.Blocks:
     """The page, which opens with this voice, as Blocks to launch or to mount."""
     from voiceconv.studio.page import build_app as build
+    from voiceconv.studio.studio import Studio
 
-    return build(converter)
+    return build(Studio(converter))
 
 
 def parser() -> Parser:

@@ -114,8 +114,9 @@ def parser() -> Parser:
     command.add_argument(
         "--pitch",
         type=float,
+        default=0.0,
         metavar="N",
-        help="semitones from your pitch to the voice's (default: right for the model's other speaker)",
+        help="semitones above (or, negative, under) the pitch that the voice speaks at by itself (default: none)",
     )
     command.add_argument(
         "--gate", type=float, default=-70.0, metavar="DB", help="softer than this is silence (default: %(default)s)"
@@ -259,15 +260,24 @@ def live(args: argparse.Namespace) -> int:
         raise UserError("--file IN and --out OUT go together.")
     import torch
 
+    from voiceconv.audio import load_audio
     from voiceconv.converter import VoiceConverter
+    from voiceconv.pitch import extract_f0
 
     torch.set_num_threads(1)  # so little at a time is faster on one core
     converter = VoiceConverter.from_pretrained(args.model, device="cpu")
-    stream = converter.stream(args.to, args.pitch, silence_db=args.gate)
+    converter.stream(args.to)  # what cannot be streamed is refused before anybody speaks
+    rate = converter.sample_rate
     if args.file is not None:
-        print(live_terminal.speak_file(stream, args.file, args.out, converter.sample_rate))
+        heard = load_audio(args.file, rate)[: live_terminal.LEARNED_SECONDS * rate]
     else:
-        live_terminal.speak(stream, converter.sample_rate, args.microphone, args.loudspeaker)
+        heard = live_terminal.listen(rate, args.microphone)
+    shift = converter.source_shift(extract_f0(heard, rate), args.to) + args.pitch
+    stream = converter.stream(args.to, shift, silence_db=args.gate)
+    if args.file is not None:
+        print(live_terminal.speak_file(stream, args.file, args.out, rate))
+    else:
+        live_terminal.speak(stream, rate, args.microphone, args.loudspeaker)
     return 0
 
 

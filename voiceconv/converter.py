@@ -109,16 +109,16 @@ class VoiceConverter:
         converted = self.vocoder(self.convert_mel(moved, target)[None], spoken)
         return converted[0, : len(source)].float().cpu().numpy()
 
-    def stream(self, target: str, pitch: float | None = None, *, silence_db: float = SILENCE_DB) -> LiveConversion:
+    def stream(self, target: str, shift: float | None = None, *, silence_db: float = SILENCE_DB) -> LiveConversion:
         """A conversion of speech that is still being spoken, see `LiveConversion`.
 
-        `pitch` is how far the speaker's pitch is moved, in semitones; `None` is right for the voice's own source
-        speaker. Where the input stays under `silence_db` (of full scale) the output is digital silence; otherwise
-        loudness stays as the converter makes it. Raises `UserError` for an unknown target, a pitch out of
-        range, and for a voice or a vocoder that look at the whole recording.
+        `shift` is how far the speaker's pitch is moved, in semitones, as `source_shift` finds it for anybody; `None` is
+        right for the voice's own source speaker. Where the input stays under `silence_db` (of full scale) the output is
+        digital silence; otherwise loudness stays as the converter makes it. Raises `UserError` for an unknown target, a
+        pitch out of range, and for a voice or a vocoder that look at the whole recording.
         """
         index = self.voice.index(target)
-        shift = self._onward(target) if pitch is None else _checked(pitch)
+        shift = self._onward(target) if shift is None else _checked(shift)
         generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
         if not isinstance(generator, ConvNeXtGenerator) or self.voice.input != "moved":
             raise UserError(f"{self.name} converts whole recordings only; train a voice with the preset cpu or gpu.")

@@ -15,6 +15,7 @@ from voiceconv.errors import UserError
 from voiceconv.live import LiveConversion
 
 Wav = NDArray[np.float32]
+LEARNED_SECONDS = 4
 BLOCK = 512  # samples, 23 ms: what sound devices hand over at a time
 
 
@@ -54,6 +55,18 @@ def speak_file(live: LiveConversion, source: Path, output: Path, sample_rate: in
     )
 
 
+def listen(sample_rate: int, microphone: str | None) -> Wav:
+    """Some seconds of the microphone, `(T,)`, to learn the speaker's pitch from."""
+    sound = _sounddevice()
+    print(f"Say something for {LEARNED_SECONDS} seconds, so that your pitch is known.")
+    try:
+        heard = sound.rec(LEARNED_SECONDS * sample_rate, sample_rate, channels=1, device=_device(microphone))
+        sound.wait()
+    except (sound.PortAudioError, ValueError) as error:
+        raise UserError(f"The microphone cannot be opened ({error}). `voiceconv live --devices` lists them.") from error
+    return np.asarray(heard[:, 0], np.float32)
+
+
 def speak(live: LiveConversion, sample_rate: int, microphone: str | None, loudspeaker: str | None) -> None:
     """From the microphone to the loudspeaker until Ctrl-C; devices by number or by a part of their name."""
     sound = _sounddevice()
@@ -64,7 +77,7 @@ def speak(live: LiveConversion, sample_rate: int, microphone: str | None, loudsp
             print(f"\n{status}", file=sys.stderr)
         spoken[:, 0] = delayed(heard[:, 0])
 
-    devices = tuple(int(device) if device and device.isdigit() else device for device in (microphone, loudspeaker))
+    devices = _device(microphone), _device(loudspeaker)
     try:
         with sound.Stream(sample_rate, BLOCK, devices, channels=1, dtype="float32", latency="low", callback=callback):
             print(
@@ -81,6 +94,10 @@ def speak(live: LiveConversion, sample_rate: int, microphone: str | None, loudsp
 def list_devices() -> str:
     """The sound devices of this machine, numbered."""
     return str(_sounddevice().query_devices()) or "There is no sound device here; --file works without."
+
+
+def _device(name: str | None) -> str | int | None:
+    return int(name) if name and name.isdigit() else name
 
 
 def _sounddevice() -> Any:

@@ -137,7 +137,7 @@ def test_what_cannot_be_streamed_is_refused(converter: VoiceConverter, tiny_voic
     with pytest.raises(UserError, match="did you mean 'joe'"):
         converter.stream("jo")
     with pytest.raises(UserError, match="semitones from -24 to 24"):
-        converter.stream("joe", pitch=30.0)
+        converter.stream("joe", 30.0)
     with pytest.raises(UserError, match="not numbers"):
         converter.stream("joe").push(np.array([0.0, np.nan]))
     other = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")

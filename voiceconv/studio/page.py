@@ -7,14 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from voiceconv.converter import VoiceConverter
-from voiceconv.studio import batch_tab, compare_tab, convert_tab, train_tab, voices_tab
+from voiceconv.studio import batch_tab, compare_tab, convert_tab, live_tab, train_tab, voices_tab
 from voiceconv.studio.studio import Limits, Studio
 from voiceconv.studio.style import CSS, theme
 
 # Each is a module whose `build(studio, page, tab)` fills the tab that is open.
 TABS = {
     "Convert": convert_tab,
+    "Live": live_tab,
     "Batch": batch_tab,
     "Train": train_tab,
     "Voices": voices_tab,
@@ -22,11 +22,10 @@ TABS = {
 }
 
 
-def build_app(converter: VoiceConverter, limits: Limits | None = None) -> gr.Blocks:
+def build_app(studio: Studio) -> gr.Blocks:
     """The page, which opens with one voice; `launch(**launch_options(limits))` serves it in its own clothes."""
-    limits = limits or Limits()
-    studio = Studio(converter, limits)
-    heard = html.escape(" or ".join(name.capitalize() for name in converter.voices))
+    limits = studio.limits
+    heard = html.escape(" or ".join(name.capitalize() for name in studio.converter.voices))
     with gr.Blocks(title="Voice conversion", analytics_enabled=False, delete_cache=(600, limits.kept_seconds)) as page:
         gr.HTML(f"<h1>Speak with another voice</h1><p>Say something and hear it as {heard}.</p>", elem_id="title")
         with gr.Tabs():

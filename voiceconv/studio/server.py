@@ -43,13 +43,15 @@ def serve(options: argparse.Namespace) -> int:
             "HF_HUB_OFFLINE": "1",
         }
         from starlette.middleware import Middleware
-        from starlette.routing import Route
+        from starlette.routing import Route, WebSocketRoute
+        from starlette.websockets import WebSocket
 
         from voiceconv.converter import VoiceConverter
         from voiceconv.jobs import remove_drafts
         from voiceconv.studio.guard import Guard, health
+        from voiceconv.studio.live_socket import live_socket
         from voiceconv.studio.page import build_app, launch_options
-        from voiceconv.studio.studio import JsonLines, Limits, note
+        from voiceconv.studio.studio import JsonLines, Limits, Studio, note
 
         handler = logging.StreamHandler()
         handler.setFormatter(JsonLines())
@@ -57,7 +59,14 @@ def serve(options: argparse.Namespace) -> int:
         logging.getLogger("voiceconv").setLevel(logging.INFO)
         remove_drafts(DRAFT_SECONDS)
         limits = Limits(clip_seconds=options.max_seconds, queue=options.max_queue)
-        page = build_app(VoiceConverter.from_pretrained(options.model, vocoder=options.vocoder), limits)
+        studio = Studio(VoiceConverter.from_pretrained(options.model, vocoder=options.vocoder), limits)
+        page = build_app(studio)
+
+        def admitted(socket: WebSocket) -> bool:
+            """Whether this visitor has given the password to Gradio, which only guards what is its own."""
+            cookies = (value for name, value in socket.cookies.items() if name.startswith("access-token"))
+            return not password or any(value in page.app.tokens for value in cookies)
+
         page.launch(
             server_name=host,
             server_port=options.port,
@@ -66,7 +75,10 @@ def serve(options: argparse.Namespace) -> int:
             auth_message="Any name, and the password of this server." if password else None,
             app_kwargs={
                 "middleware": [Middleware(Guard, limits=limits, cache=cache)],
-                "routes": [Route("/health", health(lambda: len(page._queue), cache, limits))],
+                "routes": [
+                    Route("/health", health(lambda: len(page._queue), cache, limits)),
+                    WebSocketRoute("/live", live_socket(studio, admitted)),
+                ],
             },
             **launch_options(limits),
         )

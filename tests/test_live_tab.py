@@ -1,0 +1,127 @@
+"""The Live tab: over the wire as a program, and in a real Chromium whose microphone is a file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Browser, expect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.serving import WAIT, browsing, serving
+from tests.signals import SAMPLE_RATE, hum
+from voiceconv.audio import save_audio
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.mel import MelConfig
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("microphone") / "microphone.wav"
+    save_audio(path, hum(190.0, 4.0), SAMPLE_RATE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(tiny_voice: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    torch.manual_seed(0)
+    vocoder = tmp_path_factory.mktemp("vocoder")
+    ISTFTVocoder.build(MelConfig(), {"channels": 8, "blocks": 1, "kernel_size": 7, "lookahead": 1}).save(vocoder)
+    folder = tmp_path_factory.mktemp("live-server")
+    options = ("--model", tiny_voice, "--vocoder", vocoder, "--home", tmp_path_factory.mktemp("home"))
+    with serving(folder, *options) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(microphone: Path) -> Iterator[Browser]:
+    with browsing(microphone) as browser:
+        yield browser
+
+
+def wire(server: str, query: str) -> str:
+    return f"{server.replace('http', 'ws')}/live?{query}"
+
+
+def test_samples_go_in_and_as_many_come_out(server: str) -> None:
+    wav = hum(190.0, 5.0)
+    with connect(wire(server, "voice=joe&pitch=0")) as socket:
+        opened = json.loads(socket.recv())
+        assert opened["rate"] == SAMPLE_RATE
+        heard = []
+        for start in range(0, len(wav), 2_000):
+            socket.send(wav[start : start + 2_000].astype("<f4").tobytes())
+            while isinstance(message := socket.recv(), str):
+                opened |= json.loads(message)
+            heard.append(np.frombuffer(message, "<f4"))
+    spoken = np.concatenate(heard)
+    missing = len(wav) - len(spoken)
+    assert 0 < missing <= opened["latency"] * SAMPLE_RATE + 2_000
+    learned = int(np.flatnonzero(spoken)[0])  # the pitch is known after a second or two
+    assert SAMPLE_RATE / 2 < learned < 3 * SAMPLE_RATE
+    assert np.abs(spoken[learned + SAMPLE_RATE :]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [("voice=jo", "did you mean 'joe'"), ("voice=joe&pitch=high", "pitch is a number"), ("voice=../x/joe", "no voice")],
+)
+def test_what_cannot_be_done_is_told(server: str, query: str, message: str) -> None:
+    with connect(wire(server, query)) as socket:
+        assert message in json.loads(socket.recv())["error"]
+        with pytest.raises(ConnectionClosed):
+            socket.recv()
+
+
+def send_on(socket: ClientConnection, message: str | bytes) -> None:
+    while True:
+        socket.send(message)
+        socket.recv(timeout=20)
+
+
+def test_nonsense_ends_the_conversation_and_not_the_server(server: str) -> None:
+    for nonsense in ("text", b"\x00" * 4 * 22_051, np.full(8, np.nan, "<f4").tobytes() * 4_000):
+        with connect(wire(server, "voice=joe")) as socket:
+            socket.recv()
+            with pytest.raises(ConnectionClosed):
+                send_on(socket, nonsense)
+    with connect(wire(server, "voice=joe")) as socket:
+        assert "latency" in socket.recv()
+
+
+def test_other_pages_and_a_third_visitor_are_turned_away(server: str) -> None:
+    with pytest.raises(InvalidStatus):
+        connect(wire(server, "voice=joe"), origin="https://example.org")  # type: ignore[arg-type]
+    with connect(wire(server, "voice=joe")) as one, connect(wire(server, "voice=joe")) as two:
+        assert "latency" in one.recv()
+        assert "latency" in two.recv()
+        with connect(wire(server, "voice=joe")) as three:
+            assert "speaking already" in three.recv()
+
+
+def test_the_password_guards_it(tiny_voice: Path, tmp_path: Path) -> None:
+    options = ("--model", tiny_voice, "--vocoder", "griffin-lim", "--home", tmp_path / "home", "--password", "secret")
+    with serving(tmp_path, *options) as server, pytest.raises(InvalidStatus):
+        connect(wire(server, "voice=joe"))
+
+
+def test_speak_and_be_heard_in_a_browser(browser: Browser, server: str) -> None:
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        context.set_default_timeout(WAIT)
+        page = context.new_page()
+        page.goto(server)
+        page.get_by_role("tab", name="Live", exact=True).click()
+        page.get_by_role("button", name="Start or stop").click()
+        expect(page.locator("#live-status")).to_contain_text(re.compile(r"heard \d+ ms later"), timeout=WAIT)
+        page.wait_for_function("window.voiceconvLive.loudest > 0.01", timeout=WAIT)
+        page.get_by_role("button", name="Start or stop").click()
+        expect(page.locator("#live-status")).to_have_text("Stopped.")
+        assert page.evaluate("window.voiceconvLive") is None

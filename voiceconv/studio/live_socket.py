@@ -1,0 +1,137 @@
+"""The wire of the Live tab: samples of a microphone in, those of the other voice out, over one WebSocket.
+
+The visitor's page opens `live?voice=joe&pitch=-3&gate=-70`. The answer is a line of JSON, `{"rate": ..., "latency":
+...}` or `{"error": ...}`; from then on messages are 32-bit floating-point samples, and as many come back as were sent,
+each one `latency` seconds of sound later. The first words come back as silence: the visitor's pitch is learned from
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from voiceconv.converter import MAX_SEMITONES as MAX_SHIFT
+from voiceconv.converter import VoiceConverter
+from voiceconv.errors import UserError
+from voiceconv.live import SILENCE_DB
+from voiceconv.pitch import extract_f0
+from voiceconv.studio.studio import Studio, note
+
+MOST_SAMPLES = 22050  # of one message
+AT_ONCE = 2  # conversions, each of which keeps a core busy
+LEARNED_SECONDS = 0.7  # of voiced speech, to know a visitor's pitch
+MOST_SECONDS = 15.0  # to wait for them
+
+
+def live_socket(studio: Studio, admitted: Callable[[WebSocket], bool]) -> Callable[[WebSocket], object]:
+    """The endpoint; `admitted` says whether somebody has given the password, if there is one."""
+    speaking = 0
+
+    async def talk(socket: WebSocket) -> None:
+        nonlocal speaking
+        if not _from_this_page(socket) or not admitted(socket):
+            await socket.close(code=1008)
+            return
+        await socket.accept()
+        if speaking >= AT_ONCE:
+            await _refuse(socket, f"{AT_ONCE} visitors are speaking already. Try again in a while.")
+            return
+        speaking += 1
+        try:
+            await _converse(studio, socket)
+        finally:
+            speaking -= 1
+
+    return talk
+
+
+async def _converse(studio: Studio, socket: WebSocket) -> None:
+    try:
+        speaker = await asyncio.to_thread(_open, studio, socket)
+    except UserError as error:
+        await _refuse(socket, str(error))
+        return
+    await socket.send_json({"rate": speaker.rate, "latency": speaker.latency})
+    samples = 0
+    try:
+        while True:
+            message = await socket.receive_bytes()
+            heard = np.frombuffer(message[: len(message) // 4 * 4], "<f4")
+            if len(heard) > MOST_SAMPLES:
+                await _refuse(socket, f"A message holds at most {MOST_SAMPLES} samples, not {len(heard)}.")
+                return
+            samples += len(heard)
+            latency = speaker.latency
+            spoken = await asyncio.to_thread(speaker.push, heard)
+            if speaker.latency != latency:
+                await socket.send_json({"latency": speaker.latency})
+            await socket.send_bytes(spoken.astype("<f4").tobytes())
+    except UserError as error:
+        await _refuse(socket, str(error))
+    except (WebSocketDisconnect, KeyError, RuntimeError):  # left, or sent text, or left while we spoke
+        pass
+    finally:
+        note("spoke live", sound=samples / speaker.rate)
+
+
+class _Speaker:
+    """A visitor: silence for the first words, from which their pitch is learned, then the conversion."""
+
+    def __init__(self, converter: VoiceConverter, target: str, pitch: float, gate: float) -> None:
+        self.converter, self.target, self.pitch, self.gate = converter, target, pitch, gate
+        self.rate = converter.sample_rate
+        self.live = converter.stream(target, silence_db=gate)  # refuses at once what cannot be streamed
+        self.heard: np.ndarray | None = np.zeros(0, np.float32)
+
+    @property
+    def latency(self) -> float:
+        return self.live.latency
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        if self.heard is None:
+            return self.live.push(samples)
+        before = len(self.heard) // self.rate
+        self.heard = np.concatenate([self.heard, samples])
+        if len(self.heard) // self.rate > before and self._learn(self.heard):
+            self.heard = None
+        return np.zeros(len(samples), np.float32)
+
+    def _learn(self, heard: np.ndarray) -> bool:
+        """Whether enough was heard to know the pitch."""
+        hop = self.converter.voice.mel.hop_length
+        f0 = extract_f0(heard, self.rate, hop)
+        if (f0 > 0).sum() * hop < LEARNED_SECONDS * self.rate and len(heard) < MOST_SECONDS * self.rate:
+            return False
+        shift = float(np.clip(self.converter.source_shift(f0, self.target) + self.pitch, -MAX_SHIFT, MAX_SHIFT))
+        self.live = self.converter.stream(self.target, shift, silence_db=self.gate)
+        return True
+
+
+def _open(studio: Studio, socket: WebSocket) -> _Speaker:
+    asked = socket.query_params
+    converter, target = studio.find(asked.get("voice", ""))
+    pitch, gate = _number(asked.get("pitch", "0"), "pitch"), _number(asked.get("gate", str(SILENCE_DB)), "gate")
+    return _Speaker(converter, target, pitch, gate)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"The {name} is a number, not {text!r}.") from None
+
+
+def _from_this_page(socket: WebSocket) -> bool:
+    """Browsers tell which page asks; other pages must not use a visitor's microphone permission or password."""
+    origin = socket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+
+
+async def _refuse(socket: WebSocket, why: str) -> None:
+    await socket.send_json({"error": why})
+    await socket.close()
