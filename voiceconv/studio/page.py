@@ -12,7 +12,7 @@ from voiceconv.studio import batch_tab, compare_tab, convert_tab, train_tab, voi
 from voiceconv.studio.studio import Limits, Studio
 from voiceconv.studio.style import CSS, theme
 
-# Each is a module whose `build(studio, page, tab)` fills the tab that is open.
+# Each is a module whose `build(studio, page, tab)` fills the tab that is open. Another tab is a module and a line here.
 TABS = {
     "Convert": convert_tab,
     "Batch": batch_tab,
