@@ -7,6 +7,7 @@ stay where they are. Uploads beyond the room there is are refused before they ar
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -75,8 +76,8 @@ class Guard:
                 return
             if not message.get("more_body"):
                 break
-        if _names_an_address(body):
-            problem = "This server fetches nothing from other addresses. Upload the recording itself."
+        if _names_other_files(body, self.cache):
+            problem = "This server reads no files but those that were uploaded to it. Upload the recording itself."
             await PlainTextResponse(problem, 400)(scope, receive, send)
             return
         replayed = False
@@ -129,8 +130,9 @@ def _is_address(text: str) -> bool:
     return re.match(r"\s*[a-z][a-z0-9+.-]*:/", text, re.IGNORECASE) is not None or text.startswith("//")
 
 
-def _names_an_address(body: bytes) -> bool:
-    """Whether a request hands in a file that would have to be fetched."""
+def _names_other_files(body: bytes, cache: Path) -> bool:
+    """Whether a request hands in a file that was not uploaded: an address, or another file of the server's."""
+    inside = os.path.realpath(cache) + os.sep
     try:
         waiting: list[Any] = [json.loads(body)]
     except (ValueError, RecursionError):
@@ -138,7 +140,8 @@ def _names_an_address(body: bytes) -> bool:
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            if isinstance(value.get("path"), str) and _is_address(value["path"]):
+            path = value.get("path")
+            if isinstance(path, str) and ("\0" in path or not os.path.realpath(path).startswith(inside)):
                 return True
             waiting += value.values()
         elif isinstance(value, list):

@@ -11,7 +11,7 @@ from voiceconv.studio import batch_tab, compare_tab, convert_tab, live_tab, trai
 from voiceconv.studio.studio import Limits, Studio
 from voiceconv.studio.style import CSS, theme
 
-# Each is a module whose `build(studio, page, tab)` fills the tab that is open.
+# Each is a module whose `build(studio, page, tab)` fills the tab that is open. Another tab is a module and a line here.
 TABS = {
     "Convert": convert_tab,
     "Live": live_tab,

@@ -32,13 +32,14 @@ def serve(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
-        cache = Path(folder)
-        lock = try_lock(cache / LOCK)
+        lock = try_lock(Path(folder) / LOCK)
         assert lock is not None
+        cache = Path(folder) / "files"  # everything in it may be read through the page
+        cache.mkdir()
         # Gradio reads these when it is imported.
         os.environ |= {
-            "GRADIO_TEMP_DIR": folder,
-            "GRADIO_EXAMPLES_CACHE": f"{folder}/examples",
+            "GRADIO_TEMP_DIR": str(cache),
+            "GRADIO_EXAMPLES_CACHE": str(cache / "examples"),
             "GRADIO_ANALYTICS_ENABLED": "False",
             "HF_HUB_OFFLINE": "1",
         }

@@ -78,7 +78,7 @@ class Studio:
             if name != own.name:
                 try:
                     choices += [(f"{s.capitalize()} ({name})", f"{name}/{s}") for s in names_of(name)]
-                except UserError:  # a damaged folder; the Voices tab says what is wrong with it
+                except (OSError, UserError):  # a damaged folder; the Voices tab says what is wrong with it
                     continue
         return choices
 

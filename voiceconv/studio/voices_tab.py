@@ -83,8 +83,12 @@ def all_cards(studio: Studio) -> str:
             continue
         shipped = (VOICES / name / "voice.json").is_file()
         try:
-            cards.append(_record_card(read_record(find_voice(name)), "came with the program" if shipped else "yours"))
-        except (UserError, KeyError, TypeError, AttributeError) as error:
+            cards.append(
+                _record_card(
+                    read_record(find_voice(name) / "voice.json"), "came with the program" if shipped else "yours"
+                )
+            )
+        except (OSError, UserError, KeyError, TypeError, AttributeError) as error:
             reason = html.escape(str(error))
             cards.append(f"<article><h2>{html.escape(name)}</h2><p>Cannot be used: {reason}</p></article>")
     return "".join(cards)
