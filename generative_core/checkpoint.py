@@ -21,6 +21,7 @@ from generative_core.cyclegan import CycleGAN
 from generative_core.debiasing_vae import DebiasingVAE
 from generative_core.files import UNFINISHED, write_atomically
 from generative_core.gan import GAN
+from generative_core.pix2pix import Pix2Pix
 from generative_core.vae import VAE
 from generative_core.waveform_gan import WaveformGAN
 
@@ -30,6 +31,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "DebiasingVAE": DebiasingVAE,
     "GAN": GAN,
     "CycleGAN": CycleGAN,
+    "Pix2Pix": Pix2Pix,
     "WaveformGAN": WaveformGAN,
 }
 """Every family a checkpoint may hold, by class name."""
