@@ -39,6 +39,8 @@ class ResNetGenerator(nn.Module):
     128x128, 9 for larger ones.
     """
 
+    multiple = 4  # of which both sides are multiples
+
     def __init__(
         self,
         *,

@@ -36,6 +36,7 @@ class UNetGenerator(nn.Module):
         if layers < 5:
             raise ValueError(f"a U-Net of the paper has at least 5 layers, not {layers}")
         self.layers = layers
+        self.multiple = 2**layers  # of which both sides are multiples
         bias = norm == "instance"  # batch normalisation has one of its own
         widths = [channels * min(2**layer, 8) for layer in range(layers)]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
