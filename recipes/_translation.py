@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -271,7 +271,7 @@ def _which_way_up(name: str, a: Sequence[Tensor], b: Sequence[Tensor], run: Run)
     return Images(name, torch.cat(x), torch.cat(y), classes).to(run.device)
 
 
-def gallery(rows: dict[str, Sequence[Tensor]], setting: Setting, inch: float = 1.1) -> Figure:
+def gallery(rows: Mapping[str, Sequence[Tensor]], setting: Setting, inch: float = 1.1) -> Figure:
     """Pictures `(C, H, W)` in [-1, 1] side by side under each other, each row with its name; squares of one size."""
     size = min(setting.reader.preparation.crop_size, 256)
     lines = []

@@ -142,7 +142,8 @@ class Reader:
             sides.append([self._picture(open_or_refuse(path), path.name, prepared) for path in paths[: self.limit]])
         if not all(sides):
             raise UserError(f"{name} needs pictures in both domains, to train on and to test on.")
-        return Domains(name, *sides, paired=False)
+        train_a, train_b, test_a, test_b = sides
+        return Domains(name, train_a, train_b, test_a, test_b, paired=False)
 
     def _parts(
         self, train: list[Callable[[], Pair]], test: list[Callable[[], Pair]]

@@ -24,11 +24,14 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 class Translator:
-    """Translates pictures by a generator; those larger than `tile` pixels piece by piece."""
+    """Translates pictures by a generator; those larger than `tile` pixels piece by piece. Unless given, a tile is 512
+    pixels wide, or as wide as what a U-Net was made for."""
 
     def __init__(
-        self, generator: ResNetGenerator | UNetGenerator, planes: int, tile: int, device: torch.device
+        self, generator: ResNetGenerator | UNetGenerator, planes: int, tile: int | None, device: torch.device
     ) -> None:
+        if tile is None:
+            tile = generator.multiple if isinstance(generator, UNetGenerator) else TILE
         if tile < generator.multiple:
             raise UserError(f"--tile {tile} is too small: this network works on multiples of {generator.multiple}.")
         self.generator = generator.to(device).eval()

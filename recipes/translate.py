@@ -48,7 +48,7 @@ class TranslateConfig:
     direction: Direction = "ab"
     """Which of CycleGAN's two generators: A to B, or B to A."""
     tile: int | None = None
-    """Pictures with a longer side, in pixels, are translated in tiles; unless given 512, or what a U-Net is made for."""
+    """Pictures with a longer side, in pixels, are translated in tiles; unless given 512, or the size of a U-Net."""
     device: str = "auto"
     onnx: Path | None = None
     """Write the generator to this file, with height and width left open; needs the extra onnx."""
