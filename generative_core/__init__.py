@@ -2,6 +2,7 @@
 
 from generative_core.autoencoder import Autoencoder, AutoencoderConfig
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
+from generative_core.cut import CUT, CUTConfig
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import PairedLoader, TensorLoader, UnpairedLoader
 from generative_core.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
@@ -16,6 +17,8 @@ __all__ = [
     "FAMILIES",
     "Autoencoder",
     "AutoencoderConfig",
+    "CUT",
+    "CUTConfig",
     "CheckpointError",
     "CycleGAN",
     "CycleGANConfig",

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from generative_core.autoencoder import Autoencoder
+from generative_core.cut import CUT
 from generative_core.cyclegan import CycleGAN
 from generative_core.debiasing_vae import DebiasingVAE
 from generative_core.files import UNFINISHED, write_atomically
@@ -31,6 +32,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "DebiasingVAE": DebiasingVAE,
     "GAN": GAN,
     "CycleGAN": CycleGAN,
+    "CUT": CUT,
     "Pix2Pix": Pix2Pix,
     "WaveformGAN": WaveformGAN,
 }

@@ -39,6 +39,7 @@ SMOKE_PICTURES = 12
 SCORED = 1000  # at most so many pictures in a score
 SCORED_SIZE = 64  # at which the extractor sees them
 SHOWN = 8
+SMALLEST_PATCHED = 24  # pixels, of which the critic's convolutions leave 2x2 places to normalise
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def settle(config: TranslationConfig, crop_size: int, network: Network) -> Setti
         raise UserError("--crop-size and --load-size must be at least 4 and --channels at least 1.")
     if config.preprocess == "resize_and_crop" and load < crop:
         raise UserError(f"--load-size {load} must not be smaller than --crop-size {crop}.")
+    if config.discriminator == "patch" and crop < SMALLEST_PATCHED:
+        raise UserError(f"--discriminator patch needs a --crop-size of at least {SMALLEST_PATCHED}, or use pixel.")
     if config.preprocess in ("scale_width", "none") and config.train.batch_size > 1:
         raise UserError(f"--preprocess {config.preprocess} leaves pictures in many sizes: use --train.batch-size 1.")
     preparation = Preparation(config.preprocess, load, crop, not config.no_flip)

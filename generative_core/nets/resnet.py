@@ -40,6 +40,7 @@ class ResNetGenerator(nn.Module):
     """
 
     multiple = 4  # of which both sides are multiples
+    feature_layers = (0, 4, 7, 10, 14)  # what CUT looks at: pixels, both halvings, the first and the fifth block
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class ResNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         bias = norm == "instance"  # batch normalisation has one of its own
+        self.feature_channels = (planes, 2 * channels, 4 * channels, 4 * channels, 4 * channels)
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
             nn.Conv2d(planes, channels, 7, bias=bias),
@@ -72,3 +74,12 @@ class ResNetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What comes out of `feature_layers`, `(B, feature_channels[i], h, w)` each; at least 5 blocks."""
+        found = []
+        for place, layer in enumerate(self.layers[: self.feature_layers[-1] + 1]):
+            x = layer(x)
+            if place in self.feature_layers:
+                found.append(x)
+        return found

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from generative_core import (
+    CUT,
     FAMILIES,
     GAN,
     VAE,
     Autoencoder,
     AutoencoderConfig,
+    CUTConfig,
     CycleGAN,
     CycleGANConfig,
     DebiasingVAE,
@@ -71,6 +73,14 @@ def pix2pix() -> nn.Module:
         Pix2PixConfig(),
         generator=lambda: UNetGenerator(planes=1, channels=2, layers=6, norm="batch"),
         discriminator=lambda: PatchDiscriminator(planes=4, channels=4, layers=2, norm="batch"),
+    )
+
+
+def cut() -> nn.Module:
+    return CUT(
+        CUTConfig(patches=5, projection=8),
+        generator=lambda: ResNetGenerator(channels=2, blocks=5),
+        discriminator=lambda: PatchDiscriminator(channels=4, layers=2),
     )
 
 
@@ -156,6 +166,12 @@ ROWS = {
         model=cyclegan,
         loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
         output=lambda model: model.translate(pictures(1, 3, 20, 16), "ab"),
+        shape=(1, 3, 20, 16),
+    ),
+    "CUT": Row(
+        model=cut,
+        loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
+        output=lambda model: model.translate(pictures(1, 3, 20, 16)),
         shape=(1, 3, 20, 16),
     ),
     "Pix2Pix": Row(

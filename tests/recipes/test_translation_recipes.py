@@ -14,6 +14,7 @@ from PIL import Image
 from generative_core.checkpoint import list_checkpoints, load_checkpoint
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from recipes._extractor import Extractor, perceptual_distance
+from recipes._image import TrainOptions
 from recipes._translation import ColourChange, GeneratorDescription, beats, load_generator, save_generator, settle
 from recipes._translator import Translator, pad_to_multiple, translate_in_tiles
 from recipes.cyclegan import CycleGANRecipe
@@ -65,15 +66,20 @@ def test_a_stopped_run_is_resumed_exactly_and_translates(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_cut_translates_in_one_direction(tmp_path: Path) -> None:
+    cyclegan(CycleGANRecipe(run=tmp_path, device="cpu", smoke=True, crop_size=32, model="fastcut"))
+    scores = json.loads((tmp_path / "results.json").read_text())["scores"]
+    assert [row["name"] for row in scores["ab"]] == ["input as it is", "change of colours", "FastCUT", "real pictures"]
+    assert set(scores) == {"ab"}
+    assert [path.name for path in tmp_path.glob("generator_*")] == ["generator_ab.safetensors"]
+
+
+@pytest.mark.slow
 def test_domains_without_pairs_are_scored_by_fid_alone(tmp_path: Path) -> None:
     for name in ("trainA", "trainB", "testA", "testB"):
         for number in range(4 if name != "trainB" else 5):
             noise(tmp_path / "data" / name / f"{name}{number}.png", seed=number)
-    cyclegan(
-        CycleGANRecipe(
-            run=tmp_path / "run", data=tmp_path / "data", device="cpu", smoke=True, crop_size=16, adversarial="lsgan"
-        )
-    )
+    cyclegan(CycleGANRecipe(run=tmp_path / "run", data=tmp_path / "data", device="cpu", smoke=True, crop_size=24))
     scores = json.loads((tmp_path / "run" / "results.json").read_text())["scores"]
     assert set(scores) == {"ab", "ba"}
     for rows in scores.values():
@@ -90,6 +96,12 @@ def test_options_that_do_not_fit_together() -> None:
         settled(load_size=20)
     with pytest.raises(UserError, match="must be at least 4"):
         settled(crop_size=2)
+    with pytest.raises(UserError, match="--crop-size of at least 24, or use pixel"):
+        settled(crop_size=20)
+    with pytest.raises(UserError, match=r"in many sizes: use --train\.batch-size 1"):
+        settled(preprocess="none", train=TrainOptions(10, 2))
+    with pytest.raises(UserError, match="looks into a ResNet"):
+        cyclegan(CycleGANRecipe(model="cut", network="unet_128", smoke=True))
     assert settled(preprocess="none").network == "unet_256"  # type: ignore[attr-defined]
 
 
