@@ -233,7 +233,7 @@ def folder_to_colourise(folder: Path, reader: Reader) -> Domains:
     if (folder / "train").is_dir():
         parts = [pictures_in(folder / part, inner=True) for part in ("train", _test_of(folder))]
     else:
-        held_out = [in_test_part(path.name) for path in parts[0]]
+        held_out = [in_test_part(_without_tone(path)) for path in parts[0]]
         parts = [[p for p, out in zip(parts[0], held_out, strict=True) if out == wanted] for wanted in (False, True)]
 
     def opener(path: Path) -> Callable[[], Pair]:
@@ -337,7 +337,7 @@ def _partners(a: Path, b: Path) -> list[tuple[Path, Path]]:
 
 def _names(folder: Path, paths: list[Path]) -> list[str]:
     """By what each pair is put into the training or the test part: its file's name, or for emoji (emoji.json) the
-    emoji's, which all skin tones share."""
+    emoji's. Either way all skin tones of an emoji share it: they are the same drawing."""
     table = folder / "emoji.json"
     known = {}
     if table.is_file():
@@ -345,7 +345,12 @@ def _names(folder: Path, paths: list[Path]) -> list[str]:
             known = {entry["image"]: str(entry["name"]) for entry in json.loads(table.read_text(encoding="utf-8"))}
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{table} must be a list of objects with image and name: {error!r}") from error
-    return [known.get(path.name, path.stem) for path in paths]
+    return [known.get(path.name, _without_tone(path)) for path in paths]
+
+
+def _without_tone(path: Path) -> str:
+    """A file's name without the skin tone (1F3FB to 1F3FF) that the names of emoji's files may have."""
+    return re.sub(r"-1F3F[B-F]", "", path.stem)
 
 
 def _open_both(a: Path, b: Path) -> Callable[[], Pair]:

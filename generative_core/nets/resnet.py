@@ -78,8 +78,8 @@ class ResNetGenerator(nn.Module):
     def features(self, x: Tensor) -> list[Tensor]:
         """What comes out of `feature_layers`, `(B, feature_channels[i], h, w)` each; at least 5 blocks."""
         found = []
-        for place, layer in enumerate(self.layers[: self.feature_layers[-1] + 1]):
-            x = layer(x)
+        for place in range(self.feature_layers[-1] + 1):
+            x = self.layers[place](x)
             if place in self.feature_layers:
                 found.append(x)
         return found

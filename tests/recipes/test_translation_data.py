@@ -103,6 +103,18 @@ def test_two_folders_of_the_same_names_keep_every_tone_of_an_emoji_together(tmp_
     assert apart.paired
 
 
+def test_skin_tones_in_file_names_do_not_part_what_is_one_drawing(tmp_path: Path) -> None:
+    for number in range(20):
+        for tone in ("", "-1F3FB", "-1F3FF"):
+            name = f"1F4{number:02d}{tone}-200D-2640.png"
+            save(tmp_path / "black" / name, (number, 0, 0))
+            save(tmp_path / "color" / name, (number, 0, 0))
+    domains = folder_of_pairs(tmp_path, reader())
+    trained, tested = ([colour(x)[0] for x in side] for side in (domains.train_a, domains.test_a))
+    assert len(tested) == 3 * len(set(tested)) > 0
+    assert not set(trained) & set(tested)
+
+
 def test_no_picture_is_left_with_its_partner() -> None:
     numbered = [torch.full((3, 4, 4), i, dtype=torch.uint8) for i in range(11)]
     apart = Domains("numbers", numbered, numbered, numbered, numbered).unpaired()
