@@ -47,7 +47,7 @@ class Config:
     reference: Path | None = None
     """Checkout of the reference implementation."""
     families: tuple[Family, ...] = ("cyclegan", "pix2pix")
-    variants: tuple[Variant, ...] = ("plain", "channels-last", "bfloat16")
+    variants: tuple[Variant, ...] = ("plain", "bfloat16", "channels-last")
     """What our rows add, one after the other."""
     batch_size: int = 1
     size: int = 256

@@ -65,9 +65,14 @@ class CUT(nn.Module):
         config = self.config
         return {
             "generator": torch.optim.Adam(
-                [*self.generator.parameters(), *self.projections.parameters()], config.generator_rate, config.betas
+                [*self.generator.parameters(), *self.projections.parameters()],
+                config.generator_rate,
+                config.betas,
+                fused=True,
             ),
-            "discriminator": torch.optim.Adam(self.discriminator.parameters(), config.discriminator_rate, config.betas),
+            "discriminator": torch.optim.Adam(
+                self.discriminator.parameters(), config.discriminator_rate, config.betas, fused=True
+            ),
         }
 
     def translate(self, x: Tensor) -> Tensor:

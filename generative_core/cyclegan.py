@@ -141,9 +141,14 @@ class CycleGAN(nn.Module):
         generators = [self.generator_ab, self.generator_ba]
         return {
             "generator": torch.optim.Adam(
-                [p for module in generators for p in module.parameters()], config.generator_rate, config.betas
+                [p for module in generators for p in module.parameters()],
+                config.generator_rate,
+                config.betas,
+                fused=True,
             ),
-            "discriminator": torch.optim.Adam(self._critics().parameters(), config.discriminator_rate, config.betas),
+            "discriminator": torch.optim.Adam(
+                self._critics().parameters(), config.discriminator_rate, config.betas, fused=True
+            ),
         }
 
     def translate(self, x: Tensor, direction: Direction, mask: Tensor | None = None) -> Tensor:

@@ -56,8 +56,10 @@ class Pix2Pix(nn.Module):
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         config = self.config
         return {
-            "generator": torch.optim.Adam(self.generator.parameters(), config.generator_rate, config.betas),
-            "discriminator": torch.optim.Adam(self.discriminator.parameters(), config.discriminator_rate, config.betas),
+            "generator": torch.optim.Adam(self.generator.parameters(), config.generator_rate, config.betas, fused=True),
+            "discriminator": torch.optim.Adam(
+                self.discriminator.parameters(), config.discriminator_rate, config.betas, fused=True
+            ),
         }
 
     def translate(self, x: Tensor) -> Tensor:

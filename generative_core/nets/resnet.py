@@ -21,7 +21,7 @@ class ResidualBlock2d(nn.Module):
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             *norm2d(norm, channels),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             *([nn.Dropout(0.5)] if dropout else []),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
@@ -60,15 +60,15 @@ class ResNetGenerator(nn.Module):
             nn.ReflectionPad2d(3),
             nn.Conv2d(planes, channels, 7, bias=bias),
             *norm2d(norm, channels),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
         for width in (channels, 2 * channels):
             layers.append(nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=bias))
-            layers += [*norm2d(norm, 2 * width), nn.ReLU()]
+            layers += [*norm2d(norm, 2 * width), nn.ReLU(inplace=True)]
         layers += [ResidualBlock2d(4 * channels, norm=norm, dropout=dropout) for _ in range(blocks)]
         for width in (4 * channels, 2 * channels):
             layers.append(upsample2d(upsampling, width, width // 2, kernel_size=3, bias=bias))
-            layers += [*norm2d(norm, width // 2), nn.ReLU()]
+            layers += [*norm2d(norm, width // 2), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(channels, out_planes, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 

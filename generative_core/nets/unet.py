@@ -41,7 +41,7 @@ class UNetGenerator(nn.Module):
         widths = [channels * min(2**layer, 8) for layer in range(layers)]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for layer, width in enumerate(widths):
-            down: list[nn.Module] = [nn.LeakyReLU(0.2)] if layer else []
+            down: list[nn.Module] = [nn.LeakyReLU(0.2, inplace=True)] if layer else []
             down.append(nn.Conv2d(widths[layer - 1] if layer else planes, width, 4, stride=2, padding=1, bias=bias))
             if 0 < layer < layers - 1:
                 down += norm2d(norm, width)
@@ -49,7 +49,7 @@ class UNetGenerator(nn.Module):
 
             inputs = width if layer == layers - 1 else 2 * width  # all but the innermost get a skip connection
             outputs = widths[layer - 1] if layer else out_planes
-            up: list[nn.Module] = [nn.ReLU()]
+            up: list[nn.Module] = [nn.ReLU(inplace=True)]
             up.append(upsample2d(upsampling, inputs, outputs, kernel_size=4, bias=bias or not layer))
             up += norm2d(norm, outputs) if layer else [nn.Tanh()]
             if dropout and 4 <= layer < layers - 1:
@@ -60,7 +60,7 @@ class UNetGenerator(nn.Module):
         if not torch.compiler.is_compiling():
             smallest_map(x.shape[1:], self.layers)
         skips = []
-        for down in self.down:
+        for down in self.down:  # which changes x in place: rectified twice, what is skipped comes out the same
             x = down(x)
             skips.append(x)
         x = self.up[-1](skips.pop())
