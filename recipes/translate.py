@@ -62,9 +62,11 @@ def main(config: TranslateConfig) -> None:
         raise UserError(f"{config.run} only translates {NAMES[next(iter(translators))]}.")
     translator = translators[config.direction]
     if config.onnx is not None:
-        difference = export_onnx(
-            translator.generator, config.onnx, planes=translator.planes, multiple=translator.generator.multiple
-        )
+        generator = translator.generator
+        try:
+            difference = export_onnx(generator, config.onnx, planes=translator.planes, multiple=generator.multiple)
+        except ImportError as error:
+            raise UserError(f"{error.name} is missing: pip install '.[onnx]'.") from error
         print(f"{config.onnx} gives the same pictures in ONNX Runtime, to {difference:.1e}.")
     elif config.app:
         build_page(translators).launch(show_error=True)
