@@ -49,7 +49,7 @@ $(VENV)/.installed-eval: pyproject.toml benchmarks/requirements-no-deps.txt | $(
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.installed-eval
-	$(INSTALL) --editable '.[hifigan,eval,world,phonemes,recipes,cluster,test]'
+	$(INSTALL) --editable '.[hifigan,eval,world,phonemes,recipes,onnx,cluster,test]'
 	@touch $@
 
 clean:

@@ -2,11 +2,13 @@
 
 from generative_core.autoencoder import Autoencoder, AutoencoderConfig
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
+from generative_core.cut import CUT, CUTConfig
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
-from generative_core.data import TensorLoader, UnpairedLoader
+from generative_core.data import PairedLoader, TensorLoader, UnpairedLoader
 from generative_core.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
 from generative_core.gan import GAN, GANConfig
 from generative_core.latent import interpolate, traverse
+from generative_core.pix2pix import Pix2Pix, Pix2PixConfig
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from generative_core.vae import VAE, VAEConfig
 from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
@@ -15,6 +17,8 @@ __all__ = [
     "FAMILIES",
     "Autoencoder",
     "AutoencoderConfig",
+    "CUT",
+    "CUTConfig",
     "CheckpointError",
     "CycleGAN",
     "CycleGANConfig",
@@ -23,6 +27,9 @@ __all__ = [
     "GAN",
     "GANConfig",
     "NonFiniteLoss",
+    "PairedLoader",
+    "Pix2Pix",
+    "Pix2PixConfig",
     "TensorLoader",
     "TrainConfig",
     "Trainer",

@@ -17,10 +17,12 @@ import torch
 from torch import nn
 
 from generative_core.autoencoder import Autoencoder
+from generative_core.cut import CUT
 from generative_core.cyclegan import CycleGAN
 from generative_core.debiasing_vae import DebiasingVAE
 from generative_core.files import UNFINISHED, write_atomically
 from generative_core.gan import GAN
+from generative_core.pix2pix import Pix2Pix
 from generative_core.vae import VAE
 from generative_core.waveform_gan import WaveformGAN
 
@@ -30,6 +32,8 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "DebiasingVAE": DebiasingVAE,
     "GAN": GAN,
     "CycleGAN": CycleGAN,
+    "CUT": CUT,
+    "Pix2Pix": Pix2Pix,
     "WaveformGAN": WaveformGAN,
 }
 """Every family a checkpoint may hold, by class name."""

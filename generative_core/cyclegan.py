@@ -139,16 +139,15 @@ class CycleGAN(nn.Module):
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         config = self.config
         generators = [self.generator_ab, self.generator_ba]
-        critics = [self.discriminator_a, self.discriminator_b, self.discriminator_a2, self.discriminator_b2]
-        critics.append(self.classifier)
         return {
             "generator": torch.optim.Adam(
-                [p for module in generators for p in module.parameters()], config.generator_rate, config.betas
+                [p for module in generators for p in module.parameters()],
+                config.generator_rate,
+                config.betas,
+                fused=True,
             ),
             "discriminator": torch.optim.Adam(
-                [p for module in critics if module for p in module.parameters()],
-                config.discriminator_rate,
-                config.betas,
+                self._critics().parameters(), config.discriminator_rate, config.betas, fused=True
             ),
         }
 
@@ -182,6 +181,7 @@ class CycleGAN(nn.Module):
         cycle_a, cycle_b = self.translate(fake_b, "ba"), self.translate(fake_a, "ab")
 
         # Generators: fool the discriminators, come back to where they started, leave their own domain alone.
+        self._critics().requires_grad_(False)
         adversarial = self._fool(self.discriminator_a, fake_a, real_a)
         adversarial = adversarial + self._fool(self.discriminator_b, fake_b, real_b)
         cycle = F.l1_loss(cycle_a, source_a) + F.l1_loss(cycle_b, source_b)
@@ -206,6 +206,7 @@ class CycleGAN(nn.Module):
         self._descend(optimizers["generator"], total)
 
         # Discriminators: tell real samples from generated ones, newest and older; the classifier hears the source.
+        self._critics().requires_grad_(True)
         shown_a, shown_b = self.pool_a(fake_a.detach()), self.pool_b(fake_b.detach())
         logs_a, loss_a = self._judge(self.discriminator_a, real_a, shown_a)
         logs_b, loss_b = self._judge(self.discriminator_b, real_b, shown_b)
@@ -227,6 +228,10 @@ class CycleGAN(nn.Module):
         losses["generator/spread_a"] = spread(fake_a) / spread(real_a)
         losses["generator/spread_b"] = spread(fake_b) / spread(real_b)
         return {name: value.detach() for name, value in losses.items()}
+
+    def _critics(self) -> nn.ModuleList:
+        critics = [self.discriminator_a, self.discriminator_b, self.discriminator_a2, self.discriminator_b2]
+        return nn.ModuleList(critic for critic in [*critics, self.classifier] if critic is not None)
 
     def _views(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A batch from the loader -> the samples, what is translated and what the identity loss starts from."""

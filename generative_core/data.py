@@ -81,6 +81,49 @@ class UnpairedLoader:
         self.seed, self.position = state["seed"], state["position"]
 
 
+class PairedLoader:
+    """Batches `{"a": (B, ...), "b": (B, ...)}` of samples that belong together, drawn with replacement.
+
+    `transform(a, b, generator)` may augment a pair, both sides alike; it takes its randomness from the generator it is
+    given. Pairs may differ in size if it cuts them to one, or if a batch is a single pair.
+    """
+
+    def __init__(
+        self,
+        a: Samples,
+        b: Samples,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        transform: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        if len(a) != len(b) or not len(a):
+            raise ValueError(f"pairs need as many samples on both sides, at least one, got {len(a)} and {len(b)}")
+        self.a, self.b = a, b
+        self.batch_size = batch_size
+        self.seed = seed
+        self.transform = transform
+        self.position = 0
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return self
+
+    def __next__(self) -> dict[str, Tensor]:
+        generator = batch_generator(self.seed, self.position)
+        self.position += 1
+        rows = torch.randint(len(self.a), (self.batch_size,), generator=generator).tolist()
+        pairs = [(self.a[row], self.b[row]) for row in rows]
+        if self.transform is not None:
+            pairs = [self.transform(a, b, generator) for a, b in pairs]
+        return {"a": torch.stack([a for a, _ in pairs]), "b": torch.stack([b for _, b in pairs])}
+
+    def state_dict(self) -> dict[str, int]:
+        return {"seed": self.seed, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.seed, self.position = state["seed"], state["position"]
+
+
 class TensorLoader:
     """Batches `{name: (B, ...)}` from tensors `(N, ...)` that belong together row by row, such as images and labels.
 

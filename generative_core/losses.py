@@ -67,6 +67,15 @@ def mix_samples(real: Tensor, fake: Tensor) -> Tensor:
     return torch.lerp(real, fake, weight)
 
 
+def patch_nce_loss(query: Tensor, key: Tensor, temperature: float = 0.07) -> Tensor:
+    """How badly patches `query` `(B, P, D)` of pictures are recognised as those of the same number in `key`, of the
+    same shape, among all of the same picture, in nats (Park et al. 2020, arXiv:2007.15651). Vectors are scaled to
+    length one; no gradient reaches `key`."""
+    similarity = F.normalize(query, dim=2) @ F.normalize(key.detach(), dim=2).transpose(1, 2) / temperature
+    own = torch.arange(query.shape[1], device=query.device).expand(len(query), -1)
+    return F.cross_entropy(similarity.flatten(0, 1), own.flatten())
+
+
 def decision_threshold(kind: Adversarial) -> float:
     """The output above which a discriminator of this kind calls a sample real."""
     return 0.5 if kind == "lsgan" else 0.0

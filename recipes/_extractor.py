@@ -49,6 +49,19 @@ class Extractor(nn.Module):
         return torch.cat([self.head(self(batch)).softmax(1) for batch in x.split(500)])
 
 
+@torch.no_grad()
+def perceptual_distance(extractor: Extractor, x: Tensor, y: Tensor) -> float:
+    """How differently the extractor sees two sets of images `(B, C, H, W)`, in [0, 2] for each of its layers of maps:
+    squared distances of the channels at each place, scaled to length one, as in LPIPS (Zhang et al. 2018,
+    arXiv:1801.03924) without its learned weights. Summed over layers, the mean over places and images."""
+    total = 0.0
+    for layer in extractor.layers:
+        x, y = layer(x), layer(y)
+        if isinstance(layer, nn.ReLU) and x.ndim == 4:
+            total += float((F.normalize(x) - F.normalize(y)).square().sum(1).mean())
+    return total
+
+
 def train_extractor(train: Images, test: Images, folder: Path, *, seed: int = 0, steps: int = STEPS) -> Extractor:
     """An extractor for these images, trained in seconds, or as the run folder already holds it.
 

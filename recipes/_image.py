@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -48,16 +48,13 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
-class ImageConfig:
-    """What every image recipe asks."""
+class RunConfig:
+    """What every recipe on images asks."""
+
+    smallest_batch: ClassVar[int] = 1
 
     run: Path | None = None
     """Folder for checkpoints and report; runs/NAME unless given."""
-    data: Path | None = None
-    """Folder with MNIST as torchvision lays it out, with emoji (emoji.json), or with any images, one folder per class
-    if they have classes. Unless given: the 1,797 real digits that come with scikit-learn."""
-    download: bool = False
-    """Fetch MNIST into the folder --data."""
     device: str = "auto"
     seed: int = 0
     budget: str = "10m"
@@ -69,10 +66,23 @@ class ImageConfig:
     train: TrainOptions = field(default_factory=TrainOptions)
 
 
+@dataclass(frozen=True)
+class ImageConfig(RunConfig):
+    """What a recipe asks that takes any images."""
+
+    smallest_batch: ClassVar[int] = 2
+
+    data: Path | None = None
+    """Folder with MNIST as torchvision lays it out, with emoji (emoji.json), or with any images, one folder per class
+    if they have classes. Unless given: the 1,797 real digits that come with scikit-learn."""
+    download: bool = False
+    """Fetch MNIST into the folder --data."""
+
+
 class Run:
     """One run of a recipe: `trainings` models trained one after the other within the budget, then a report."""
 
-    def __init__(self, config: ImageConfig, name: str, folder: Path, trainings: int) -> None:
+    def __init__(self, config: RunConfig, name: str, folder: Path, trainings: int) -> None:
         self.config = config
         self.name = name
         self.folder = folder
@@ -139,6 +149,7 @@ class Run:
     def images(self, *, size: int | None = None) -> tuple[Images, Images]:
         """The images to train on and those to test on, on the device; few of them in a smoke run."""
         config = self.config
+        assert isinstance(config, ImageConfig)
         limit = SMOKE_IMAGES if config.smoke else None
         train, test = load_images(config.data, download=config.download, size=size, limit=limit)
         return train.to(self.device), test.to(self.device)
@@ -172,20 +183,20 @@ class Run:
 
 
 @contextmanager
-def open_run(config: ImageConfig, name: str, trainings: int) -> Iterator[Run]:
+def open_run(config: RunConfig, name: str, trainings: int) -> Iterator[Run]:
     """The run of the recipe `name`, its resolved settings printed and kept in `config.json`.
 
     A smoke run leaves nothing behind unless a run folder was given.
     """
-    if config.train.steps < 1 or config.train.batch_size < 2:
-        raise UserError("--train.steps must be at least 1 and --train.batch-size at least 2.")
+    if config.train.steps < 1 or config.train.batch_size < config.smallest_batch:
+        raise UserError(f"--train.steps must be at least 1 and --train.batch-size at least {config.smallest_batch}.")
     with tempfile.TemporaryDirectory() as scratch:
         folder = config.run or (Path(scratch) if config.smoke else Path("runs") / name)
         _record_config(config, name, folder)
         yield Run(config, name, folder, trainings)
 
 
-def _record_config(config: ImageConfig, name: str, folder: Path) -> None:
+def _record_config(config: RunConfig, name: str, folder: Path) -> None:
     settings = json.loads(json.dumps({"recipe": name, **asdict(config)}, default=str))
     path = folder / "config.json"
     if path.is_file():

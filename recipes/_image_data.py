@@ -131,24 +131,30 @@ def image_folder(folder: Path, size: int = DEFAULT_SIZE) -> Images:
 
 
 def read_image(path: Path, size: int) -> Tensor:
-    """An image file -> `(1 or 3, size, size)` in [0, 1]; raises OSError or ValueError if it cannot be one."""
-    with Image.open(path) as file:
-        if min(file.size) < SMALLEST_SIDE:
-            raise ValueError(f"{file.width}x{file.height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
-        side = min(file.size)
-        left, top = (file.width - side) // 2, (file.height - side) // 2
-        image = file.crop((left, top, left + side, top + side))
+    """An image file, cut to its middle square -> `(1 or 3, size, size)` in [0, 1]; raises OSError or ValueError if it
+    cannot be one."""
+    image = open_image(path)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    pixels = np.array(image.resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255
+    return torch.from_numpy(pixels).reshape(size, size, -1).permute(2, 0, 1).contiguous()
+
+
+def open_image(path: Path) -> Image.Image:
+    """An image file in grey or in colour with 8 bits, transparent ones on white; raises OSError or ValueError if it
+    cannot be one."""
+    with Image.open(path) as image:
+        if min(image.size) < SMALLEST_SIDE:
+            raise ValueError(f"{image.width}x{image.height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
         if image.mode.startswith(("I", "F")):  # 16 bits and more
             values = np.asarray(image, np.float32)
             if image.mode == "F" or values.max() > 65535:
                 raise ValueError(f"its pixels are of the kind {image.mode!r}; save it with 8 or 16 bits")
-            image = Image.fromarray((values / 257).round().astype(np.uint8))
-        else:
-            grey = image.mode in ("1", "L", "LA")
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("L" if grey else "RGB")
-        pixels = np.array(image.resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255
-    return torch.from_numpy(pixels).reshape(size, size, -1).permute(2, 0, 1).contiguous()
+            return Image.fromarray((values / 257).round().astype(np.uint8))
+        grey = image.mode in ("1", "L", "LA")
+        opaque = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("L" if grey else "RGB")
 
 
 @dataclass(frozen=True)

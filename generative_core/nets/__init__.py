@@ -2,13 +2,20 @@
 
 from generative_core.nets.conv import ConvDecoder, ConvEncoder, ConvGenerator
 from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator, share_lookahead
-from generative_core.nets.discriminator import ImageDiscriminator, PatchClassifier, PatchDiscriminator
+from generative_core.nets.discriminator import (
+    ImageDiscriminator,
+    PatchClassifier,
+    PatchDiscriminator,
+    PixelDiscriminator,
+)
 from generative_core.nets.gated import GatedGenerator
 from generative_core.nets.mlp import MLPDecoder, MLPEncoder
+from generative_core.nets.norm import Norm, Upsampling, initialise_normal
 from generative_core.nets.resnet import ResNetGenerator
 from generative_core.nets.spectrogram import SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.nets.streaming import Streamed, block_layers
 from generative_core.nets.style import MappingNetwork, ModulatedConv2d, StyleGenerator
+from generative_core.nets.unet import UNetGenerator
 from generative_core.nets.waveform import PeriodDiscriminator, ResolutionDiscriminator
 
 __all__ = [
@@ -23,15 +30,20 @@ __all__ = [
     "MLPEncoder",
     "MappingNetwork",
     "ModulatedConv2d",
+    "Norm",
     "PatchClassifier",
     "PatchDiscriminator",
     "PeriodDiscriminator",
+    "PixelDiscriminator",
     "ResNetGenerator",
     "ResolutionDiscriminator",
     "SpectrogramClassifier",
     "SpectrogramDiscriminator",
     "Streamed",
     "StyleGenerator",
+    "UNetGenerator",
+    "Upsampling",
     "block_layers",
+    "initialise_normal",
     "share_lookahead",
 ]

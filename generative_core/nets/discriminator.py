@@ -9,18 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from generative_core.nets.conv import smallest_map
+from generative_core.nets.norm import Norm, norm2d
 
 
-def _strided_layers(
-    planes: int, channels: int, layers: int, kernel_size: int, norm: Literal["none", "instance"]
-) -> tuple[nn.Sequential, int]:
+def _strided_layers(planes: int, channels: int, layers: int, kernel_size: int, norm: Norm) -> tuple[nn.Sequential, int]:
     """`layers` convolutions that halve the picture and double the channels; also returns the last channel count."""
     modules: list[nn.Module] = []
     for layer in range(layers):
         width = min(channels * 2**layer, 8 * channels)
         modules.append(nn.Conv2d(planes, width, kernel_size, stride=2, padding=1))
-        if norm == "instance" and layer > 0:
-            modules.append(nn.InstanceNorm2d(width))
+        if layer > 0:
+            modules += norm2d(norm, width)
         modules.append(nn.LeakyReLU(0.2))
         planes = width
     return nn.Sequential(*modules), planes
@@ -37,20 +36,39 @@ class PatchDiscriminator(nn.Module):
         channels: int = 64,
         layers: int = 3,
         kernel_size: Literal[3, 4] = 4,
-        norm: Literal["none", "instance"] = "instance",
+        norm: Norm = "instance",
     ) -> None:
         super().__init__()
         self.features, width = _strided_layers(planes, channels, layers, kernel_size, norm)
         wide = min(2 * width, 8 * channels)
         self.head = nn.Sequential(
             nn.Conv2d(width, wide, kernel_size, padding=1),
-            *([nn.InstanceNorm2d(wide)] if norm == "instance" else []),
+            *norm2d(norm, wide),
             nn.LeakyReLU(0.2),
             nn.Conv2d(wide, 1, kernel_size, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
+
+
+class PixelDiscriminator(nn.Module):
+    """`(B, planes, H, W)` -> outputs `(B, 1, H, W)`, one for every pixel on its own (the paper's 1x1 PixelGAN): it can
+    make colours right and nothing else."""
+
+    def __init__(self, *, planes: int = 3, channels: int = 64, norm: Norm = "instance") -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(planes, channels, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels, 2 * channels, 1),
+            *norm2d(norm, 2 * channels),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * channels, 1, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
 
 
 class PatchClassifier(nn.Module):

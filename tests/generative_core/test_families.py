@@ -11,16 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from generative_core import (
+    CUT,
     FAMILIES,
     GAN,
     VAE,
     Autoencoder,
     AutoencoderConfig,
+    CUTConfig,
     CycleGAN,
     CycleGANConfig,
     DebiasingVAE,
     DebiasingVAEConfig,
     GANConfig,
+    PairedLoader,
+    Pix2Pix,
+    Pix2PixConfig,
     TensorLoader,
     TrainConfig,
     Trainer,
@@ -41,6 +46,7 @@ from generative_core.nets import (
     ResNetGenerator,
     ResolutionDiscriminator,
     StyleGenerator,
+    UNetGenerator,
 )
 
 
@@ -57,6 +63,23 @@ def cyclegan() -> nn.Module:
     return CycleGAN(
         CycleGANConfig(),
         generator=lambda: ResNetGenerator(channels=4, blocks=1),
+        discriminator=lambda: PatchDiscriminator(channels=4, layers=2),
+    )
+
+
+def pix2pix() -> nn.Module:
+    """Batch normalisation and dropout, so that statistics and chance are resumed too."""
+    return Pix2Pix(
+        Pix2PixConfig(),
+        generator=lambda: UNetGenerator(planes=1, channels=2, layers=6, norm="batch"),
+        discriminator=lambda: PatchDiscriminator(planes=4, channels=4, layers=2, norm="batch"),
+    )
+
+
+def cut() -> nn.Module:
+    return CUT(
+        CUTConfig(patches=5, projection=8),
+        generator=lambda: ResNetGenerator(channels=2, blocks=5),
         discriminator=lambda: PatchDiscriminator(channels=4, layers=2),
     )
 
@@ -144,6 +167,18 @@ ROWS = {
         loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
         output=lambda model: model.translate(pictures(1, 3, 20, 16), "ab"),
         shape=(1, 3, 20, 16),
+    ),
+    "CUT": Row(
+        model=cut,
+        loader=lambda: UnpairedLoader(pictures(6, 3, 16, 16), pictures(6, 3, 16, 16) / 2, 2),
+        output=lambda model: model.translate(pictures(1, 3, 20, 16)),
+        shape=(1, 3, 20, 16),
+    ),
+    "Pix2Pix": Row(
+        model=pix2pix,
+        loader=lambda: PairedLoader(pictures(6, 1, 64, 64), pictures(6, 3, 64, 64), 2),
+        output=lambda model: model.translate(pictures(1, 1, 64, 128)),
+        shape=(1, 3, 64, 128),
     ),
     "WaveformGAN": Row(
         model=waveform_gan,

@@ -13,6 +13,7 @@ from generative_core.losses import (
     gradient_penalty,
     lipschitz_penalty,
     mix_samples,
+    patch_nce_loss,
 )
 
 REAL, FAKE = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 1.0])
@@ -100,3 +101,16 @@ def test_mixed_samples_lie_between_theirs() -> None:
     assert torch.equal(mixed, mixed[:, :1].expand_as(mixed)), "one weight a sample"
     assert 0 <= mixed.min() < 0.1
     assert 0.9 < mixed.max() <= 1
+
+
+def test_patches_are_told_from_those_of_the_same_picture() -> None:
+    """Lengths do not count; with orthogonal keys the logits are 1 / temperature for the own patch and 0 for others."""
+    key = torch.eye(3).expand(2, 3, 3)
+    expected = -math.log(math.exp(2) / (math.exp(2) + 2))
+    assert patch_nce_loss(5 * key, key, 0.5).item() == pytest.approx(expected)
+    confused = key.roll(1, 1)
+    assert patch_nce_loss(confused, key, 0.5).item() == pytest.approx(-math.log(1 / (math.exp(2) + 2)))
+    query, key = torch.rand(1, 4, 3, requires_grad=True), torch.rand(1, 4, 3, requires_grad=True)
+    patch_nce_loss(query, key).backward()
+    assert query.grad is not None
+    assert key.grad is None

@@ -19,8 +19,8 @@ from recipes.vae_mnist import Judge
 from voiceconv.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-SPEECH = ("voice_", "vocoder", "phonemes", "convert_")
-RECIPES = sorted(p.stem for p in (ROOT / "recipes").glob("[!_]*.py") if not p.stem.startswith(SPEECH))
+OTHERS = ("voice_", "vocoder", "phonemes", "convert_", "translate")  # of speech, or nothing is trained
+RECIPES = sorted(p.stem for p in (ROOT / "recipes").glob("[!_]*.py") if not p.stem.startswith(OTHERS))
 
 
 def run(name: str, *words: str) -> int:
