@@ -1,10 +1,12 @@
 """Families of generative models that share one trainer: each file reads from top to bottom."""
 
+from generative_core import samplers
 from generative_core.autoencoder import Autoencoder, AutoencoderConfig
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import TensorLoader, UnpairedLoader
 from generative_core.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
+from generative_core.diffusion import Diffusion, DiffusionConfig
 from generative_core.gan import GAN, GANConfig
 from generative_core.latent import interpolate, traverse
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
@@ -20,6 +22,8 @@ __all__ = [
     "CycleGANConfig",
     "DebiasingVAE",
     "DebiasingVAEConfig",
+    "Diffusion",
+    "DiffusionConfig",
     "GAN",
     "GANConfig",
     "NonFiniteLoss",
@@ -33,5 +37,6 @@ __all__ = [
     "WaveformGAN",
     "WaveformGANConfig",
     "load_checkpoint",
+    "samplers",
     "traverse",
 ]

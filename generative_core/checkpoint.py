@@ -19,6 +19,7 @@ from torch import nn
 from generative_core.autoencoder import Autoencoder
 from generative_core.cyclegan import CycleGAN
 from generative_core.debiasing_vae import DebiasingVAE
+from generative_core.diffusion import Diffusion
 from generative_core.files import UNFINISHED, write_atomically
 from generative_core.gan import GAN
 from generative_core.vae import VAE
@@ -31,6 +32,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "GAN": GAN,
     "CycleGAN": CycleGAN,
     "WaveformGAN": WaveformGAN,
+    "Diffusion": Diffusion,
 }
 """Every family a checkpoint may hold, by class name."""
 

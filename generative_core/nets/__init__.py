@@ -2,12 +2,14 @@
 
 from generative_core.nets.conv import ConvDecoder, ConvEncoder, ConvGenerator
 from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator, share_lookahead
+from generative_core.nets.diffusion_unet import DiffusionUNet
 from generative_core.nets.discriminator import ImageDiscriminator, PatchClassifier, PatchDiscriminator
 from generative_core.nets.gated import GatedGenerator
 from generative_core.nets.mlp import MLPDecoder, MLPEncoder
 from generative_core.nets.resnet import ResNetGenerator
 from generative_core.nets.spectrogram import SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.nets.style import MappingNetwork, ModulatedConv2d, StyleGenerator
+from generative_core.nets.text import TextEncoder
 from generative_core.nets.waveform import PeriodDiscriminator, ResolutionDiscriminator
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "ConvGenerator",
     "ConvNeXtBlock1d",
     "ConvNeXtGenerator",
+    "DiffusionUNet",
     "GatedGenerator",
     "ImageDiscriminator",
     "MLPDecoder",
@@ -30,5 +33,6 @@ __all__ = [
     "SpectrogramClassifier",
     "SpectrogramDiscriminator",
     "StyleGenerator",
+    "TextEncoder",
     "share_lookahead",
 ]
