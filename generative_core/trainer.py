@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -35,6 +35,7 @@ from generative_core.parallel import (
     is_first,
     own_rows,
 )
+from generative_core.precision import Precision
 
 
 class Family(Protocol):
@@ -63,6 +64,7 @@ class TrainConfig:
     warmup_steps: int = 0
     ema_decay: float = 0.999
     ema_width: float = 0.0  # if set, the power-function EMA of this relative width instead, such as 0.1
+    precision: Precision = field(default_factory=Precision)
     log_every: int = 50
     checkpoint_seconds: float = 180.0
     budget_seconds: float = math.inf  # stop in good order after so much time, resumable like any stop
@@ -102,7 +104,10 @@ class Trainer:
         self.config = config
         self.run_dir = Path(config.run_dir)
         self.step = 0
+        config.precision.prepare(model)
         self.optimizers = self.family.configure_optimizers()
+        for optimizer in self.optimizers.values():
+            self._fuse(optimizer.param_groups)
         self.base_rates = {
             name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
         }
@@ -208,10 +213,12 @@ class Trainer:
         for name, optimizer in self.optimizers.items():
             for group, rate in zip(optimizer.param_groups, self.base_rates[name], strict=True):
                 group["lr"] = rate * factor
-        batch = {name: own_rows(tensor).to(self.device) for name, tensor in next(self.loader).items()}
+        precision = self.config.precision
+        batch = {name: precision.arrange(own_rows(x).to(self.device)) for name, x in next(self.loader).items()}
         self.module.train()
-        losses = self.family.training_step(batch, self.optimizers, self.step)
-        means = torch.stack(list(losses.values()))
+        with precision.autocast(self.device):
+            losses = self.family.training_step(batch, self.optimizers, self.step)
+        means = torch.stack([loss.float() for loss in losses.values()])
         average(means)
         values = dict(zip(losses, means.tolist(), strict=True))
         for name, value in values.items():
@@ -223,6 +230,12 @@ class Trainer:
         self.step += 1
         self._update_average()
         return values
+
+    def _fuse(self, groups: list[dict[str, Any]]) -> None:
+        """One kernel for a whole optimizer, where torch has one."""
+        for group in groups:
+            if "fused" in group:
+                group["fused"] = self.device.type in ("cuda", "cpu")
 
     def _update_average(self) -> None:
         averaged = self._averaged_parameters()
@@ -259,6 +272,7 @@ class Trainer:
         self.step = state["step"]
         self.module.load_state_dict(state["model"])
         for name, optimizer in self.optimizers.items():
+            self._fuse(state["optimizers"][name]["param_groups"])  # it may have been saved on another device
             optimizer.load_state_dict(state["optimizers"][name])
         for name, value in state["ema"].items():
             self.ema[name].copy_(value)
