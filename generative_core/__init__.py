@@ -3,6 +3,7 @@
 from generative_core import samplers
 from generative_core.autoencoder import Autoencoder, AutoencoderConfig
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
+from generative_core.consistency import ConsistencyConfig, ConsistencyStudent
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import TensorLoader, UnpairedLoader
 from generative_core.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
@@ -18,6 +19,8 @@ __all__ = [
     "Autoencoder",
     "AutoencoderConfig",
     "CheckpointError",
+    "ConsistencyConfig",
+    "ConsistencyStudent",
     "CycleGAN",
     "CycleGANConfig",
     "DebiasingVAE",

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from generative_core.autoencoder import Autoencoder
+from generative_core.consistency import ConsistencyStudent
 from generative_core.cyclegan import CycleGAN
 from generative_core.debiasing_vae import DebiasingVAE
 from generative_core.diffusion import Diffusion
@@ -33,6 +34,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "CycleGAN": CycleGAN,
     "WaveformGAN": WaveformGAN,
     "Diffusion": Diffusion,
+    "ConsistencyStudent": ConsistencyStudent,
 }
 """Every family a checkpoint may hold, by class name."""
 

@@ -171,20 +171,21 @@ class Diffusion(nn.Module):
         interval: tuple[float, float] = (0.0, math.inf),
         negative: Condition | None = None,
     ) -> Tensor:
-        """The estimate from noisy samples `(B, ...)` at one level `()`, moved away from what `negative`, or no
-        condition, makes of them: 1 is none of that, 0 is the negative alone.
+        """The estimate from noisy samples `(B, ...)` at levels `(B,)`, or one `()`, moved away from what `negative`, or
+        no condition, makes of them: 1 is none of that, 0 is the negative alone.
 
         Guidance outside of an `interval` of levels does harm or nothing (Kynkäänniemi et al. 2024, arXiv:2404.07724);
         there it is left out.
         """
         levels = sigma.expand(len(x))
-        if guidance == 1 or not interval[0] <= float(sigma) <= interval[1]:
+        inside = (levels >= interval[0]) & (levels <= interval[1])
+        if guidance == 1 or not inside.any():
             return self.denoise(x, levels, condition)
         # Both in one batch, which costs less than one after the other.
         positive, away = self._checked(condition, x), self._checked(negative, x)
         both = {name: torch.cat(_same_length(positive[name], away[name])) for name in positive}
         wanted, unwanted = self.denoise(torch.cat([x, x]), torch.cat([levels, levels]), both).chunk(2)
-        return unwanted + guidance * (wanted - unwanted)
+        return torch.where(_like(inside, x), unwanted + guidance * (wanted - unwanted), wanted)
 
     @torch.no_grad()
     def sample(

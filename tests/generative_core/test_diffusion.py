@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from generative_core import Diffusion, DiffusionConfig, TensorLoader
+from generative_core import ConsistencyConfig, ConsistencyStudent, Diffusion, DiffusionConfig, TensorLoader
 from generative_core.diffusion import EDM
 from generative_core.nets import DiffusionUNet, TextEncoder
 from generative_core.samplers import SAMPLERS
@@ -163,7 +163,8 @@ def test_the_network_heeds_its_conditions_and_the_noise_level() -> None:
     text = unet(text=TextEncoder(vocabulary=5, length=4, width=8, layers=1, heads=2))
     assert changes(text, tokens=[torch.tensor([[1, 2]]), torch.tensor([[2, 1]])]) > 1e-3
     network, x = unet(), torch.ones(1, 1, 8, 8)
-    assert float((network(x, torch.tensor([0.1])) - network(x, torch.tensor([0.2]))).abs().max()) > 1e-3
+    one, two = (network(x, torch.tensor([level])).detach() for level in (0.1, 0.2))
+    assert float((one - two).abs().max()) > 1e-3
 
 
 def test_a_text_may_be_filled_up_and_may_be_empty() -> None:
@@ -172,6 +173,35 @@ def test_a_text_may_be_filled_up_and_may_be_empty() -> None:
     assert changes(network, tokens=[torch.tensor([[0]]), torch.zeros(1, 3).long()]) < 1e-5
     with pytest.raises(ValueError, match="may have 4 tokens, not 5"):
         network(torch.ones(1, 1, 8, 8), torch.tensor([0.5]), tokens=torch.ones(1, 5).long())
+
+
+@pytest.mark.parametrize("formulation", ["rectified flow", "edm"])
+def test_a_student_goes_in_one_step_where_the_teacher_leads(formulation: str) -> None:
+    """The teacher knows the one point there is; a student that begins with another answer has to come to it."""
+    torch.manual_seed(0)
+    config = DiffusionConfig(shape=(3,), formulation=formulation)  # type: ignore[arg-type]
+    teacher = Diffusion(config, Oracle(formulation))
+    student = Diffusion(config, Guess())
+    family = ConsistencyStudent(ConsistencyConfig(config, steps=8, rate=3e-3), student, teacher.denoise)
+
+    def distance(steps: int) -> float:
+        return float((family.sample(500, steps=steps) - POINT).norm(dim=1).mean())
+
+    assert distance(1) > 1
+    optimizers = family.configure_optimizers()
+    for step in range(500):
+        family.training_step({"x": POINT.expand(100, 3)}, optimizers, step)
+    assert distance(1) < 0.4
+    assert distance(4) < 0.3
+
+
+class Guess(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 64), nn.SiLU(), nn.Linear(64, 3))
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        return self.layers(torch.cat([x, level[:, None]], dim=1))
 
 
 def test_sizes_of_pictures() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from generative_core import (
     VAE,
     Autoencoder,
     AutoencoderConfig,
+    ConsistencyConfig,
+    ConsistencyStudent,
     CycleGAN,
     CycleGANConfig,
     DebiasingVAE,
@@ -128,6 +131,16 @@ def diffusion() -> nn.Module:
     return Diffusion(config, network)
 
 
+def consistency_student() -> nn.Module:
+    teacher, student = diffusion(), diffusion()
+    config = ConsistencyConfig(student.config, steps=3)
+    return ConsistencyStudent(config, student, partial(guided_teacher, teacher))
+
+
+def guided_teacher(teacher: Diffusion, x: Tensor, sigma: Tensor, condition: dict[str, Tensor]) -> Tensor:
+    return teacher.guided(x, sigma, condition, guidance=1.5)
+
+
 def described(count: int) -> dict[str, Tensor]:
     tokens = torch.arange(4 * count).view(count, 4) % 5
     return {"y": torch.arange(count) % 3, "tokens": tokens, "image": pictures(count, 2, 8, 8)}
@@ -174,6 +187,12 @@ ROWS = {
         model=diffusion,
         loader=lambda: TensorLoader({"x": pictures(6, *IMAGE), **described(6)}, 4),
         output=lambda model: model.sample(2, described(2), steps=2, guidance=2.0),
+        shape=(2, *IMAGE),
+    ),
+    "ConsistencyStudent": Row(
+        model=consistency_student,
+        loader=lambda: TensorLoader({"x": pictures(6, *IMAGE), **described(6)}, 4),
+        output=lambda model: model.sample(2, described(2), steps=2),
         shape=(2, *IMAGE),
     ),
     "GAN": Row(
