@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from generative_core import VAE, Diffusion, DiffusionConfig, VAEConfig
+from generative_core.checkpoint import CheckpointError, load_latest_checkpoint
 from generative_core.nets import DiffusionUNet, TextEncoder
 from recipes._gan import halvings, to_images, to_model
 from recipes._image import ImageConfig, shape_error
@@ -64,6 +67,20 @@ def diffusion_unet(
             image_planes=config.image_planes,
         )
     return Diffusion(config, network)
+
+
+def load_diffusion(run: Path) -> Diffusion:
+    """The model by class of a run of `diffusion_mnist`, with its averaged weights, to be used only."""
+    try:
+        settings = json.loads((run / "config.json").read_text(encoding="utf-8"))["settings"]
+        state = load_latest_checkpoint(run / "diffusion" / "checkpoints")
+    except (OSError, ValueError, KeyError, CheckpointError) as error:
+        raise UserError(f"{run} holds no finished run of recipes.diffusion_mnist: {error}.") from error
+    if state is None or settings.get("recipe") != "diffusion_mnist":
+        raise UserError(f"{run} holds no run of recipes.diffusion_mnist.")
+    model = diffusion_unet(DiffusionConfig(**state["config"]), channels=settings["channels"])
+    model.load_state_dict({**state["model"], **state["ema"]})
+    return model.eval().requires_grad_(False)
 
 
 def draw(

@@ -29,7 +29,7 @@ from recipes._command import run_recipe
 from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick, seeded_noise
 from recipes._extractor import Extractor, train_extractor
 from recipes._gan import SCORE_HEADER, SCORED, check_images, score, to_images, to_model
-from recipes._image import TrainOptions, open_run
+from recipes._image import Run, TrainOptions, open_run
 from recipes._image_data import Images
 from recipes._pictures import image_grid
 from recipes.conditional_gan import same_classes
@@ -46,6 +46,19 @@ class DiffusionMNIST(DiffusionRecipe):
     """A diffusion model with a class condition."""
 
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=6000, batch_size=128))
+
+
+def train_by_class(run: Run, config: DiffusionRecipe, train: Images) -> Diffusion:
+    """A model for images and their classes, trained in the folder `diffusion` of the run."""
+    setup = DiffusionConfig(shape=train.shape, formulation=config.formulation, classes=len(train.classes))
+    return run.train(
+        "diffusion",
+        lambda: diffusion_unet(setup, channels=config.channels),
+        run.loader(x=to_model(train.x), y=train.y),
+        warmup_steps=100,
+        decay_steps=run.steps(config.train.steps) // 3,
+        ema_width=config.ema_width,
+    )
 
 
 class Judge:
@@ -73,15 +86,7 @@ def main(config: DiffusionMNIST) -> None:
         train, test = run.images()
         check_images(train, test, by_class=True)
         extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
-        setup = DiffusionConfig(shape=train.shape, formulation=config.formulation, classes=len(train.classes))
-        model = run.train(
-            "diffusion",
-            lambda: diffusion_unet(setup, channels=config.channels),
-            run.loader(x=to_model(train.x), y=train.y),
-            warmup_steps=100,
-            decay_steps=run.steps(config.train.steps) // 3,
-            ema_width=config.ema_width,
-        )
+        model = train_by_class(run, config, train)
 
         judge = Judge(model, config, test, extractor)
         options = {"steps": config.sampling_steps, "sampler": config.sampler}
