@@ -45,8 +45,8 @@ Recipe = TypeVar("Recipe", bound=DiffusionRecipe)
 
 
 def quick(config: Recipe) -> Recipe:
-    """A smoke run draws in a few steps; any other is as it is."""
-    return replace(config, sampling_steps=2) if config.smoke else config
+    """A smoke run has a small network and draws in two steps; any other is as it is."""
+    return replace(config, channels=8, sampling_steps=2) if config.smoke else config
 
 
 def diffusion_unet(
@@ -78,7 +78,7 @@ def load_diffusion(run: Path) -> Diffusion:
         raise UserError(f"{run} holds no finished run of recipes.diffusion_mnist: {error}.") from error
     if state is None or settings.get("recipe") != "diffusion_mnist":
         raise UserError(f"{run} holds no run of recipes.diffusion_mnist.")
-    model = diffusion_unet(DiffusionConfig(**state["config"]), channels=settings["channels"])
+    model = diffusion_unet(DiffusionConfig(**state["config"]), channels=len(state["model"]["network.enter.weight"]))
     model.load_state_dict({**state["model"], **state["ema"]})
     return model.eval().requires_grad_(False)
 
