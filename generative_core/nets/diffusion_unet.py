@@ -23,7 +23,8 @@ class DiffusionUNet(nn.Module):
     """Noisy images `(B, planes, H, W)` and noise levels `(B,)`, in any unit of about 1, -> `(B, planes, H, W)`.
 
     `shape` is `(planes, H, W)`; a network can be used on other sizes than it was trained on. Every level has `blocks`
-    blocks of `channels` times its multiplier and halves H and W for the next; the last `attention` levels attend.
+    blocks of `channels`, a multiple of 4, times its multiplier and halves H and W for the next; the last `attention`
+    levels attend.
     With `classes` the network takes numbers `y` `(B,)` up to `classes`, which itself stands for none; with a `text`
     encoder it takes `tokens` `(B, L)`; with `image_planes` a picture `image` `(B, image_planes, H, W)`.
     """
@@ -155,7 +156,7 @@ class _Attention(nn.Module):
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(channels, 32), channels)
+    return nn.GroupNorm(math.gcd(channels // 4, 32), channels)  # groups of four channels or more
 
 
 def _zero(layer: nn.Conv2d | nn.Linear) -> nn.Module:
