@@ -21,22 +21,22 @@ SCRIPT = """
 import os, signal, sys, torch
 from torch import nn
 from generative_core import GAN, Diffusion, DiffusionConfig, GANConfig, TensorLoader, TrainConfig, Trainer
-from generative_core.nets import ConvGenerator, DiffusionUNet, ImageDiscriminator
+from generative_core.nets import DiffusionUNet, MLPDecoder, MLPEncoder
 from generative_core.parallel import is_first, join_processes
 
 torch.set_num_threads(1)
 SHAPE = (1, 8, 8)
 
 def diffusion():
-    # Attention has a bias without effect, whose gradient is but rounding errors, which Adam makes steps of.
+    # Attention has a bias without effect: its gradient is but rounding errors, of which Adam makes whole steps.
     network = DiffusionUNet(shape=SHAPE, channels=8, multipliers=(1, 2), attention=0, classes=3)
     return Diffusion(DiffusionConfig(shape=SHAPE, classes=3), network)
 
 def gan():
     return GAN(
         GANConfig(z_dim=4, r1=0.1),
-        generator=lambda: ConvGenerator(shape=SHAPE, z_dim=4, channels=8, layers=1),
-        discriminator=lambda: ImageDiscriminator(shape=SHAPE, channels=8, layers=1),
+        generator=lambda: MLPDecoder(shape=SHAPE, latent=4),
+        discriminator=lambda: MLPEncoder(shape=SHAPE, outputs=1),
     )
 
 class Deadly(TensorLoader):
