@@ -136,7 +136,7 @@ class Latents:
 
     def __init__(self, vae: VAE, images: Tensor) -> None:
         self.vae = vae
-        self.shape = (LATENT_PLANES, images.shape[2] // 4, images.shape[3] // 4)
+        self.shape: tuple[int, ...] = (LATENT_PLANES, images.shape[2] // 4, images.shape[3] // 4)
         codes = self._codes(images)
         self.mean, self.deviation = codes.mean(), codes.std()
 

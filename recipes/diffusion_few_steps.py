@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,7 +84,8 @@ def main(config: FewSteps) -> None:
 
         y = test.y[:SCORED]
         real, twins = test.x[:SCORED], same_classes(train, y)
-        teacher_options = {"sampler": config.sampler, "guidance": config.guidance}
+        teacher_options: dict[str, Any] = {"sampler": config.sampler, "guidance": config.guidance}
+        settings: list[tuple[str, Diffusion, int, dict[str, Any]]]
         settings = [("teacher", teacher, steps, teacher_options) for steps in (*STUDENT_STEPS, config.sampling_steps)]
         settings += [("student", student, steps, {"sampler": "consistency"}) for steps in STUDENT_STEPS]
         rows: list[list[object]] = []

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ def main(config: DiffusionMNIST) -> None:
         model = train_by_class(run, config, train)
 
         judge = Judge(model, config, test, extractor)
-        options = {"steps": config.sampling_steps, "sampler": config.sampler}
+        options: dict[str, Any] = {"steps": config.sampling_steps, "sampler": config.sampler}
         twins = same_classes(train, test.y)
         rows: list[list[object]] = []
         for name, guidance in (("unguided", 1.0), (f"guidance {config.guidance:g}", config.guidance)):

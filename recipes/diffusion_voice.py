@@ -103,10 +103,10 @@ def main(config: DiffusionVoice) -> None:
         held_out = crops(speaker, speaker.development, count, config.seed)
         trained = crops(speaker, speaker.train, count, config.seed + 1)
         noise = scale.decode(torch.randn(fake.unsqueeze(1).shape, generator=torch.Generator().manual_seed(0)) / 2)
-        rows = [
-            [name, float(mmd(scale.deviations(clips), scale.deviations(held_out)).mean())]
+        distances = {
+            name: float(mmd(scale.deviations(clips), scale.deviations(held_out)).mean())
             for name, clips in (("drawn", fake), ("recordings of the training", trained), ("noise", noise))
-        ]
+        }
 
         vocoder = load_vocoder("griffin-lim" if config.smoke else config.vocoder, mel, run.device)
         frames, seconds = sum(clip.shape[1] for clip in speaker.mels.values()), mel.hop_length / mel.sample_rate
@@ -126,12 +126,12 @@ def main(config: DiffusionVoice) -> None:
             for path in sound_files(clips, vocoder, run.folder / "sound", name, comment):
                 report.audio(path.read_bytes(), "audio/flac", path.stem)
         header = ["", "MMD of frames"]
-        report.table(rows, header)
+        report.table(distances.items(), header)
         report.text(
             f"Discrepancy of {count} clips from as many of recordings kept from the training, 0 for the same "
             f"distribution; {config.sampling_steps} steps of {config.sampler}; vocoder {vocoder.name}."
         )
-        run.save(report, {"data": recordings.name, "mmd": dict(rows), "vocoder": vocoder.name}, picture)
+        run.save(report, {"data": recordings.name, "mmd": distances, "vocoder": vocoder.name}, picture)
 
 
 @torch.no_grad()
