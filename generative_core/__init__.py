@@ -1,11 +1,14 @@
 """Families of generative models that share one trainer: each file reads from top to bottom."""
 
+from generative_core import samplers
 from generative_core.autoencoder import Autoencoder, AutoencoderConfig
 from generative_core.checkpoint import FAMILIES, CheckpointError, load_checkpoint
+from generative_core.consistency import ConsistencyConfig, ConsistencyStudent
 from generative_core.cut import CUT, CUTConfig
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import PairedLoader, TensorLoader, UnpairedLoader
 from generative_core.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
+from generative_core.diffusion import Diffusion, DiffusionConfig
 from generative_core.gan import GAN, GANConfig
 from generative_core.latent import interpolate, traverse
 from generative_core.pix2pix import Pix2Pix, Pix2PixConfig
@@ -20,10 +23,14 @@ __all__ = [
     "CUT",
     "CUTConfig",
     "CheckpointError",
+    "ConsistencyConfig",
+    "ConsistencyStudent",
     "CycleGAN",
     "CycleGANConfig",
     "DebiasingVAE",
     "DebiasingVAEConfig",
+    "Diffusion",
+    "DiffusionConfig",
     "GAN",
     "GANConfig",
     "NonFiniteLoss",
@@ -40,5 +47,6 @@ __all__ = [
     "WaveformGAN",
     "WaveformGANConfig",
     "load_checkpoint",
+    "samplers",
     "traverse",
 ]

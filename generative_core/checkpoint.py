@@ -17,9 +17,11 @@ import torch
 from torch import nn
 
 from generative_core.autoencoder import Autoencoder
+from generative_core.consistency import ConsistencyStudent
 from generative_core.cut import CUT
 from generative_core.cyclegan import CycleGAN
 from generative_core.debiasing_vae import DebiasingVAE
+from generative_core.diffusion import Diffusion
 from generative_core.files import UNFINISHED, write_atomically
 from generative_core.gan import GAN
 from generative_core.pix2pix import Pix2Pix
@@ -35,6 +37,8 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "CUT": CUT,
     "Pix2Pix": Pix2Pix,
     "WaveformGAN": WaveformGAN,
+    "Diffusion": Diffusion,
+    "ConsistencyStudent": ConsistencyStudent,
 }
 """Every family a checkpoint may hold, by class name."""
 

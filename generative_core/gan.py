@@ -24,6 +24,7 @@ from generative_core.losses import (
     mix_samples,
     spread,
 )
+from generative_core.parallel import own_share
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ class GAN(nn.Module):
 
     def noise(self, count: int) -> Tensor:
         """`(count, z_dim)` of the normal prior, where the model is."""
-        return torch.randn(count, self.config.z_dim, device=next(self.parameters()).device)
+        device = next(self.parameters()).device
+        return own_share(lambda n: torch.randn(n, self.config.z_dim, device=device), count)
 
     def sample(self, count: int, y: Tensor | None = None, **options: Any) -> Tensor:
         """New samples `(count, ...)`, of the classes `y` `(count,)`, or of classes at random. `options` go to the

@@ -1,6 +1,8 @@
 """The training loop: device, steps, learning-rate schedule, EMA, logs, checkpoints, exact resume, clean stops.
 
-A family owns its training step; the trainer owns the loop, knows nothing of any family and has no subclasses.
+A family owns its training step; the trainer owns the loop, knows nothing of any family and has no subclasses. Under
+`torchrun` its processes work together (see `parallel`): the loader's batch is the total one, and the first process
+alone writes files and calls the callbacks.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -24,6 +26,16 @@ from torch import Tensor, nn
 from generative_core.callbacks import Callback, HealthWarnings, MetricsLog, ProgressBar
 from generative_core.checkpoint import CheckpointError, load_latest_checkpoint, save_checkpoint
 from generative_core.data import Loader
+from generative_core.parallel import (
+    WorkerLost,
+    any_process,
+    average,
+    averaged_gradients,
+    from_first,
+    is_first,
+    own_rows,
+)
+from generative_core.precision import Precision
 
 
 class Family(Protocol):
@@ -51,6 +63,8 @@ class TrainConfig:
     decay_steps: int = 0  # the learning rate falls linearly to zero over the last so many steps
     warmup_steps: int = 0
     ema_decay: float = 0.999
+    ema_width: float = 0.0  # if set, the power-function EMA of this relative width instead, such as 0.1
+    precision: Precision = field(default_factory=Precision)
     log_every: int = 50
     checkpoint_seconds: float = 180.0
     budget_seconds: float = math.inf  # stop in good order after so much time, resumable like any stop
@@ -69,6 +83,14 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def power_of_width(width: float) -> float:
+    """The exponent `gamma` of a power-function EMA, which weighs the weights of step t by `t ** gamma`, whose deviation
+    is this share of the training so far (Karras et al. 2024, arXiv:2312.02696, algorithm 2)."""
+    if not 0 < width <= 12**-0.5:
+        raise ValueError(f"the relative width of an average is above 0 and at most 0.288, not {width}")
+    return float(np.roots([1, 7, 16 - width**-2, 12 - width**-2]).real.max())
+
+
 class Trainer:
     """Trains a family on a loader; `fit()` starts, or goes on exactly where the run folder's last checkpoint was."""
 
@@ -82,12 +104,15 @@ class Trainer:
         self.config = config
         self.run_dir = Path(config.run_dir)
         self.step = 0
+        config.precision.prepare(model)
         self.optimizers = self.family.configure_optimizers()
+        for optimizer in self.optimizers.values():
+            self._fuse(optimizer.param_groups)
         self.base_rates = {
             name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
         }
         self.ema = {name: value.detach().clone() for name, value in self._averaged_parameters().items()}
-        self.callbacks = [MetricsLog(), HealthWarnings(), ProgressBar(), *(callbacks or [])]
+        self.callbacks = [MetricsLog(), HealthWarnings(), ProgressBar(), *(callbacks or [])] if is_first() else []
         self._stop_signal: int | None = None
         self.stop_reason: str | None = None
 
@@ -99,31 +124,16 @@ class Trainer:
         """Runs to the last step, or until the budget or a signal (Ctrl-C, SIGTERM) ends it after a checkpoint.
 
         Returns whether the last step was reached. Raises `NonFiniteLoss`, and `CheckpointError` when a checkpoint
-        cannot be written, when the run folder already holds one and `resume` is off, or when it is of another model.
+        cannot be written, when the run folder already holds one and `resume` is off, or when it is of another model;
+        `WorkerLost` when another process of the training is gone.
         """
-        torch.manual_seed(self.config.seed)
-        random.seed(self.config.seed)
-        np.random.seed(self.config.seed)  # noqa: NPY002 - the state that others may draw from
-        self._restore(resume)
-        started = saved = time.monotonic()
-        for callback in self.callbacks:
-            callback.on_start(self)
-        with self._catch_signals():
-            while self.step < self.config.steps:
-                scalars = self._advance()
-                with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # watching changes nothing
-                    for callback in self.callbacks:
-                        callback.on_step(self, scalars)
-                now = time.monotonic()
-                if self._stop_signal or self.stop_reason or now - started > self.config.budget_seconds:
-                    break
-                if now - saved > self.config.checkpoint_seconds:
-                    self.save()
-                    saved = time.monotonic()
-            self.save()
-        for callback in self.callbacks:
-            callback.on_end(self)
-        return self.step >= self.config.steps
+        try:
+            return self._fit(resume)
+        except WorkerLost as error:
+            raise WorkerLost(
+                f"Another process of this training died or cannot be reached any more, at step {self.step}, so the run "
+                "stopped. Its last checkpoint is from before that: start all processes again and resume it."
+            ) from error
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -171,15 +181,46 @@ class Trainer:
         }
         return save_checkpoint(self.run_dir / "checkpoints", state)
 
+    def _fit(self, resume: bool) -> bool:
+        torch.manual_seed(self.config.seed)
+        random.seed(self.config.seed)
+        np.random.seed(self.config.seed)  # noqa: NPY002 - the state that others may draw from
+        self._restore(resume)
+        started = saved = time.monotonic()
+        for callback in self.callbacks:
+            callback.on_start(self)
+        with self._catch_signals(), averaged_gradients(self.module):
+            while self.step < self.config.steps:
+                scalars = self._advance()
+                with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # watching changes nothing
+                    for callback in self.callbacks:
+                        callback.on_step(self, scalars)
+                now = time.monotonic()
+                over = now - started > self.config.budget_seconds
+                if any_process(bool(self._stop_signal or self.stop_reason or over)):
+                    break
+                if is_first() and now - saved > self.config.checkpoint_seconds:
+                    self.save()
+                    saved = time.monotonic()
+            if is_first():
+                self.save()
+        for callback in self.callbacks:
+            callback.on_end(self)
+        return self.step >= self.config.steps
+
     def _advance(self) -> Mapping[str, float]:
         factor = self.rate_factor(self.step)
         for name, optimizer in self.optimizers.items():
             for group, rate in zip(optimizer.param_groups, self.base_rates[name], strict=True):
                 group["lr"] = rate * factor
-        batch = {name: tensor.to(self.device) for name, tensor in next(self.loader).items()}
+        precision = self.config.precision
+        batch = {name: precision.arrange(own_rows(x).to(self.device)) for name, x in next(self.loader).items()}
         self.module.train()
-        losses = self.family.training_step(batch, self.optimizers, self.step)
-        values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+        with precision.autocast(self.device):
+            losses = self.family.training_step(batch, self.optimizers, self.step)
+        means = torch.stack([loss.float() for loss in losses.values()])
+        average(means)
+        values = dict(zip(losses, means.tolist(), strict=True))
         for name, value in values.items():
             if not math.isfinite(value):
                 raise NonFiniteLoss(
@@ -190,12 +231,20 @@ class Trainer:
         self._update_average()
         return values
 
+    def _fuse(self, groups: list[dict[str, Any]]) -> None:
+        """One kernel for a whole optimizer, where torch has one."""
+        for group in groups:
+            if "fused" in group:
+                group["fused"] = self.device.type in ("cuda", "cpu")
+
     def _update_average(self) -> None:
         averaged = self._averaged_parameters()
         if not averaged:
             return
-        # The usual warm-up of the average: early on it must not remember the random start.
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        if self.config.ema_width:
+            decay = (1 - 1 / self.step) ** (power_of_width(self.config.ema_width) + 1)
+        else:  # with the usual warm-up: early on the average must not remember the random start
+            decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(
                 [self.ema[name] for name in averaged], [value.detach() for value in averaged.values()], 1 - decay
@@ -206,7 +255,7 @@ class Trainer:
         return {name: value for name, value in self.module.named_parameters() if name.startswith(prefixes)}
 
     def _restore(self, resume: bool) -> None:
-        state = load_latest_checkpoint(self.run_dir / "checkpoints")
+        state = from_first(lambda: load_latest_checkpoint(self.run_dir / "checkpoints"), CheckpointError)
         if state is None:
             return
         if not resume:
@@ -223,6 +272,7 @@ class Trainer:
         self.step = state["step"]
         self.module.load_state_dict(state["model"])
         for name, optimizer in self.optimizers.items():
+            self._fuse(state["optimizers"][name]["param_groups"])  # it may have been saved on another device
             optimizer.load_state_dict(state["optimizers"][name])
         for name, value in state["ema"].items():
             self.ema[name].copy_(value)
@@ -255,7 +305,8 @@ def _random_state() -> dict[str, Any]:
     kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        # That of the GPU in use: with several processes each has its own, and all are in the same state.
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, gauss),
     }
@@ -264,7 +315,7 @@ def _random_state() -> dict[str, Any]:
 def _set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state(state["cuda"][0])
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = state["numpy"]

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from generative_core.parallel import own_share
+
 Likelihood = Literal["bernoulli", "gaussian"]
 
 
@@ -38,7 +40,7 @@ class ELBO(NamedTuple):
 
 def reparameterise(mu: Tensor, logvar: Tensor) -> Tensor:
     """A draw from the normal distribution of this mean and log-variance that lets gradients through to both."""
-    return mu + (logvar / 2).exp() * torch.randn_like(mu)
+    return mu + (logvar / 2).exp() * own_share(lambda n: torch.randn(n, *mu.shape[1:], device=mu.device), len(mu))
 
 
 def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import TypeVar
 
 import tyro
 
+from generative_core.parallel import is_first, join_processes
 from voiceconv.terminal import run_in_terminal
 
 Config = TypeVar("Config")
 
 
 def run_recipe(config_type: type[Config], recipe: Callable[[Config], None], description: str | None) -> int:
-    """Reads the command line into `config_type` and runs `recipe`; the exit status."""
+    """Reads the command line into `config_type` and runs `recipe`; the exit status.
+
+    Under `torchrun` every process runs the recipe, and their trainings work together; only the first one is heard.
+    """
     config = tyro.cli(config_type, description=description, config=(tyro.conf.FlagCreatePairsOff,))
 
     def command() -> int:
-        recipe(config)
+        with join_processes():
+            if is_first():
+                recipe(config)
+            else:
+                with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+                    recipe(config)
         return 0
 
     return run_in_terminal(command)

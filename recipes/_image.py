@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from generative_core.callbacks import Callback
 from generative_core.checkpoint import CheckpointError
 from generative_core.data import Loader, TensorLoader
 from generative_core.files import write_atomically
+from generative_core.parallel import WorkerLost, from_first, is_first
+from generative_core.precision import Precision, choose_precision
 from generative_core.report import Report
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
 from recipes._image_data import Images, load_images
@@ -56,6 +58,9 @@ class RunConfig:
     run: Path | None = None
     """Folder for checkpoints and report; runs/NAME unless given."""
     device: str = "auto"
+    precision: Literal["float32", "auto"] = "float32"
+    """With auto a measurement of three seconds chooses what is fastest on the device: float32 or bfloat16, contiguous
+    or channels-last, on a GPU compiled or not."""
     seed: int = 0
     budget: str = "10m"
     """Stop training in time to be done after so long, like 90s, 10m or 1h30m."""
@@ -123,12 +128,13 @@ class Run:
             seed=seed,
             device=self.config.device,
             budget_seconds=share,
+            precision=self._precision(name, model, loader),
             **options,
         )
         trainer = Trainer(model, loader, config, callbacks)
         try:
             finished = trainer.fit(resume=self.config.resume)
-        except (CheckpointError, NonFiniteLoss) as error:
+        except (CheckpointError, NonFiniteLoss, WorkerLost) as error:
             raise UserError(str(error)) from error
         seconds = time.monotonic() - started
         print(f"{name}: step {trainer.step} of {config.steps}, {seconds:.0f} s", flush=True)
@@ -141,6 +147,23 @@ class Run:
                 if parameter in trainer.ema:
                     value.copy_(trainer.ema[parameter])
         return model.eval().requires_grad_(False)
+
+    def _precision(self, name: str, model: nn.Module, loader: Loader) -> Precision:
+        """What was chosen for this training, now or when it began."""
+        if self.config.precision == "float32":
+            return Precision()
+        path = self.folder / name / "precision.json"
+
+        def choose() -> Precision:
+            if path.is_file():
+                return Precision(**json.loads(path.read_text(encoding="utf-8")))
+            seconds = 0.1 if self.config.smoke else 3.0
+            choice = choose_precision(model, loader, self.device, seconds=seconds)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_json(path, asdict(choice))
+            return choice
+
+        return from_first(choose)
 
     def steps(self, steps: int) -> int:
         """So many steps, or a few in a smoke run."""
@@ -186,13 +209,16 @@ class Run:
 def open_run(config: RunConfig, name: str, trainings: int) -> Iterator[Run]:
     """The run of the recipe `name`, its resolved settings printed and kept in `config.json`.
 
-    A smoke run leaves nothing behind unless a run folder was given.
+    A smoke run leaves nothing behind unless a run folder was given. Of several processes that `torchrun` has started
+    only the first one writes there; what the others leave is thrown away.
     """
     if config.train.steps < 1 or config.train.batch_size < config.smallest_batch:
         raise UserError(f"--train.steps must be at least 1 and --train.batch-size at least {config.smallest_batch}.")
     with tempfile.TemporaryDirectory() as scratch:
         folder = config.run or (Path(scratch) if config.smoke else Path("runs") / name)
-        _record_config(config, name, folder)
+        if not is_first():
+            folder = Path(scratch)
+        from_first(lambda: _record_config(config, name, folder), UserError)
         yield Run(config, name, folder, trainings)
 
 

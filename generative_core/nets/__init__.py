@@ -2,6 +2,7 @@
 
 from generative_core.nets.conv import ConvDecoder, ConvEncoder, ConvGenerator
 from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator, share_lookahead
+from generative_core.nets.diffusion_unet import DiffusionUNet
 from generative_core.nets.discriminator import (
     ImageDiscriminator,
     PatchClassifier,
@@ -15,6 +16,7 @@ from generative_core.nets.resnet import ResNetGenerator
 from generative_core.nets.spectrogram import SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.nets.streaming import Streamed, block_layers
 from generative_core.nets.style import MappingNetwork, ModulatedConv2d, StyleGenerator
+from generative_core.nets.text import TextEncoder
 from generative_core.nets.unet import UNetGenerator
 from generative_core.nets.waveform import PeriodDiscriminator, ResolutionDiscriminator
 
@@ -24,6 +26,7 @@ __all__ = [
     "ConvGenerator",
     "ConvNeXtBlock1d",
     "ConvNeXtGenerator",
+    "DiffusionUNet",
     "GatedGenerator",
     "ImageDiscriminator",
     "MLPDecoder",
@@ -45,5 +48,6 @@ __all__ = [
     "Upsampling",
     "block_layers",
     "initialise_normal",
+    "TextEncoder",
     "share_lookahead",
 ]

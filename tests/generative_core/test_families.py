@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +18,15 @@ from generative_core import (
     VAE,
     Autoencoder,
     AutoencoderConfig,
+    ConsistencyConfig,
+    ConsistencyStudent,
     CUTConfig,
     CycleGAN,
     CycleGANConfig,
     DebiasingVAE,
     DebiasingVAEConfig,
+    Diffusion,
+    DiffusionConfig,
     GANConfig,
     PairedLoader,
     Pix2Pix,
@@ -38,6 +43,7 @@ from generative_core.data import Loader
 from generative_core.nets import (
     ConvDecoder,
     ConvEncoder,
+    DiffusionUNet,
     ImageDiscriminator,
     MLPDecoder,
     MLPEncoder,
@@ -46,6 +52,7 @@ from generative_core.nets import (
     ResNetGenerator,
     ResolutionDiscriminator,
     StyleGenerator,
+    TextEncoder,
     UNetGenerator,
 )
 
@@ -137,6 +144,31 @@ def debiasing_vae() -> nn.Module:
     return DebiasingVAE(config, encoder=encoder, decoder=decoder)
 
 
+def diffusion() -> nn.Module:
+    """All conditions at once: class, text and picture."""
+    config = DiffusionConfig(shape=IMAGE, classes=3, text=True, image_planes=2)
+    text = TextEncoder(vocabulary=5, length=4, width=8, layers=1, heads=2)
+    network = DiffusionUNet(
+        shape=IMAGE, channels=4, multipliers=(1, 2), classes=3, text=text, image_planes=2, dropout=0.1
+    )
+    return Diffusion(config, network)
+
+
+def consistency_student() -> nn.Module:
+    teacher, student = diffusion(), diffusion()
+    config = ConsistencyConfig(student.config, steps=3)
+    return ConsistencyStudent(config, student, partial(guided_teacher, teacher))
+
+
+def guided_teacher(teacher: Diffusion, x: Tensor, sigma: Tensor, condition: dict[str, Tensor]) -> Tensor:
+    return teacher.guided(x, sigma, condition, guidance=1.5)
+
+
+def described(count: int) -> dict[str, Tensor]:
+    tokens = torch.arange(4 * count).view(count, 4) % 5
+    return {"y": torch.arange(count) % 3, "tokens": tokens, "image": pictures(count, 2, 8, 8)}
+
+
 def weighted_loader() -> TensorLoader:
     loader = TensorLoader({"x": pictures(6, 5), "y": torch.arange(6) % 2}, 4)
     loader.weights = torch.arange(6.0)
@@ -185,6 +217,18 @@ ROWS = {
         loader=lambda: Renamed(pictures(6, 3, 20), pictures(6, 320), 2),
         output=lambda model: model.reconstruct(pictures(1, 3, 7)),
         shape=(1, 112),
+    ),
+    "Diffusion": Row(
+        model=diffusion,
+        loader=lambda: TensorLoader({"x": pictures(6, *IMAGE), **described(6)}, 4),
+        output=lambda model: model.sample(2, described(2), steps=2, guidance=2.0),
+        shape=(2, *IMAGE),
+    ),
+    "ConsistencyStudent": Row(
+        model=consistency_student,
+        loader=lambda: TensorLoader({"x": pictures(6, *IMAGE), **described(6)}, 4),
+        output=lambda model: model.sample(2, described(2), steps=2),
+        shape=(2, *IMAGE),
     ),
     "GAN": Row(
         model=gan,

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from generative_core import CheckpointError, NonFiniteLoss, TrainConfig, Trainer, UnpairedLoader
 from generative_core.callbacks import Callback
 from generative_core.checkpoint import list_checkpoints, load_checkpoint, load_latest_checkpoint
+from generative_core.trainer import power_of_width
 
 ROOT = Path(__file__).parents[2]
 
@@ -274,6 +275,18 @@ def test_average_of_weights_by_hand(tmp_path: Path) -> None:
     with trainer.averaged_weights():
         assert model.layer.weight.item() == pytest.approx(average)
     assert model.layer.weight.item() == pytest.approx(0.3)
+
+
+def test_power_function_average_by_hand(tmp_path: Path) -> None:
+    gamma = power_of_width(0.1)
+    assert (gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3)) == pytest.approx(0.1**2)  # the variance of t ** gamma
+    trainer = line_trainer(tmp_path, Line(), steps=300, ema_width=0.1)
+    trainer.save = lambda: None  # type: ignore[method-assign]
+    trainer.fit()
+    # The weight is a tenth of the step, and so the average a tenth of the steps' mean under t ** gamma.
+    assert trainer.ema["layer.weight"].item() == pytest.approx(30 * (gamma + 1) / (gamma + 2), rel=0.01)
+    with pytest.raises(ValueError, match=r"at most 0\.288, not 0\.5"):
+        power_of_width(0.5)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_by_name(tmp_path: Path) -> None:

@@ -1,0 +1,182 @@
+"""Diffusion by class: digits from noise, in twenty steps.
+
+    python -m recipes.diffusion_mnist --data datasets --download
+
+One network learns to undo noise with and without being told the digit; their difference is exaggerated when drawing
+(classifier-free guidance). Shows every class from the same noise, how a digit emerges, and what guidance and samplers
+do. Measures FID with our own extractor beside that of real images against real ones, and how often our own classifier
+sees the class that was asked for. `--formulation edm` trains the other formulation.
+
+Should reach: guided, 99 % seen as the digit that was asked for, and in 20 steps an FID within twice that of real
+images, on MNIST with `--channels 64 --train.steps 20000` in ten minutes of a GPU or some hours of two cores. Without
+--data it takes the digits of scikit-learn; any folder with one folder of images for each class will do. `--smoke`
+takes seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from generative_core import Diffusion, DiffusionConfig
+from generative_core.metrics import fid
+from generative_core.samplers import ddim
+from recipes._command import run_recipe
+from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick, seeded_noise
+from recipes._extractor import Extractor, train_extractor
+from recipes._gan import SCORE_HEADER, SCORED, check_images, score, to_images, to_model
+from recipes._image import Run, TrainOptions, open_run
+from recipes._image_data import Images
+from recipes._pictures import image_grid
+from recipes.conditional_gan import same_classes
+
+SHOWN = 12
+COMPARED = 500  # samples for each row of the tables of samplers and of guidance
+SAMPLERS = ("euler", "heun", "ddim", "dpm-solver++")
+STEPS = (5, 10, 20)
+GUIDANCE = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0)
+
+
+@dataclass(frozen=True)
+class DiffusionMNIST(DiffusionRecipe):
+    """A diffusion model with a class condition."""
+
+    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=6000, batch_size=128))
+
+
+def train_by_class(run: Run, config: DiffusionRecipe, train: Images) -> Diffusion:
+    """A model for images and their classes, trained in the folder `diffusion` of the run."""
+    setup = DiffusionConfig(shape=train.shape, formulation=config.formulation, classes=len(train.classes))
+    return run.train(
+        "diffusion",
+        lambda: diffusion_unet(setup, channels=config.channels),
+        run.loader(x=to_model(train.x), y=train.y),
+        warmup_steps=100,
+        decay_steps=run.steps(config.train.steps) // 3,
+        ema_width=config.ema_width,
+    )
+
+
+class Judge:
+    """FID and the share of samples that are seen as what was asked for, against the first test images."""
+
+    def __init__(self, model: Diffusion, config: DiffusionRecipe, test: Images, extractor: Extractor) -> None:
+        self.model, self.config, self.test, self.extractor = model, config, test, extractor
+
+    def samples(self, count: int, *, steps: int, sampler: str, guidance: float) -> Tensor:
+        y = self.test.y[:count]
+        x = draw(self.model, len(y), self.config.seed, {"y": y}, steps=steps, sampler=sampler, guidance=guidance)
+        return to_images(x)
+
+    def accuracy(self, images: Tensor) -> float:
+        return float((self.extractor.probabilities(images).argmax(1) == self.test.y[: len(images)]).double().mean())
+
+    def row(self, count: int, *, steps: int, sampler: str, guidance: float) -> list[float]:
+        images = self.samples(count, steps=steps, sampler=sampler, guidance=guidance)
+        return [fid(self.test.x[: len(images)], images, self.extractor), self.accuracy(images)]
+
+
+def main(config: DiffusionMNIST) -> None:
+    with open_run(config, "diffusion_mnist", trainings=1) as run:
+        config = quick(config)
+        train, test = run.images()
+        check_images(train, test, by_class=True)
+        extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
+        model = train_by_class(run, config, train)
+
+        judge = Judge(model, config, test, extractor)
+        options: dict[str, Any] = {"steps": config.sampling_steps, "sampler": config.sampler}
+        twins = same_classes(train, test.y)
+        rows: list[list[object]] = []
+        for name, guidance in (("unguided", 1.0), (f"guidance {config.guidance:g}", config.guidance)):
+            images = judge.samples(SCORED, **options, guidance=guidance)
+            rows.append([name, *score(test.x[: len(images)], images, extractor), judge.accuracy(images)])
+        scored = slice(SCORED)
+        rows.append(["real images", *score(test.x[scored], twins[scored], extractor), judge.accuracy(test.x[scored])])
+
+        few, steps = (20, (2,)) if config.smoke else (COMPARED, STEPS)
+        floor = fid(test.x[:few], twins[:few], extractor)
+        by_sampler = [
+            [
+                name,
+                count,
+                2 * count - 1 if name == "heun" else count,
+                *judge.row(few, steps=count, sampler=name, guidance=1.0),
+            ]
+            for name in SAMPLERS
+            for count in steps
+        ]
+        by_guidance = [[scale, *judge.row(few, **options, guidance=scale)] for scale in GUIDANCE]
+
+        report = run.report(
+            "Digits from noise" if train.classes == tuple("0123456789") else "Images from noise, by class",
+            f"{train.name}: {len(train)} images of {len(train.classes)} classes to train on, {len(test)} to test on; "
+            f"{config.formulation}.",
+        )
+        picture = classes_picture(model, train.classes, config)
+        report.figure(picture, "Each row is one class, each column the same noise for all of them; not selected")
+        report.figure(emergence(model, config), "What the network expects to come out, from pure noise on")
+        header = ["", *SCORE_HEADER, "seen as asked for"]
+        report.table(rows, header)
+        report.text(
+            f"{config.sampling_steps} steps of {config.sampler}. Classifier and features: {extractor.name}. FID is "
+            f"between {min(SCORED, len(test))} samples and as many test images, and for real images between training "
+            "and test images."
+        )
+        report.heading("Samplers and steps")
+        report.table(by_sampler, ["sampler", "steps", "evaluations", "FID", "seen as asked for"])
+        report.heading("Guidance")
+        report.table(by_guidance, ["guidance", "FID", "seen as asked for"])
+        report.text(f"Both tables are from {few} samples, with which real images have an FID of {floor:.3g}.")
+        results = {
+            "data": train.name,
+            "extractor": extractor.name,
+            "scores": [dict(zip(["name", *header[1:]], row, strict=True)) for row in rows],
+            "samplers": by_sampler,
+            "guidance": by_guidance,
+            "floor_of_tables": floor,
+        }
+        run.save(report, results, picture)
+
+
+def classes_picture(model: Diffusion, classes: tuple[str, ...], config: DiffusionRecipe) -> Figure:
+    noise = seeded_noise(SHOWN, model.config.shape, config.seed)
+    rows = [
+        to_images(
+            model.sample(
+                SHOWN,
+                {"y": torch.full((SHOWN,), label)},
+                steps=config.sampling_steps,
+                sampler=config.sampler,
+                guidance=config.guidance,
+                noise=noise,
+            )
+        )
+        for label in range(len(classes))
+    ]
+    return image_grid(torch.stack(rows), rows=classes)
+
+
+@torch.no_grad()
+def emergence(model: Diffusion, config: DiffusionRecipe, rows: int = 3) -> Figure:
+    """The estimates at every other level on the way of some samples."""
+    condition = {"y": torch.arange(rows) % model.config.classes}
+    estimates = []
+
+    def remember(x: Tensor, sigma: Tensor) -> Tensor:
+        estimates.append(model.guided(x, sigma, condition, guidance=config.guidance))
+        return estimates[-1]
+
+    sigmas = model.formulation.sampling_sigmas(2 * SHOWN).to(next(model.parameters()).device)
+    noise = seeded_noise(rows, model.config.shape, config.seed).to(sigmas.device)
+    ddim(remember, sigmas[0] * noise, sigmas, model.formulation.alpha(sigmas))
+    return image_grid(to_images(torch.stack(estimates[1::2], dim=1)))
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(DiffusionMNIST, main, __doc__))

@@ -1,0 +1,165 @@
+"""Several processes train as one: same result, saved once, resumed exactly, and a clear end when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from generative_core.checkpoint import list_checkpoints, load_latest_checkpoint
+from generative_core.parallel import own_rows, own_share
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import os, signal, sys, torch
+from torch import nn
+from generative_core import GAN, Diffusion, DiffusionConfig, GANConfig, TensorLoader, TrainConfig, Trainer
+from generative_core.nets import DiffusionUNet, MLPDecoder, MLPEncoder
+from generative_core.parallel import is_first, join_processes
+
+torch.set_num_threads(1)
+SHAPE = (1, 8, 8)
+
+def diffusion():
+    # Attention has a bias without effect: its gradient is but rounding errors, of which Adam makes whole steps.
+    network = DiffusionUNet(shape=SHAPE, channels=8, multipliers=(1, 2), attention=0, classes=3)
+    return Diffusion(DiffusionConfig(shape=SHAPE, classes=3), network)
+
+def gan():
+    return GAN(
+        GANConfig(z_dim=4, r1=0.1),
+        generator=lambda: MLPDecoder(shape=SHAPE, latent=4),
+        discriminator=lambda: MLPEncoder(shape=SHAPE, outputs=1),
+    )
+
+class Deadly(TensorLoader):
+    def __next__(self):
+        if self.position == 4 and not is_first():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__next__()
+
+def trainer(family, run_dir, budget=60.0, loader=TensorLoader):
+    torch.manual_seed(1)
+    model = {"diffusion": diffusion, "gan": gan}[family]()
+    x = torch.rand(20, *SHAPE, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    config = TrainConfig(
+        steps=6, run_dir=run_dir, device="cpu", log_every=2, checkpoint_seconds=0.0, budget_seconds=budget
+    )
+    return Trainer(model, loader({"x": x, "y": torch.arange(20) % 3}, 4), config)
+
+if __name__ == "__main__":
+    family, run_dir, budget, deadly = sys.argv[1:]
+    with join_processes():
+        trainer(family, run_dir, float(budget), Deadly if deadly == "deadly" else TensorLoader).fit(resume=True)
+"""
+
+
+def alone(family: str, run: Path) -> None:
+    namespace: dict[str, object] = {"__name__": "script"}
+    exec(SCRIPT, namespace)
+    assert namespace["trainer"](family, run).fit()  # type: ignore[operator]
+
+
+def together(
+    family: str, run: Path, scratch: Path, *, budget: float = 60.0, deadly: str = ""
+) -> list[subprocess.CompletedProcess[str]]:
+    """Two processes, started as `torchrun` would."""
+    script = scratch / "script.py"
+    script.write_text(SCRIPT)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {**os.environ, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    shared |= {"MASTER_PORT": str(port), "CUDA_VISIBLE_DEVICES": ""}
+    words = [sys.executable, str(script), family, str(run), str(budget), deadly]
+    workers = [
+        subprocess.Popen(
+            words, env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    return [
+        subprocess.CompletedProcess(words, worker.returncode, "", error)
+        for worker in workers
+        for _, error in [worker.communicate(timeout=240)]
+    ]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = load_latest_checkpoint(run / "checkpoints")
+    assert state is not None
+    assert state["step"] == 6
+    return {**state["model"], **{f"ema/{name}": value for name, value in state["ema"].items()}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["diffusion", "gan"])
+def test_two_processes_give_the_result_of_one(family: str, tmp_path: Path) -> None:
+    alone(family, tmp_path / "alone")
+    workers = together(family, tmp_path / "together", tmp_path)
+    assert [worker.returncode for worker in workers] == [0, 0], workers
+    one, two = weights(tmp_path / "alone"), weights(tmp_path / "together")
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], atol=1e-5), name
+    logs = [(tmp_path / run / "metrics.jsonl").read_text().splitlines() for run in ("alone", "together")]
+    assert len(logs[1]) == 3, "written by one of them"
+    for single, double in zip(*logs, strict=True):
+        a, b = json.loads(single), json.loads(double)
+        for name in a.keys() - {"seconds"}:
+            assert a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5), name
+    assert len(list_checkpoints(tmp_path / "together" / "checkpoints")) == 2
+
+
+@pytest.mark.slow
+def test_two_processes_resume_exactly(tmp_path: Path) -> None:
+    together("diffusion", tmp_path / "whole", tmp_path)
+    stopped = together("diffusion", tmp_path / "stopped", tmp_path, budget=0.0)
+    assert [worker.returncode for worker in stopped] == [0, 0]
+    state = load_latest_checkpoint(tmp_path / "stopped" / "checkpoints")
+    assert state is not None
+    assert state["step"] == 1
+    together("diffusion", tmp_path / "stopped", tmp_path)
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+@pytest.mark.slow
+def test_the_death_of_one_is_said_and_leaves_a_run_to_resume(tmp_path: Path) -> None:
+    survivor, dead = together("diffusion", tmp_path / "run", tmp_path, deadly="deadly")
+    assert dead.returncode == -9
+    assert survivor.returncode == 1
+    assert "Another process of this training died or cannot be reached any more, at step 4" in survivor.stderr
+    assert "start all processes again and resume it" in survivor.stderr
+    together("diffusion", tmp_path / "run", tmp_path)
+    alone("diffusion", tmp_path / "alone")
+    one, two = weights(tmp_path / "alone"), weights(tmp_path / "run")
+    assert all(torch.allclose(value, two[name], atol=1e-5) for name, value in one.items())
+
+
+@pytest.mark.slow
+def test_a_recipe_under_torchrun_reports_once(tmp_path: Path) -> None:
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "recipes.autoencoder_mnist"]
+    options = ["--smoke", "--latents", "2", "--device", "cpu", "--run", str(tmp_path / "run")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [sys.executable, *words, *options], env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("The report is") == 1
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_alone_every_row_is_its_own() -> None:
+    x = torch.arange(3)
+    assert own_rows(x) is x
+    torch.manual_seed(0)
+    drawn = own_share(lambda count: torch.rand(count, 2), 5)
+    torch.manual_seed(0)
+    assert torch.equal(drawn, torch.rand(5, 2))
