@@ -19,6 +19,7 @@ from voiceconv import __version__
 from voiceconv.audio import load_audio, require_convertible, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
+from voiceconv.library import home
 from voiceconv.terminal import explain
 from voiceconv.vocoder import VOCODERS, Vocoder, load_vocoder
 from voiceconv.voice import Voice, available_voices
@@ -230,6 +231,7 @@ def told_in_words(*paths: str | None) -> Iterator[None]:
             message = "Something failed here, and not because of your recording. The program's log says what."
         for path in filter(None, paths):
             message = message.replace(path, Path(path).name)
+        message = message.replace(f"{home()}/", "")
         # The page reads the message as HTML.
         message = html.escape(message, quote=False)
         raise gr.Error(message, duration=None, print_exception=False) from None

@@ -63,7 +63,7 @@ def status_html(job: Job, now: Status) -> str:
             rest = min(rest, max(0.0, job.plan.budget_seconds - now.seconds))
         left = f", about {_minutes(rest)} left"
     bar = f'<progress max="{now.steps}" value="{now.step}" aria-label="Steps done"></progress>' if now.steps else ""
-    why = f"<p class=poor>{html.escape(now.reason)}</p>" if now.reason else ""
+    why = f"<p class=poor>{html.escape(now.reason.replace(f'{job.folder}/', ''))}</p>" if now.reason else ""
     if now.state == "running" and not now.step:
         left = ": reading the recordings and starting, which takes some minutes"
     return (

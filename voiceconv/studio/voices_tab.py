@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from voiceconv.errors import UserError
+from voiceconv.library import home
 from voiceconv.studio.convert_tab import PRIVATE, introduce
 from voiceconv.studio.studio import Studio, note, told_in_words
 from voiceconv.voice import VOICES, Voice, available_voices, find_voice, read_record
@@ -89,7 +90,7 @@ def all_cards(studio: Studio) -> str:
                 )
             )
         except (OSError, UserError, KeyError, TypeError, AttributeError) as error:
-            reason = html.escape(str(error))
+            reason = html.escape(str(error).replace(f"{home()}/", ""))
             cards.append(f"<article><h2>{html.escape(name)}</h2><p>Cannot be used: {reason}</p></article>")
     return "".join(cards)
 
