@@ -112,7 +112,7 @@ def test_two_processes_give_the_result_of_one(family: str, tmp_path: Path) -> No
     assert len(logs[1]) == 3, "written by one of them"
     for single, double in zip(*logs, strict=True):
         a, b = json.loads(single), json.loads(double)
-        for name in a.keys() - {"seconds"}:
+        for name in a.keys() - {"seconds", "generator/spread"}:  # the spread is over each process's own rows
             assert a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5), name
     assert len(list_checkpoints(tmp_path / "together" / "checkpoints")) == 2
 
