@@ -37,15 +37,17 @@ class Config:
 
 
 class Trunk(nn.Module):
-    """log-mel -> log-amplitude corrections and phases, `(B, frames, n_fft // 2 + 1)` each."""
+    """log-mel, F0 and voicing -> what the filters are made of, `(B, frames, n_fft // 2 + 1)` each."""
 
     def __init__(self, generator: ISTFTGenerator) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        h = self.generator.trunk(mel)
-        return self.generator.amplitude(h), self.generator.phase(h)
+    def forward(self, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        network = self.generator
+        mel, f0, voiced = condition.split([condition.shape[1] - 2, 1, 1], dim=1)
+        h = network.norm(network.trunk(mel, f0[:, 0], voiced[:, 0]).transpose(1, 2))
+        return network.harmonics(h), network.rotation(h), network.noise(h)
 
 
 def bfloat16(run: Callable[[Tensor], object]) -> Callable[[Tensor], object]:
@@ -75,6 +77,7 @@ def main(config: Config) -> int:
     """Prints the table, row by row."""
     torch.set_num_threads(config.threads)
     mel = torch.randn(1, 80, 861, generator=torch.Generator().manual_seed(0)) * 2 - 5
+    mel = torch.cat([mel, torch.full((1, 1, 861), 120.0), torch.ones(1, 1, 861)], dim=1)  # with pitch and voicing
     print("| channels | variant | ms |\n|---|---|---|")
     for channels in config.channels:
         generator = ISTFTGenerator(MelConfig(), channels=channels).eval().requires_grad_(False)

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from recipes._command import run_recipe
 from voiceconv.audio import AUDIO_EXTENSIONS
@@ -167,7 +167,7 @@ def _converted(todo: list[Row], request: Request, config: ClusterConfig) -> Iter
 
     data = ray.data.from_items(todo, override_num_blocks=min(len(todo), 8 * config.workers))
     done = data.map(
-        Converting,
+        cast(Any, Converting),  # a class is meant to be made once by each worker
         fn_constructor_args=(request, config.source, config.out),
         concurrency=config.workers,
         num_cpus=1,

@@ -29,7 +29,7 @@ from generative_core.nets import TextEncoder
 from recipes._command import run_recipe
 from recipes._diffusion import Codec, DiffusionRecipe, Latents, Pixels, diffusion_unet, draw, latent_vae, quick
 from recipes._extractor import Extractor, train_extractor
-from recipes._image import SMOKE_IMAGES, Run, TrainOptions, open_run
+from recipes._image import SMOKE_IMAGES, TrainOptions, open_run
 from recipes._image_data import DEFAULT_SIZE, Images, in_test_part, load_emoji, load_images
 from recipes._pictures import image_grid
 from recipes._text import Vocabulary
@@ -76,9 +76,9 @@ class Drawings:
     known: Tensor
 
 
-def load_drawings(run: Run, size: int) -> Drawings:
-    data = run.config.data
-    limit = SMOKE_IMAGES if run.config.smoke else None
+def load_drawings(config: DiffusionEmoji, device: torch.device) -> Drawings:
+    data, size = config.data, config.size
+    limit = SMOKE_IMAGES if config.smoke else None
     if data is not None and (data / "emoji.json").is_file():
         emoji = load_emoji(data, size)
         kept, names = [], []
@@ -93,7 +93,7 @@ def load_drawings(run: Run, size: int) -> Drawings:
         style = torch.tensor([styles.index(str(record["style"])) for record in records])
         known = torch.tensor([not in_test_part(str(record["name"])) for record in records])
     else:
-        train, _ = load_images(data, download=run.config.download, size=None if data is None else size, limit=limit)
+        train, _ = load_images(data, download=config.download, size=None if data is None else size, limit=limit)
         classes = DIGITS if train.classes == tuple("0123456789") else train.classes
         x, images_name, names = train.x, train.name, [classes[label] for label in train.y]
         styles, style, known = ("",), torch.zeros(len(x), dtype=torch.long), torch.ones(len(x), dtype=torch.bool)
@@ -102,7 +102,7 @@ def load_drawings(run: Run, size: int) -> Drawings:
         raise UserError(f"All images of {images_name} have the same name, and this needs different ones.")
     number_of = {name: number for number, name in enumerate(distinct)}
     images = Images(images_name, x, torch.tensor([number_of[name] for name in names]), distinct)
-    return Drawings(images.to(run.device), style.to(run.device), styles, known.to(run.device))
+    return Drawings(images.to(device), style.to(device), styles, known.to(device))
 
 
 class Artist:
@@ -145,7 +145,7 @@ def recognised(images: Tensor, labels: Tensor, classes: Tensor, judge: Extractor
 def main(config: DiffusionEmoji) -> None:
     with open_run(config, "diffusion_emoji", trainings=1 + config.latent) as run:
         config = quick(config)
-        drawings = load_drawings(run, config.size)
+        drawings = load_drawings(config, run.device)
         images, known = drawings.images, drawings.known
         judge = train_extractor(images, images, run.folder, steps=run.steps(JUDGE_STEPS))
         train = images.where(known)

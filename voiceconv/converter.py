@@ -175,7 +175,8 @@ class VoiceConverter:
     def _loud(self, wav: NDArray[np.float32]) -> NDArray[np.bool_]:
         """For every hop of `wav` `(T,)` whether there is any sound in it."""
         hop = self.voice.mel.hop_length
-        return (np.abs(np.pad(wav, (0, -len(wav) % hop))).reshape(-1, hop) > 10 ** (SILENCE_DB / 20)).any(axis=1)
+        level = np.abs(np.pad(wav, (0, -len(wav) % hop))).reshape(-1, hop).max(axis=1)
+        return np.asarray(level > 10 ** (SILENCE_DB / 20))
 
     def _to_device(self, speaker: Speaker) -> Speaker:
         return Speaker(speaker.name, speaker.pitch, speaker.mel_mean.to(self.device), speaker.mel_std.to(self.device))
