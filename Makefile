@@ -39,7 +39,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing voiceconv into $(VENV); the first time this takes some minutes."
-	$(INSTALL) --editable '.[hifigan]'
+	$(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/.installed-eval: pyproject.toml benchmarks/requirements-no-deps.txt | $(VENV)/bin/python

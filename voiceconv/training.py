@@ -19,7 +19,7 @@ import voiceconv
 from generative_core.checkpoint import CheckpointError
 from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
-from generative_core.nets import PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
+from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
@@ -30,6 +30,8 @@ from voiceconv.views import change_tone, views
 from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
 
 JUDGE_STEPS = 300
+DISCRIMINATORS: dict[str, type[nn.Module]] = {"patch": PatchDiscriminator, "spectrogram": SpectrogramDiscriminator}
+CLASSIFIERS: dict[str, type[nn.Module]] = {"patch": PatchClassifier, "spectrogram": SpectrogramClassifier}
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,12 @@ class Preset:
 
 _CONVERTER = CycleGANConfig(
     views=True,
-    # A cycle weight of 10 keeps the source's voice together with its words; 3 lets the voice go. What holds the words
-    # is the recogniser.
-    lambda_cycle=3.0,
-    lambda_identity=2.0,
-    lambda_classifier=1.0,
-    lambda_content=5.0,
+    # A cycle weight of 10 keeps the source's voice together with its words; 4 lets the voice go.
+    lambda_cycle=4.0,
+    lambda_identity=4.0,
+    lambda_classifier=0.5,
+    # Once the voice is there, the words are held tighter.
+    lambda_content=((2900, 1.0), (3050, 4.0)),
     max_gradient_norm=15.0,
     pool_size=0,
     generator_rate=2e-4,
@@ -62,24 +64,38 @@ _CONVERTER = CycleGANConfig(
     bfloat16=True,
 )
 
+# Critics see a third of a second: enough for a voice, too little for which words a speaker's recordings hold.
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
         cyclegan=_CONVERTER,
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8},
+        input="moved",
+        discriminator={"kind": "patch", "planes": 1, "channels": 32, "layers": 2, "norm": "none"},
+        classifier={"kind": "patch", "planes": 1, "channels": 24, "layers": 3},
+        steps=4_500,
+        decay_steps=1_500,
+        batch_size=16,
+    ),
+    # For conversion while somebody speaks: of the frames to come the generators see three. The critics hear the whole
+    # spectrum as well, which brings the voice closer and the words, held by a heavier weight, less well.
+    "live": Preset(
+        cyclegan=dataclasses.replace(
+            _CONVERTER, lambda_cycle=3.0, lambda_identity=2.0, lambda_classifier=1.0, lambda_content=5.0
+        ),
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 3},
         input="moved",
-        # A third of a second: enough for a voice, too little for which words a speaker's recordings hold.
         discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
-        classifier={"channels": 24, "layers": 3, "band_channels": 192},
+        classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
         steps=4_000,
         decay_steps=1_500,
         batch_size=16,
     ),
     "gpu": Preset(
         cyclegan=_CONVERTER,
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12, "lookahead": 3},
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12},
         input="moved",
-        discriminator={"kind": "spectrogram", "channels": 48, "layers": 2, "band_channels": 384},
-        classifier={"channels": 32, "layers": 3, "band_channels": 256},
+        discriminator={"kind": "patch", "planes": 1, "channels": 48, "layers": 2, "norm": "none"},
+        classifier={"kind": "patch", "planes": 1, "channels": 32, "layers": 3},
         steps=20_000,
         decay_steps=5_000,
         batch_size=32,
@@ -116,7 +132,7 @@ PRESETS: dict[str, Preset] = {
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1, "lookahead": 3},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
-        classifier={"channels": 4, "layers": 2, "band_channels": 8},
+        classifier={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
         steps=20,
         decay_steps=0,
         batch_size=2,
@@ -248,16 +264,15 @@ def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) 
     return CycleGAN(
         settings.cyclegan,
         generator=lambda: build_generator(settings.generator),
-        discriminator=lambda: build_discriminator(settings.discriminator),
-        classifier=(lambda: SpectrogramClassifier(**settings.classifier)) if settings.classifier else None,
+        discriminator=lambda: build_critic(DISCRIMINATORS, settings.discriminator),
+        classifier=(lambda: build_critic(CLASSIFIERS, settings.classifier)) if settings.classifier else None,
         recognisers=recognisers,
     )
 
 
-def build_discriminator(description: dict[str, Any]) -> nn.Module:
-    """`{"kind": "patch" or "spectrogram", ...}` -> the network, the other entries being its arguments."""
+def build_critic(kinds: dict[str, type[nn.Module]], description: dict[str, Any]) -> nn.Module:
+    """`{"kind": ..., ...}` -> the network of that kind, the other entries being its arguments."""
     arguments = dict(description)
-    kinds = {"patch": PatchDiscriminator, "spectrogram": SpectrogramDiscriminator}
     return kinds[arguments.pop("kind")](**arguments)
 
 
