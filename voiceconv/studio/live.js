@@ -82,7 +82,7 @@ async (voice, pitch, gated) => {
     live.socket.onmessage = ({data}) => {
       if (typeof data === "string") {
         const message = JSON.parse(data);
-        if (message.error) { stop(message.error); } else { opened.latency = message.latency; }
+        if (message.error) { stop(message.error); } else { Object.assign(opened, message); }
         return;
       }
       const samples = new Float32Array(data);
@@ -94,10 +94,11 @@ async (voice, pitch, gated) => {
       if (live.socket.readyState === WebSocket.OPEN) live.socket.send(data.samples.buffer);
       if (performance.now() - told < 500) return;
       told = performance.now();
+      if (!opened.learned) { say("Speak: your pitch is learned from your first words, which stay silent."); return; }
       const device = (live.context.baseLatency ?? 0) + (live.context.outputLatency ?? 0);
       const ms = (seconds) => `${Math.round(1000 * seconds)} ms`;
-      say(`Speak. What you say is heard ${ms(data.lag + device)} later, ${ms(opened.latency)} of which the conversion `
-        + "looks ahead. Your first words stay silent: your pitch is learned from them.");
+      say(`What you say is heard ${ms(data.lag + device)} later, ${ms(opened.latency)} of which the conversion looks `
+        + "ahead.");
     };
   } catch (error) {
     stop(`It does not start: ${error.message}`);

@@ -66,10 +66,10 @@ async def _converse(studio: Studio, socket: WebSocket) -> None:
                 await _refuse(socket, f"A message holds at most {MOST_SAMPLES} samples, not {len(heard)}.")
                 return
             samples += len(heard)
-            latency = speaker.latency
+            learning = speaker.heard is not None
             spoken = await asyncio.to_thread(speaker.push, heard)
-            if speaker.latency != latency:
-                await socket.send_json({"latency": speaker.latency})
+            if learning and speaker.heard is None:
+                await socket.send_json({"latency": speaker.latency, "learned": True})
             await socket.send_bytes(spoken.astype("<f4").tobytes())
     except UserError as error:
         await _refuse(socket, str(error))
