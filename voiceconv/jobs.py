@@ -58,8 +58,15 @@ def at_work_on(run: Path, train: Callable[[], bool]) -> bool:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        told_to_end = False
+
+        def end(*_: object) -> None:
+            nonlocal told_to_end
+            told_to_end = True
+            sys.exit(128 + signal.SIGTERM)
+
         with contextlib.suppress(ValueError):  # not in the main thread, where signals never arrive
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+            signal.signal(signal.SIGTERM, end)
         _write_state(run, "running")
         try:
             finished = train()
@@ -67,6 +74,9 @@ def at_work_on(run: Path, train: Callable[[], bool]) -> bool:
             _write_state(run, "stopped")
             raise
         except Exception as error:
+            if told_to_end:  # in the middle of an import the exit comes out as another error
+                _write_state(run, "stopped")
+                sys.exit(128 + signal.SIGTERM)
             _write_state(run, "failed", explain(error) or f"a fault of this program ({type(error).__name__}: {error})")
             raise
         _write_state(run, "finished" if finished else "stopped")
