@@ -67,7 +67,9 @@ def test_core_knows_no_sound_and_no_picture_format(path: Path) -> None:
 
 def test_every_import_is_declared() -> None:
     """A clean install has what the packages import: third-party names appear in pyproject.toml."""
-    declared = set(re.findall(r'"([A-Za-z0-9_.-]+?)(?:\[[a-z,]+\])?(?:[<>=~!].*?)?"', (ROOT / "pyproject.toml").read_text()))
+    declared = set(
+        re.findall(r'"([A-Za-z0-9_.-]+?)(?:\[[a-z,]+\])?(?:[<>=~!].*?)?"', (ROOT / "pyproject.toml").read_text())
+    )
     declared = {IMPORTED_AS.get(name, name).lower().replace("-", "_") for name in declared}
     for room in MAY_IMPORT:
         for path in modules(room):

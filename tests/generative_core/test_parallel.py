@@ -145,7 +145,8 @@ def test_the_death_of_one_is_said_and_leaves_a_run_to_resume(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_recipe_under_torchrun_reports_once(tmp_path: Path) -> None:
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "recipes.autoencoder_mnist"]
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
+    words.append("recipes.autoencoder_mnist")  # without the dashes torchrun takes --run for an option of its own
     options = ["--smoke", "--latents", "2", "--device", "cpu", "--run", str(tmp_path / "run")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(

@@ -104,7 +104,7 @@ def test_a_batch_is_its_clips_one_by_one(vocoder: Vocoder) -> None:
     mel = torch.stack([to_mel(bursts(70))[:, 10:35], to_mel(torch.from_numpy(hum(200, 0.3)))[:, :25]])
     together = vocoder(mel)
     for i in range(2):
-        torch.testing.assert_close(together[i : i + 1], vocoder(mel[i : i + 1]), atol=1e-3, rtol=0)
+        torch.testing.assert_close(together[i : i + 1], vocoder(mel[i : i + 1]), atol=5e-3, rtol=0)
 
 
 def test_no_gradient_is_kept(vocoder: Vocoder) -> None:

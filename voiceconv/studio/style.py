@@ -43,6 +43,7 @@ CSS = """
 .curve text { fill: var(--body-text-color-subdued); font-size: 11px; }
 .curve .grid { stroke: var(--border-color-primary); }
 footer .divider { display: none; }
+@media (max-width: 640px) { .tab-container button { padding: 0 0.4rem !important; font-size: 0.85rem !important; } }
 @media (max-width: 640px) { .facts dl > div:first-child { grid-column: 1 / -1; } }
 """
 

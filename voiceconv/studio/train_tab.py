@@ -145,6 +145,7 @@ def _build_new(studio: Studio) -> None:
         concurrency_id="inspection",
         concurrency_limit=1,
         api_visibility="private",
+        show_progress_on=report,
     )
     start.click(
         begin,
@@ -152,7 +153,7 @@ def _build_new(studio: Studio) -> None:
         [draft, report, settings, consent],
         concurrency_id="jobs",
         concurrency_limit=1,
-        api_visibility="private",
+        **PRIVATE,  # a mistake would cover the very box that was forgotten
     )
 
 
@@ -190,7 +191,8 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
         if now.state in ("finished", "stopped"):
             _publish(job)
         heard = job.previews()
-        seen = Shown(names, job.name, now.step, heard[-1].name if heard else "")
+        sounds = len(list(heard[-1].glob("*.png"))) if heard else 0  # the last preview may be just being written
+        seen = Shown(names, job.name, now.step, f"{heard[-1].name}: {sounds}" if heard else "")
         same = seen.job == before.job
         speakers = list(job.plan.speakers)
         return [
