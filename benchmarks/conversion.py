@@ -28,7 +28,7 @@ class Config:
 
     model: str = "allison-joe"
     """Name or folder of the voice."""
-    vocoders: tuple[str, ...] = ("griffin-lim", "hifigan")
+    vocoders: tuple[str, ...] = ("istft", "griffin-lim", "hifigan")
     """Which vocoders to measure."""
     lengths: tuple[float, ...] = (10.0, 60.0)
     """Lengths of the clips in seconds."""
