@@ -84,13 +84,14 @@ class VoiceConverter:
             raise ValueError(f"expected a waveform of shape (T,), got {wav.shape}")
         if not np.isfinite(wav).all():
             raise UserError("The recording holds values that are not numbers. Export it again from where it was made.")
-        if not self._loud(wav).any():
+        loud = self._loud(wav)
+        if not loud.any():
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
         source = normalise_loudness(wav, self.sample_rate)
         f0 = extract_f0(source, self.sample_rate, self.voice.mel.hop_length)
         converted = self._speak(source, target, self.source_shift(f0, target) + semitones)
-        converted *= gate(self._loud(wav), 0, len(wav), self.voice.mel.hop_length)
+        converted *= gate(loud, 0, len(wav), self.voice.mel.hop_length)
         gain = 10 ** ((level - measure_loudness(converted, self.sample_rate)) / 20)
         gain = min(gain, 2 / max(float(np.abs(converted).max()), 1e-9)) if np.isfinite(gain) else 1.0
         return soften_peaks(converted * np.float32(gain))

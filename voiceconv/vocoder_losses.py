@@ -9,26 +9,15 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-POWER = 0.3  # compresses magnitudes about as hearing does, so that quiet parts count, but not silence
-
 
 class ReconstructionLoss(nn.Module):
-    """`(fake, real)`, waveforms `(B, T)` -> the weighted terms `mel` and `phase`.
+    """`(fake, real)`, waveforms `(B, T)` -> the weighted term `mel`: the L1 distance of log-mel-spectrograms at several
+    resolutions (Kumar et al. 2023, arXiv:2306.06546), up to half the sample rate: the mel that a vocoder is given ends
+    below that. `scales` is {n_fft: n_mels}."""
 
-    `mel` is the L1 distance of log-mel-spectrograms at several resolutions (Kumar et al. 2023, arXiv:2306.06546), up to
-    half the sample rate: the mel that a vocoder is given ends below that. `scales` is {n_fft: n_mels}.
-
-    `phase` compares how phases turn from frame to frame (the frequency of each harmonic) and from one frequency to the
-    next (the position of each pulse). Phases themselves cannot be known from a mel-spectrogram, these differences
-    nearly can. APNet (Ai and Ling 2023, arXiv:2305.07952) compares them as angles; here they are points on the unit
-    circle, which need no unwrapping, and count little where there is no sound.
-    """
-
-    def __init__(
-        self, sample_rate: int, scales: Mapping[int, int], *, lambda_mel: float = 15.0, lambda_phase: float = 0.0
-    ) -> None:
+    def __init__(self, sample_rate: int, scales: Mapping[int, int], *, lambda_mel: float = 15.0) -> None:
         super().__init__()
-        self.lambda_mel, self.lambda_phase = lambda_mel, lambda_phase
+        self.lambda_mel = lambda_mel
         self.scales = list(scales)
         for n_fft, n_mels in scales.items():
             self.register_buffer(f"window_{n_fft}", torch.hann_window(n_fft), persistent=False)
@@ -38,16 +27,11 @@ class ReconstructionLoss(nn.Module):
             self.register_buffer(f"filters_{n_fft}", filters, persistent=False)
 
     def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-        mel_terms, phase_terms = [], []
+        terms = []
         for n_fft in self.scales:
-            fake_spectrum, real_spectrum = self._spectrum(fake, n_fft), self._spectrum(real, n_fft)
-            mel_terms.append(F.l1_loss(self._log_mel(fake_spectrum), self._log_mel(real_spectrum)))
-            if self.lambda_phase:
-                phase_terms += [_turns_distance(fake_spectrum, real_spectrum, dim) for dim in (1, 2)]
-        terms = {"mel": self.lambda_mel * torch.stack(mel_terms).mean()}
-        if self.lambda_phase:
-            terms["phase"] = self.lambda_phase * torch.stack(phase_terms).mean()
-        return terms
+            fake_mel, real_mel = (self._log_mel(self._spectrum(wav, n_fft)) for wav in (fake, real))
+            terms.append(F.l1_loss(fake_mel, real_mel))
+        return {"mel": self.lambda_mel * torch.stack(terms).mean()}
 
     def _spectrum(self, wav: Tensor, n_fft: int) -> Tensor:
         """`(B, n_fft // 2 + 1, frames)`."""
@@ -57,19 +41,6 @@ class ReconstructionLoss(nn.Module):
     def _log_mel(self, spectrum: Tensor) -> Tensor:
         n_fft = 2 * (spectrum.shape[1] - 1)
         return (_magnitude(spectrum).transpose(1, 2) @ self.get_buffer(f"filters_{n_fft}")).clamp_min(1e-5).log()
-
-
-def _turns_distance(fake: Tensor, real: Tensor, dim: int) -> Tensor:
-    """How far apart the phases turn between neighbours along `dim` of two spectra `(B, frequencies, frames)`: the mean
-    distance, 0 to 2, of points on the unit circle, weighted by the real spectrum."""
-    turns = []
-    for spectrum in (fake, real):
-        length = spectrum.shape[dim] - 1
-        turns.append(spectrum.narrow(dim, 1, length) * spectrum.narrow(dim, 0, length).conj())
-    magnitudes = [_magnitude(turn) for turn in turns]
-    weight = magnitudes[1].pow(POWER)
-    distance = _magnitude(turns[0] / magnitudes[0] - turns[1] / magnitudes[1])
-    return (weight * distance).sum() / weight.sum()
 
 
 def _magnitude(spectrum: Tensor) -> Tensor:

@@ -47,7 +47,6 @@ class Preset:
     resolution_channels: int
     mel_scales: dict[int, int]
     lambda_mel: float
-    lambda_phase: float
     steps: int
     decay_steps: int
     batch_size: int
@@ -72,7 +71,6 @@ PRESETS: dict[str, Preset] = {
         resolution_channels=16,
         mel_scales={2048: 160, 1024: 80, 512: 40, 256: 20},
         lambda_mel=15.0,
-        lambda_phase=0.0,
         steps=6_000,
         decay_steps=2_500,
         batch_size=4,
@@ -85,7 +83,6 @@ PRESETS: dict[str, Preset] = {
         resolution_channels=32,
         mel_scales={2048: 320, 1024: 160, 512: 80, 256: 40, 128: 20},
         lambda_mel=15.0,
-        lambda_phase=0.0,
         steps=20_000,
         decay_steps=10_000,
         batch_size=32,
@@ -99,7 +96,6 @@ PRESETS: dict[str, Preset] = {
         resolution_channels=2,
         mel_scales={512: 40},
         lambda_mel=15.0,
-        lambda_phase=5.0,
         steps=8,
         decay_steps=0,
         batch_size=2,
@@ -217,7 +213,6 @@ def build_model(settings: Preset, mel: MelConfig, seed: int) -> WaveformGAN:
             mel.sample_rate,
             settings.mel_scales,
             lambda_mel=settings.lambda_mel,
-            lambda_phase=settings.lambda_phase,
         ),
     )
 

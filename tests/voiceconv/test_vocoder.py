@@ -102,9 +102,12 @@ def test_same_input_same_output_and_no_random_numbers(vocoder: Vocoder) -> None:
 
 def test_a_batch_is_its_clips_one_by_one(vocoder: Vocoder) -> None:
     mel = torch.stack([to_mel(bursts(70))[:, 10:35], to_mel(torch.from_numpy(hum(200, 0.3)))[:, :25]])
-    together = vocoder(mel)
+    f0 = torch.tensor([[0.0] * 10 + [110.0] * 15, [200.0] * 25])
+    together, pitch = vocoder(mel, f0), vocoder.pitch(mel)
     for i in range(2):
-        torch.testing.assert_close(together[i : i + 1], vocoder(mel[i : i + 1]), atol=5e-3, rtol=0)
+        torch.testing.assert_close(together[i : i + 1], vocoder(mel[i : i + 1], f0[i : i + 1]), atol=1e-3, rtol=0)
+        if pitch is not None:
+            torch.testing.assert_close(pitch[i : i + 1], vocoder.pitch(mel[i : i + 1]), atol=1e-2, rtol=0)
 
 
 def test_no_gradient_is_kept(vocoder: Vocoder) -> None:

@@ -60,8 +60,14 @@ async def _converse(studio: Studio, socket: WebSocket) -> None:
     samples = 0
     try:
         while True:
-            message = await socket.receive_bytes()
-            heard = np.frombuffer(message[: len(message) // 4 * 4], "<f4")
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            sound = message.get("bytes") or b""
+            if not sound or len(sound) % 4:
+                await _refuse(socket, "A message holds 32-bit floating-point samples, and at least one.")
+                return
+            heard = np.frombuffer(sound, "<f4")
             if len(heard) > MOST_SAMPLES:
                 await _refuse(socket, f"A message holds at most {MOST_SAMPLES} samples, not {len(heard)}.")
                 return
@@ -73,8 +79,8 @@ async def _converse(studio: Studio, socket: WebSocket) -> None:
             await socket.send_bytes(spoken.astype("<f4").tobytes())
     except UserError as error:
         await _refuse(socket, str(error))
-    except (WebSocketDisconnect, KeyError, RuntimeError):  # left, or sent text, or left while we spoke
-        pass
+    except WebSocketDisconnect:  # left while we spoke
+        return
     finally:
         note("spoke live", sound=samples / speaker.rate)
 
