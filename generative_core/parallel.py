@@ -32,6 +32,10 @@ def join_processes() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
+    # Its functions keep whichever process group there is when they are imported, as optimizers import them later. The
+    # threads of a group that is kept outlive it, and one that wakes while the interpreter ends aborts the process.
+    import torch.distributed.nn
+
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")

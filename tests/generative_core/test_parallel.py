@@ -1,4 +1,7 @@
-"""Several processes train as one: same result, saved once, resumed exactly, and a clear end when one of them dies."""
+"""Several processes train as one: same result, saved once, resumed exactly, and a clear end when one of them dies.
+
+The threads that a process is left with are looked for where Linux lists them.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,8 @@ if __name__ == "__main__":
     family, run_dir, budget, deadly = sys.argv[1:]
     with join_processes():
         trainer(family, run_dir, float(budget), Deadly if deadly == "deadly" else TensorLoader).fit(resume=True)
+    threads = {open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")}
+    assert "pt_gloo_runloop" not in threads, "still there when the interpreter ends, it may abort the process"
 """
 
 
