@@ -45,6 +45,7 @@ class CycleGANConfig:
     r1: float = 0.0
     r2: float = 0.0
     lambda_content: Weight = 0.0  # contain, to frozen recognisers, what the source contains
+    content_tolerance: float = 0.0  # nats that may be heard otherwise at a position for nothing
     views: bool = False  # each sample brings along what the generators read in its place, see `training_step`
     mask_fraction: float = 0.0  # hide up to this share of the last axis and let the generator fill it in
     pool_size: int = 50  # earlier fakes shown to the discriminators; 0 shows the newest only
@@ -291,14 +292,16 @@ class CycleGAN(nn.Module):
         return logs, loss
 
     def _content_loss(self, real: Tensor, fake: Tensor, direction: Direction) -> Tensor:
-        """Kullback-Leibler divergence of what is recognised in the translation from what is in the source, in nats."""
+        """Kullback-Leibler divergence of what is recognised in the translation from what is in the source, in nats,
+        as far as it exceeds the tolerance: how sure a recogniser is depends on who speaks, too."""
         assert self.recognisers is not None
         own, other = self.recognisers if direction == "ab" else reversed(self.recognisers)
         with self._autocast(real), torch.no_grad():
             expected = own(real).float().log_softmax(1)
         with self._autocast(fake):
             heard = other(fake).float().log_softmax(1)
-        return F.kl_div(heard, expected, reduction="none", log_target=True).sum(1).mean()
+        divergence = F.kl_div(heard, expected, reduction="none", log_target=True).sum(1)
+        return F.relu(divergence - self.config.content_tolerance).mean()
 
     def _domain_loss(self, x: Tensor, domain: Literal["a", "b"]) -> Tensor:
         assert self.classifier is not None

@@ -36,6 +36,8 @@ def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
             PitchStatistics(float(np.log(f0)), 0.2),
             torch.full((80,), -5.0),
             torch.full((80,), 2.0),
+            torch.full((80,), -5.0),
+            torch.full((80,), 2.0),
             "a test tone",
             "CC0",
             "nobody",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.source_filter import move
 from voiceconv.vocoder import Vocoder, load_vocoder
-from voiceconv.voice import Speaker, Voice
+from voiceconv.voice import STATISTICS, Speaker, Voice
 
 Pitch = float | Literal["auto"]
 
@@ -134,7 +135,7 @@ class VoiceConverter:
         index = self.voice.index(target)
         source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
         generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
-        x = source.normalise(mel.to(self.device))[None, None]
+        x = source.normalise_source(mel.to(self.device))[None, None]
         if self.voice.input == "mask":
             x = torch.cat([x, torch.ones_like(x)], dim=1)
         return speaker.denormalise(generator(x)[0, 0])
@@ -180,7 +181,7 @@ class VoiceConverter:
         return np.asarray(level > 10 ** (SILENCE_DB / 20))
 
     def _to_device(self, speaker: Speaker) -> Speaker:
-        return Speaker(speaker.name, speaker.pitch, speaker.mel_mean.to(self.device), speaker.mel_std.to(self.device))
+        return dataclasses.replace(speaker, **{name: getattr(speaker, name).to(self.device) for name in STATISTICS})
 
 
 def soften_peaks(wav: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import bisect
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,8 +56,13 @@ class SpeakerData:
 
     def mel_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `(n_mels,)` of the log-mel over the training segments."""
-        frames = torch.cat([self.mels[name] for name in self.train], dim=1)
-        return frames.mean(1), frames.std(1).clamp_min(0.1)
+        return mel_statistics([self.mels[name] for name in self.train])
+
+
+def mel_statistics(mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation `(n_mels,)` of all frames in some log-mels `(n_mels, frames)`."""
+    frames = torch.cat(list(mels), dim=1)
+    return frames.mean(1), frames.std(1).clamp_min(0.1)
 
 
 class MelCrops:

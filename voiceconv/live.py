@@ -112,7 +112,7 @@ class LiveConversion:
         plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles - self.start))
         moved = move(self.mel, wav, pitch=self.shift, middles=middles - self.start) if self.shift else plain
         self._forget()
-        entering = self.source.normalise(moved)[None]
+        entering = self.source.normalise_source(moved)[None]
         return self.generator_stream.push(entering), self.pitch_stream.push(self.pitch.scale(plain[None]))
 
     def _forget(self) -> None:

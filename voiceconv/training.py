@@ -21,12 +21,12 @@ from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
-from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
+from voiceconv.dataset import MelCrops, SpeakerData, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
-from voiceconv.views import change_tone, views
+from voiceconv.views import change_tone, moved_mels, views
 from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
 
 JUDGE_STEPS = 300
@@ -207,7 +207,9 @@ def train(
 
     data_a = prepare_speaker(folder_a, run_dir / "features" / f"{info_a.name}.safetensors", mel, seed=seed)
     data_b = prepare_speaker(folder_b, run_dir / "features" / f"{info_b.name}.safetensors", mel, seed=seed)
-    speakers, data = (_speaker(info_a, data_a), _speaker(info_b, data_b)), (data_a, data_b)
+    data = data_a, data_b
+    sources = source_mels(settings, data, MelSpectrogram(mel))
+    speakers = _speaker(info_a, data_a, sources[0]), _speaker(info_b, data_b, sources[1])
     split = {s.name: {"train": d.train, "development": d.development} for s, d in zip(speakers, data, strict=True)}
     record_split(run_dir, split)
     judge = train_judge(speakers, data, seed)
@@ -215,7 +217,7 @@ def train(
     if start:
         model.generator_ab.load_state_dict(start.generator_ab.state_dict())
         model.generator_ba.load_state_dict(start.generator_ba.state_dict())
-    loader = _loader(settings, speakers, data, MelSpectrogram(mel), seed)
+    loader = _loader(settings, speakers, data, sources, MelSpectrogram(mel), seed)
     config = TrainConfig(
         steps=settings.steps,
         run_dir=run_dir,
@@ -252,6 +254,16 @@ def train(
     if trainer.stop_reason:
         raise UserError(f"The run stopped at step {trainer.step}: {trainer.stop_reason}")
     return finished
+
+
+def source_mels(
+    settings: Preset, data: tuple[SpeakerData, SpeakerData], mel: MelSpectrogram
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The log-mels `(n_mels, frames)` of both speakers' training segments as the generators read them."""
+    a, b = data
+    if settings.input == "moved":
+        return moved_mels(a, b.pitch, mel), moved_mels(b, a.pitch, mel)
+    return [a.mels[name] for name in a.train], [b.mels[name] for name in b.train]
 
 
 def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) -> CycleGAN:
@@ -309,14 +321,15 @@ def _loader(
     settings: Preset,
     speakers: tuple[Speaker, Speaker],
     data: tuple[SpeakerData, SpeakerData],
+    sources: tuple[list[torch.Tensor], list[torch.Tensor]],
     mel: MelSpectrogram,
     seed: int,
 ) -> UnpairedLoader:
     """Crops of both speakers' training segments, with their views if the family wants them."""
     crops = []
-    for speaker, other, d in zip(speakers, reversed(speakers), data, strict=True):
+    for speaker, d, source in zip(speakers, data, sources, strict=True):
         if settings.cyclegan.views:
-            pictures = views(speaker, other, d, mel, torch.Generator().manual_seed(seed))
+            pictures = views(speaker, d, source, mel, torch.Generator().manual_seed(seed))
         else:
             pictures = [speaker.normalise(d.mels[name])[None] for name in d.train]
         crops.append(MelCrops(pictures, settings.frames))
@@ -324,6 +337,6 @@ def _loader(
     return UnpairedLoader(crops[0], crops[1], settings.batch_size, seed=seed, transform=transform)
 
 
-def _speaker(info: SpeakerInfo, data: SpeakerData) -> Speaker:
-    mean, std = data.mel_statistics()
-    return Speaker(info.name, data.pitch, mean, std, info.description, info.licence, info.credits)
+def _speaker(info: SpeakerInfo, data: SpeakerData, source: list[torch.Tensor]) -> Speaker:
+    statistics = *data.mel_statistics(), *mel_statistics(source)
+    return Speaker(info.name, data.pitch, *statistics, info.description, info.licence, info.credits)

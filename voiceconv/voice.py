@@ -47,24 +47,33 @@ MEL_RANGES = {
 PITCH_RANGES = {"log_f0_mean": (math.log(30), math.log(1000)), "log_f0_std": (0.001, 2)}
 GeneratorInput = Literal["mel", "mask", "moved"]
 """What a generator reads: the source's mel, that and a mask of ones, or the mel with the target's pitch moved in."""
+STATISTICS = ("mel_mean", "mel_std", "source_mean", "source_std")
 GENERATORS: dict[str, type[nn.Module]] = {"convnext": ConvNeXtGenerator, "gated": GatedGenerator}
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """One of the two speakers. `mel_mean` and `mel_std` `(n_mels,)` are of the log-mel over the training speech."""
+    """One of the two speakers. `mel_mean` and `mel_std` `(n_mels,)` are of the log-mel over the training speech,
+    `source_mean` and `source_std` of the same speech as generators read it, with its pitch moved if they do."""
 
     name: str
     pitch: PitchStatistics
     mel_mean: Tensor
     mel_std: Tensor
+    source_mean: Tensor
+    source_std: Tensor
     description: str = ""
     licence: str = ""
     credits: str = ""
 
     def normalise(self, mel: Tensor) -> Tensor:
-        """log-mel `(..., n_mels, T)` -> zero mean and unit variance in every band, as the generators see it."""
+        """log-mel `(..., n_mels, T)` -> zero mean and unit variance in every band, as the generators write it."""
         return (mel - self.mel_mean[:, None]) / self.mel_std[:, None]
+
+    def normalise_source(self, mel: Tensor) -> Tensor:
+        """The same of a log-mel that is prepared for translation, as the generators read it. Moving the pitch changes
+        the tone, and whatever differs in mean and variance between speakers would else be left to them to learn."""
+        return (mel - self.source_mean[:, None]) / self.source_std[:, None]
 
     def denormalise(self, mel: Tensor) -> Tensor:
         """The inverse of `normalise`."""
@@ -124,8 +133,8 @@ class Voice:
             for name, tensor in getattr(self, part).state_dict().items()
         }
         for letter, speaker in zip("ab", self.speakers, strict=True):
-            tensors[f"mel_mean_{letter}"] = speaker.mel_mean.float().cpu().contiguous()
-            tensors[f"mel_std_{letter}"] = speaker.mel_std.float().cpu().contiguous()
+            for statistic in STATISTICS:
+                tensors[f"{statistic}_{letter}"] = getattr(speaker, statistic).float().cpu().contiguous()
         content = save_tensors(tensors)
         record = {
             "format": FORMAT,
@@ -182,12 +191,14 @@ class Voice:
 
     @classmethod
     def _from_record(cls, record: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> Voice:
+        for key in [key for key in tensors if key.startswith("mel_")]:
+            # The first voices read their sources normalised like their results.
+            tensors.setdefault(key.replace("mel_", "source_"), tensors[key])
         a, b = (
             Speaker(
                 name=_checked_name(entry["name"]),
                 pitch=PitchStatistics(*(_within(key, entry[key], limits) for key, limits in PITCH_RANGES.items())),
-                mel_mean=tensors.pop(f"mel_mean_{letter}"),
-                mel_std=tensors.pop(f"mel_std_{letter}"),
+                **{statistic: tensors.pop(f"{statistic}_{letter}") for statistic in STATISTICS},
                 description=str(entry["description"]),
                 licence=str(entry["licence"]),
                 credits=str(entry["credits"]),
@@ -302,11 +313,12 @@ def _check_speakers(speakers: tuple[Speaker, Speaker], mel: MelConfig) -> None:
     if speakers[0].name == speakers[1].name:
         raise ValueError(f"both speakers are called {speakers[0].name!r}")
     for speaker in speakers:
-        for name, values in (("mel_mean", speaker.mel_mean), ("mel_std", speaker.mel_std)):
+        for name in STATISTICS:
+            values = getattr(speaker, name)
             if values.shape != (mel.n_mels,) or values.abs().max() > 100:
                 raise ValueError(f"{name} of {speaker.name} must be {mel.n_mels} numbers of log-mel")
-        if speaker.mel_std.min() < 1e-3:
-            raise ValueError(f"mel_std of {speaker.name} must be positive")
+            if name.endswith("std") and values.min() < 1e-3:
+                raise ValueError(f"{name} of {speaker.name} must be positive")
 
 
 def _require_shapes(part: str, network: nn.Module, weights: Mapping[str, Tensor]) -> None:

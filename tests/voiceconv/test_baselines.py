@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from tests.signals import SAMPLE_RATE, hum
 from voiceconv import baselines
 from voiceconv.converter import VoiceConverter
 from voiceconv.pitch import PitchStatistics, extract_f0
-from voiceconv.voice import Speaker
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_world_moves_the_bands_by_the_distance_of_the_speakers(converter: VoiceC
     centres = converter.mel.filters.argmax(dim=0) * SAMPLE_RATE / 1024
     tilt[centres > 2000] = 1.0
     pitch = PitchStatistics(np.log(150.0), 0.1)
-    source = Speaker("source", pitch, template.mel_mean, template.mel_std)
-    target = Speaker("target", pitch, template.mel_mean + tilt, template.mel_std)
+    source = dataclasses.replace(template, pitch=pitch)
+    target = dataclasses.replace(source, mel_mean=template.mel_mean + tilt)
     wav = hum(150.0, 1.5)
     before, after = (
         converter.mel(torch.from_numpy(baselines.world_statistics(converter, source, to, wav)))[:, 8:-8].mean(dim=1)
