@@ -47,6 +47,8 @@ class CycleGANConfig:
     lambda_content: Weight = 0.0  # contain, to frozen recognisers, what the source contains
     content_tolerance: float = 0.0  # nats that may be heard otherwise at a position for nothing
     views: bool = False  # each sample brings along what the generators read in its place, see `training_step`
+    restoring_steps: int = 0  # at first the generators learn from the identity loss alone, with a rate of its own
+    restoring_rate: float = 6e-4
     mask_fraction: float = 0.0  # hide up to this share of the last axis and let the generator fill it in
     pool_size: int = 50  # earlier fakes shown to the discriminators; 0 shows the newest only
     generator_rate: float = 2e-4
@@ -139,18 +141,16 @@ class CycleGAN(nn.Module):
 
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         config = self.config
-        generators = [self.generator_ab, self.generator_ba]
-        return {
-            "generator": torch.optim.Adam(
-                [p for module in generators for p in module.parameters()],
-                config.generator_rate,
-                config.betas,
-                fused=True,
-            ),
+        parameters = [*self.generator_ab.parameters(), *self.generator_ba.parameters()]
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "generator": torch.optim.Adam(parameters, config.generator_rate, config.betas, fused=True),
             "discriminator": torch.optim.Adam(
                 self._critics().parameters(), config.discriminator_rate, config.betas, fused=True
             ),
         }
+        if config.restoring_steps:
+            optimizers["restorer"] = torch.optim.Adam(parameters, config.restoring_rate, config.betas, fused=True)
+        return optimizers
 
     def translate(self, x: Tensor, direction: Direction, mask: Tensor | None = None) -> Tensor:
         """Samples of one domain `(B, C, H, W)` as the other would have them. `mask` (1 keeps, 0 hides) is all ones
@@ -169,10 +169,15 @@ class CycleGAN(nn.Module):
 
         With `views` every sample is `(B, 3 * C, H, W)`: itself, the version that is translated (and that the cycle
         comes back to), and an altered version that the identity loss restores to it. They let a domain be prepared for
-        the translation, and make the identity loss learn to remove what was altered instead of doing nothing.
+        the translation, and make the identity loss learn to remove what was altered instead of doing nothing. The first
+        `restoring_steps` do that alone: critics then meet generators that already speak.
         """
         config = self.config
         (real_a, source_a, altered_a), (real_b, source_b, altered_b) = self._views(batch["a"]), self._views(batch["b"])
+        if step < config.restoring_steps:
+            identity = self._restore(real_a, altered_a, "ba") + self._restore(real_b, altered_b, "ab")
+            self._descend(optimizers["restorer"], identity)
+            return {"generator/identity": identity.detach()}
         lambda_cycle, lambda_identity = weight_at(config.lambda_cycle, step), weight_at(config.lambda_identity, step)
         lambda_content = weight_at(config.lambda_content, step)
 
@@ -189,9 +194,9 @@ class CycleGAN(nn.Module):
         losses = {"generator/adversarial": adversarial, "generator/cycle": cycle}
         total = adversarial + lambda_cycle * cycle
         if lambda_identity:
-            identity_a, identity_b = self.translate(altered_a, "ba"), self.translate(altered_b, "ab")
-            losses["generator/identity"] = F.l1_loss(identity_a, real_a) + F.l1_loss(identity_b, real_b)
-            total = total + lambda_identity * losses["generator/identity"]
+            identity = self._restore(real_a, altered_a, "ba") + self._restore(real_b, altered_b, "ab")
+            losses["generator/identity"] = identity
+            total = total + lambda_identity * identity
         if lambda_content:
             losses["generator/content"] = self._content_loss(real_a, fake_b, "ab")
             losses["generator/content"] += self._content_loss(real_b, fake_a, "ba")
@@ -240,6 +245,10 @@ class CycleGAN(nn.Module):
             return samples, samples, samples
         real, source, altered = samples.chunk(3, dim=1)
         return real, source, altered
+
+    def _restore(self, real: Tensor, altered: Tensor, direction: Direction) -> Tensor:
+        """Distance from a sample of what its altered version becomes in the translation to its own domain."""
+        return F.l1_loss(self.translate(altered, direction), real)
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)

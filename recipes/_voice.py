@@ -23,7 +23,7 @@ class TrainingConfig:
 
     run: Path | None = None
     """Folder for checkpoints, report and voice; runs/A-B unless given."""
-    preset: Literal["cpu", "live", "gpu", "maskcyclegan-vc"] = "cpu"
+    preset: Literal["cpu", "gpu", "maskcyclegan-vc"] = "cpu"
     """Size and schedule of the networks."""
     budget_minutes: float | None = None
     """Stop in time to be done after so many minutes."""

@@ -12,7 +12,6 @@ from statistics import fmean
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
@@ -23,19 +22,21 @@ from generative_core.trainer import Trainer
 from voiceconv.audio import save_audio
 from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData
-from voiceconv.metrics import f0_correlation, f0_offset, mmd, without_silence
+from voiceconv.metrics import f0_correlation, f0_offset
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.pitch import extract_f0
 from voiceconv.vocoder import load_vocoder
-from voiceconv.voice import Speaker, Voice
+from voiceconv.voice import Voice
+from voiceconv.voice_embedding import VoiceEmbedding
 
 PREVIEW_SECONDS = 300.0
 SCORED_CLIPS = 8  # development segments per direction
+CENTROID_CLIPS = 40  # training segments that a speaker's voice is taken from
 HEARD_CLIPS = 2  # of these, kept as audio and pictures
 COLLAPSE = 0.3  # a score that falls this far under the best, twice in a row, is no hesitation
 SCORE_MEANINGS = {
     "score": "voice minus phoneme errors, mean of both directions: the voice with the highest is kept",
-    "voice": "how far the frames of the mel have come from the source's (0) to the target's (1)",
+    "voice": "how far a speaker encoder of our own hears it come from the source's voice (0) to the target's (1)",
     "judge": "probability of the target by our own classifier, higher is better",
     "phoneme_errors": "phonemes that a recogniser of our own hears otherwise than in the source, lower is better",
     "cycle": "L1 distance of A -> B -> A, in standard deviations, lower is better",
@@ -55,6 +56,8 @@ class Preview(Callback):
         self.current_voice = current_voice
         self.data = data
         self.recogniser = PhonemeRecogniser.load("judge")
+        self.encoder = VoiceEmbedding.load()
+        self.voices = [self.encoder.centroid([d.mels[name] for name in d.train[:CENTROID_CLIPS]]) for d in data]
 
     def on_start(self, trainer: Trainer) -> None:
         self.last = time.monotonic()
@@ -134,19 +137,20 @@ class Preview(Callback):
                 self.board.add_audio(f"{direction}/{number + 1}", wav, step, sample_rate=rate)
         finite = {key: [row[key] for row in rows if np.isfinite(row[key])] for key in rows[0]}
         means = {key: fmean(values) if values else 0.0 for key, values in finite.items()}
-        means["voice"] = self._voice(mels, source, target)
+        means["voice"] = self._voice(mels, source)
         return {f"{direction}/{key}": value for key, value in means.items()}
 
-    def _voice(self, converted: list[Tensor], source: int, target: Speaker) -> float:
-        """1 - MMD(converted, target) / MMD(source, target) of the frames of log-mels in the target's units."""
+    def _voice(self, converted: list[Tensor], source: int) -> float:
+        """Where the log-mels `(n_mels, frames)` lie between the source's clips (0) and the target's own (1)."""
+        goal = self.voices[1 - source]
 
-        def frames(mels: list[Tensor]) -> list[NDArray[np.float32]]:
-            return [target.normalise(torch.from_numpy(without_silence(mel.numpy()))).numpy() for mel in mels]
+        def similarity(mels: list[Tensor]) -> float:
+            return fmean(float(self.encoder.of_clip(mel) @ goal) for mel in mels)
 
         own, other = self.data[source], self.data[1 - source]
-        goal = frames([other.mels[name] for name in scored_segments(other)])
-        start = mmd(frames([own.mels[name] for name in scored_segments(own)]), goal).mean()
-        return float(1 - mmd(frames(converted), goal).mean() / max(start, 1e-6))
+        start = similarity([own.mels[name] for name in scored_segments(own)])
+        end = similarity([other.mels[name] for name in scored_segments(other)])
+        return (similarity(converted) - start) / max(end - start, 0.05)
 
     def _phoneme_errors(self, source: Tensor, converted: Tensor) -> float:
         """Errors per phoneme of the source, both log-mels `(n_mels, frames)`; NaN where none is heard."""

@@ -51,51 +51,41 @@ class Preset:
 
 _CONVERTER = CycleGANConfig(
     views=True,
-    # A cycle weight of 10 keeps the source's voice together with its words; 4 lets the voice go.
-    lambda_cycle=4.0,
-    lambda_identity=4.0,
-    lambda_classifier=0.5,
-    # Once the voice is there, the words are held tighter.
-    lambda_content=((2900, 1.0), (3050, 4.0)),
-    max_gradient_norm=15.0,
-    pool_size=0,
+    # A voice comes first, from restoring altered speech; then critics make it natural.
+    restoring_steps=1000,
     generator_rate=2e-4,
     discriminator_rate=4e-4,
+    # A cycle weight of 10 keeps the source's voice together with its words; 2 lets the voice go.
+    lambda_cycle=2.0,
+    lambda_identity=5.0,
+    lambda_classifier=1.0,
+    # Another voice may make the recogniser half a nat less sure. Without that tolerance it wants the old voice back.
+    lambda_content=10.0,
+    content_tolerance=0.5,
+    max_gradient_norm=15.0,
+    pool_size=0,
     bfloat16=True,
 )
 
-# Critics see a third of a second: enough for a voice, too little for which words a speaker's recordings hold.
+# Of the frames to come the generators see three (35 ms), so that they can convert while somebody speaks. Critics see a
+# third of a second: enough for a voice, too little for which words a speaker's recordings hold.
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
         cyclegan=_CONVERTER,
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8},
-        input="moved",
-        discriminator={"kind": "patch", "planes": 1, "channels": 32, "layers": 2, "norm": "none"},
-        classifier={"kind": "patch", "planes": 1, "channels": 24, "layers": 3},
-        steps=4_500,
-        decay_steps=1_500,
-        batch_size=16,
-    ),
-    # For conversion while somebody speaks: of the frames to come the generators see three. The critics hear the whole
-    # spectrum as well, which brings the voice closer and the words, held by a heavier weight, less well.
-    "live": Preset(
-        cyclegan=dataclasses.replace(
-            _CONVERTER, lambda_cycle=3.0, lambda_identity=2.0, lambda_classifier=1.0, lambda_content=5.0
-        ),
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 3},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
         classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
-        steps=4_000,
-        decay_steps=1_500,
+        steps=3_600,
+        decay_steps=1_300,
         batch_size=16,
     ),
     "gpu": Preset(
         cyclegan=_CONVERTER,
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12},
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12, "lookahead": 3},
         input="moved",
-        discriminator={"kind": "patch", "planes": 1, "channels": 48, "layers": 2, "norm": "none"},
-        classifier={"kind": "patch", "planes": 1, "channels": 32, "layers": 3},
+        discriminator={"kind": "spectrogram", "channels": 48, "layers": 2, "band_channels": 384},
+        classifier={"kind": "spectrogram", "channels": 32, "layers": 3, "band_channels": 256},
         steps=20_000,
         decay_steps=5_000,
         batch_size=32,
@@ -128,7 +118,7 @@ PRESETS: dict[str, Preset] = {
     ),
     # Seconds, to see that everything runs; the result is no voice.
     "smoke": Preset(
-        cyclegan=dataclasses.replace(_CONVERTER, bfloat16=False),
+        cyclegan=dataclasses.replace(_CONVERTER, restoring_steps=5, bfloat16=False),
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1, "lookahead": 3},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},

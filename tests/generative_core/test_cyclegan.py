@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -130,6 +132,33 @@ def test_content_loss_is_the_divergence_of_what_is_recognised() -> None:
     assert not any(p.requires_grad for p in model.recognisers.parameters())
     with pytest.raises(ValueError, match="no recognisers"):
         CycleGAN(config)
+
+
+def test_what_is_heard_otherwise_is_free_up_to_the_tolerance() -> None:
+    config = CycleGANConfig(lambda_content=1.0, content_tolerance=0.1)
+    model = CycleGAN(config, generator=lambda: Shift(0.0), recognisers=(Threshold(), Threshold()))
+    real, fake = torch.zeros(1, 1, 1, 2), torch.tensor([0.0, 1.0]).reshape(1, 1, 1, 2)
+    # The first position is heard as it was; at the second, (1/2, 1/2) against logits -1 and 1 makes log(cosh 1) nats.
+    assert model._content_loss(real, fake, "ab").item() == pytest.approx((math.log(math.cosh(1)) - 0.1) / 2, rel=1e-5)
+
+
+def test_at_first_generators_learn_to_restore_and_critics_wait() -> None:
+    model = mel_cyclegan(views=True, restoring_steps=1, restoring_rate=1e-2)
+    optimizers = model.configure_optimizers()
+    views = {name: torch.rand(2, 3, 16, 32) for name in "ab"}
+    for step in (0, 1):
+        before = {name: value.clone() for name, value in model.named_parameters()}
+        identity = sum(
+            (model.translate(views[name][:, 2:], direction) - views[name][:, :1]).abs().mean()
+            for name, direction in (("a", "ba"), ("b", "ab"))
+        )
+        losses = model.training_step(views, optimizers, step)
+        assert losses["generator/identity"].item() == pytest.approx(identity.item(), rel=1e-4)
+        changes = {name: (value - before[name]).abs().max() for name, value in model.named_parameters()}
+        critics = [change for name, change in changes.items() if name.startswith("discriminator")]
+        assert max(change for name, change in changes.items() if name.startswith("generator")) > 0
+        assert (max(critics) > 0) == (step == 1)
+        assert ("generator/adversarial" in losses) == (step == 1)
 
 
 def test_gradients_are_clipped_together() -> None:
