@@ -127,7 +127,7 @@ def odd_recording(chance: random.Random) -> tuple[str, bytes]:
     rate = chance.choice((4000, 8000, 11025, 16000, 22050, 22051, 44100, 48000, 96000, 192000))
     samples = chance.choice((1, chance.randrange(2, rate // 5), *5 * (chance.randrange(rate // 5, 3 * rate // 2),)))
     wav = odd_sound(samples, rate, chance)
-    wav = np.stack([wav * chance.choice((1, 1, 0, -1)) for _ in range(chance.choice((1, 1, 2, 3, 6, 8)))], axis=1)
+    wav = np.stack([wav * chance.choice((1, 1, 0.01, -1)) for _ in range(chance.choice((1, 1, 2, 3, 6, 8)))], axis=1)
     extension, form, subtypes = chance.choice(
         (
             ("wav", "WAV", ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "MS_ADPCM")),

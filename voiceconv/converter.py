@@ -17,7 +17,7 @@ from generative_core.trainer import choose_device
 from voiceconv.audio import LOUDNESS, gain_to, measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.live import SILENCE_DB, LiveConversion, gate
+from voiceconv.live import SILENCE_DB, LiveConversion, gate, require_finite, require_speech
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.source_filter import move
@@ -76,7 +76,8 @@ class VoiceConverter:
         `"auto"` moves the pitch of any speaker to where the target speaks; a number is added to that, in semitones.
         Where the input is silent the output is digital silence.
 
-        Raises `UserError` for an unknown target, a pitch out of range, or samples that are not finite numbers.
+        Raises `UserError` for an unknown target, a pitch out of range, samples that are not finite numbers, or a voice
+        that does not turn them into sound.
         """
         self.voice.index(target)
         semitones = semitones_of(pitch)
@@ -107,7 +108,10 @@ class VoiceConverter:
             spoken = None if f0 is None else f0 * 2 ** (shift / 12)
         else:  # the network moves the pitch, so the vocoder has to find it in what comes out
             moved, spoken = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift)), None
-        converted = self.vocoder(self.convert_mel(moved, target)[None], spoken)
+        mel = self.convert_mel(moved, target)
+        require_speech(mel)
+        converted = self.vocoder(mel[None], spoken)
+        require_finite(converted)
         return converted[0, : len(source)].float().cpu().numpy()
 
     def stream(self, target: str, shift: float | None = None, *, silence_db: float = SILENCE_DB) -> LiveConversion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -128,6 +129,20 @@ def test_what_cannot_be_streamed_is_refused(converter: VoiceConverter, tiny_voic
     other = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
     with pytest.raises(UserError, match=r"'griffin-lim' speaks whole recordings only; choose --vocoder istft"):
         other.stream("joe")
+
+
+@pytest.mark.parametrize("part", ["leave", "enter"])
+@pytest.mark.parametrize("value", [1e6, 1e38, float("nan")])
+def test_a_voice_that_makes_no_sound_is_refused_not_heard(converter: VoiceConverter, part: str, value: float) -> None:
+    broken = copy.deepcopy(converter)
+    getattr(broken.voice.generator_ab, part).bias.data[:] = value
+    if part == "enter" and value == 1e6:
+        getattr(broken.voice.generator_ab, part).weight.data[:] *= 1e38  # overflows
+    with pytest.raises(UserError, match="values that are no sound"):
+        broken.convert(speech(), "joe")
+    with pytest.raises(UserError, match="values that are no sound"):
+        in_pieces(broken.stream("joe"), speech(), [4_000] * 8)
+    assert broken.convert(speech(), "allison").any()
 
 
 def test_a_device_gets_a_block_for_a_block_with_a_fixed_delay(converter: VoiceConverter) -> None:
