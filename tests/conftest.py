@@ -10,6 +10,8 @@ import torch
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio import save_audio
+from voiceconv.converter import VoiceConverter
+from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import HOME
 from voiceconv.mel import MelConfig
 from voiceconv.pitch import PitchStatistics
@@ -58,6 +60,22 @@ def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "examples" / name).mkdir(parents=True)
         save_audio(folder / "examples" / name / "hum.wav", hum(f0, 1.0), SAMPLE_RATE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def streaming(tiny_voice: Path) -> VoiceConverter:
+    """Small and untrained, but every part depends on all that it sees, in the proportions of a shipped voice."""
+    torch.manual_seed(1)
+    voice = Voice.load(tiny_voice)
+    size = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 3, "lookahead": 3}
+    voice.generator = size
+    voice.generator_ab, voice.generator_ba = build_generator(size), build_generator(size)
+    vocoder = ISTFTVocoder.build(MelConfig(), {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 1})
+    for layer in (vocoder.generator.harmonics, vocoder.generator.noise, vocoder.generator.rotation):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    vocoder.generator.pitch.leave.bias.data[0] = 0.2
+    vocoder.generator.eval().requires_grad_(False)
+    return VoiceConverter(voice, vocoder, torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from voiceconv import __version__
 from voiceconv.batch import OUTPUT_EXTENSIONS, change_files, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.library import HOME
-from voiceconv.terminal import Parser, run_in_terminal
+from voiceconv.terminal import Parser, ProgressLine, run_in_terminal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -235,16 +236,16 @@ def parser() -> Parser:
 
 def convert(args: argparse.Namespace) -> int:
     pairs = plan_outputs(args.source, args.output)
-    from voiceconv.mirror import Request, convert_folder
+    from voiceconv.mirror import Request, convert_folder, convert_one
 
     request = Request(args.model, args.to, args.pitch, args.vocoder)
     if args.source.is_dir():
         return convert_folder(args.source, args.output, pairs, request, args.jobs)
-    converter = request.load()
-    comment = f"converted by voiceconv {__version__}, voice {converter.name}/{args.to}"
-    return change_files(
-        pairs, converter.sample_rate, lambda wav: converter.convert(wav, target=args.to, pitch=args.pitch), comment
-    )
+    converter, started = request.load(), time.perf_counter()
+    ((source, output),) = pairs
+    sound = convert_one(converter, request, source, output, ProgressLine())
+    print(f"{source} -> {output} ({sound:.1f} s in {time.perf_counter() - started:.1f} s)")
+    return 0
 
 
 def live(args: argparse.Namespace) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import scipy.signal
@@ -13,8 +15,8 @@ import soundfile
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
-from generative_core.files import write_atomically
-from voiceconv.decoding import mono_blocks
+from generative_core.files import open_atomically
+from voiceconv.decoding import MAX_DECODED_SECONDS, mono_blocks
 from voiceconv.errors import UserError
 
 LOUDNESS = -23.0  # LUFS, the level of EBU R 128
@@ -32,28 +34,46 @@ _BLOCK = 2**20  # samples encoded at a time; libsndfile has crashed on minutes o
 Wav = NDArray[np.float32]
 
 
-def load_audio(path: str | os.PathLike[str], sample_rate: int, *, loudness: float | None = LOUDNESS) -> Wav:
-    """Reads a recording of any common format as mono `(T,)` float32 at `sample_rate` Hz.
+def load_audio(
+    path: str | os.PathLike[str], sample_rate: int, *, loudness: float | None = LOUDNESS, seconds: float = math.inf
+) -> Wav:
+    """Reads a recording of any common format, or its first `seconds`, as mono `(T,)` float32 at `sample_rate` Hz.
 
     The channels are averaged, the offset (DC) is removed, and the level is brought to `loudness` LUFS as
     `normalise_loudness` does; with None the level stays, and only a peak above 1 is scaled down to 1.
     Raises `UserError`, naming the file, for what cannot be read: missing, empty, not audio, cut off, damaged,
     with NaN or infinite samples, without sound, or longer than four hours (`decoding.mono_blocks`).
     """
-    resampler: soxr.ResampleStream | None = None
-    pieces: list[Wav] = []
-    for rate, block in mono_blocks(Path(path)):
-        if resampler is None:
-            resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
-        pieces.append(resampler.resample_chunk(block))
-    if resampler is not None:
-        pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    wav = np.concatenate([np.zeros(0, np.float32), *pieces])
+    pieces, samples = [np.zeros(0, np.float32)], 0
+    for block in resampled_blocks(Path(path), sample_rate):
+        pieces.append(block)
+        samples += len(block)
+        if samples >= seconds * sample_rate:
+            break
+    wav = np.concatenate(pieces)[: int(min(samples, seconds * sample_rate))]
     if not len(wav):
-        raise UserError(f"{path} has no sound in it: 0 samples. Record or export it again.")
+        raise no_sound(path)
     wav -= wav.mean(dtype=np.float64)
     wav /= max(1.0, np.abs(wav).max())
     return wav if loudness is None else normalise_loudness(wav, sample_rate, loudness)
+
+
+def resampled_blocks(path: Path, sample_rate: int, *, max_seconds: float = MAX_DECODED_SECONDS) -> Iterator[Wav]:
+    """The mono samples of `path` as they are, at `sample_rate` Hz, block by block and without seams.
+
+    Raises `UserError` as `decoding.mono_blocks` does.
+    """
+    resampler: soxr.ResampleStream | None = None
+    for rate, block in mono_blocks(path, max_seconds=max_seconds):
+        if resampler is None:
+            resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
+        yield resampler.resample_chunk(block)
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def no_sound(path: str | os.PathLike[str]) -> UserError:
+    return UserError(f"{path} has no sound in it: 0 samples. Record or export it again.")
 
 
 def resample(wav: Wav, rate_from: int, rate_to: int) -> Wav:
@@ -66,25 +86,56 @@ def measure_loudness(wav: Wav, sample_rate: int) -> float:
 
     A clip shorter than the standard's block of 0.4 s is measured as one block.
     """
-    hop = round(0.1 * sample_rate)
-    squares = _hop_energies(wav, sample_rate, hop)
-    if len(wav) < 4 * hop:
-        power = squares.sum(keepdims=True) / max(1, len(wav))
-    else:
-        power = np.convolve(squares[: len(wav) // hop], np.ones(4), "valid") / (4 * hop)
-    power = power[power > _power_of(-70.0)]
-    if not len(power):
-        return -math.inf
-    return _loudness_of(power[power > 0.1 * power.mean()].mean())  # the relative gate lies 10 dB under the mean
+    meter = LoudnessMeter(sample_rate)
+    meter.push(wav)
+    return meter.loudness()
+
+
+class LoudnessMeter:
+    """`measure_loudness` of a wav that is pushed piece by piece; it keeps a number for each 0.1 s."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.hop = round(0.1 * sample_rate)
+        self.sections = _k_weighting(sample_rate)
+        self.state = np.zeros((len(self.sections), 2))
+        self.energies: list[NDArray[np.float64]] = []  # sums of squares of whole hops, K-weighted
+        self.rest = np.zeros(0)  # K-weighted samples of the hop that is not yet whole
+        self.samples = 0
+
+    def push(self, wav: Wav) -> None:
+        """Samples `(n,)`, any number of them."""
+        self.samples += len(wav)
+        for start in range(0, len(wav), 600 * self.hop):  # a minute at a time
+            block = wav[start : start + 600 * self.hop].astype(np.float64)
+            block, self.state = scipy.signal.sosfilt(self.sections, block, zi=self.state)
+            block = np.concatenate([self.rest, block])
+            whole = len(block) // self.hop * self.hop
+            self.energies.append(np.square(block[:whole]).reshape(-1, self.hop).sum(axis=1))
+            self.rest = block[whole:]
+
+    def loudness(self) -> float:
+        """In LUFS, of all that was pushed."""
+        squares = np.concatenate([np.zeros(0), *self.energies])
+        if self.samples < 4 * self.hop:
+            power = (squares.sum(keepdims=True) + np.square(self.rest).sum()) / max(1, self.samples)
+        else:
+            power = np.convolve(squares, np.ones(4), "valid") / (4 * self.hop)
+        power = power[power > _power_of(-70.0)]
+        if not len(power):
+            return -math.inf
+        return _loudness_of(power[power > 0.1 * power.mean()].mean())  # the relative gate lies 10 dB under the mean
 
 
 def normalise_loudness(wav: Wav, sample_rate: int, target: float = LOUDNESS) -> Wav:
     """`(T,)` brought to `target` LUFS, or as near as a peak of 0.99 allows; silence comes back unchanged."""
-    peak = float(np.abs(wav).max(initial=0.0))
-    measured = measure_loudness(wav, sample_rate)
-    if peak < SILENCE_PEAK or measured == -math.inf:
-        return wav
-    return wav * np.float32(min(10 ** ((target - measured) / 20), 0.99 / peak))
+    return wav * gain_to(target, measure_loudness(wav, sample_rate), float(np.abs(wav).max(initial=0.0)))
+
+
+def gain_to(target: float, loudness: float, peak: float) -> np.float32:
+    """The factor by which `normalise_loudness` brings what is `loudness` LUFS loud and has this peak to `target`."""
+    if peak < SILENCE_PEAK or loudness == -math.inf:
+        return np.float32(1.0)
+    return np.float32(min(10 ** ((target - loudness) / 20), 0.99 / peak))
 
 
 def require_convertible(wav: Wav, sample_rate: int, *, max_seconds: float) -> None:
@@ -104,7 +155,12 @@ def require_convertible(wav: Wav, sample_rate: int, *, max_seconds: float) -> No
         raise UserError(
             f"The recording is {seconds:.1f} s long, at most {max_seconds:g} s are allowed. Cut it shorter."
         )
-    if np.abs(wav).max() < SILENCE_PEAK:
+    require_sound(float(np.abs(wav).max()))
+
+
+def require_sound(peak: float) -> None:
+    """Raises `UserError` if a recording whose highest sample is `peak` counts as silent."""
+    if peak < SILENCE_PEAK:
         raise UserError(
             "The recording is silent: nothing in it is louder than -60 dBFS. "
             "Check that the right microphone is chosen and not muted."
@@ -117,26 +173,79 @@ def save_audio(path: str | os.PathLike[str], wav: ArrayLike, sample_rate: int, *
     `comment` (where the sound comes from) is stored in the file's tags. The file appears complete or not at all.
     Raises `UserError` for an unknown extension, a wrong shape, NaN or infinite samples, and what the system refuses.
     """
-    path = Path(path)
     samples = np.asarray(wav, np.float32)
+    if samples.ndim != 1 or not len(samples):
+        raise UserError(f"{path} cannot be written: expected samples of shape (T,), T > 0, but got {samples.shape}.")
+    with audio_writer(path, sample_rate, comment=comment) as write:
+        write(samples)
+
+
+@contextmanager
+def audio_writer(
+    path: str | os.PathLike[str], sample_rate: int, *, comment: str | None = None
+) -> Iterator[Callable[[Wav], None]]:
+    """`save_audio` for sound that comes piece by piece: a function to call with each piece `(n,)`."""
+    path = Path(path)
     extension = path.suffix.lower()
     if extension not in _WRITTEN_AS:
         raise UserError(
             f"{path} cannot be written: its name ends in {extension or 'no extension'}, "
             f"but must end in one of {', '.join(_WRITTEN_AS)}."
         )
-    if samples.ndim != 1 or not len(samples):
-        raise UserError(f"{path} cannot be written: expected samples of shape (T,), T > 0, but got {samples.shape}.")
-    if not np.isfinite(samples).all():
-        raise UserError(f"{path} was not written: the sound holds samples that are not numbers (NaN or infinite).")
-    encoded = _encode(path, samples.clip(-1.0, 1.0), sample_rate, comment)
+    format_, subtype = _WRITTEN_AS[extension]
     try:
-        write_atomically(path, encoded)
+        with open_atomically(path) as file:
+            sink = _Sink(file)
+            with soundfile.SoundFile(sink, "w", sample_rate, 1, subtype, format=format_) as sound:
+                if comment is not None:
+                    sound.comment = comment
+
+                def write(samples: Wav) -> None:
+                    if not np.isfinite(samples).all():
+                        raise UserError(
+                            f"{path} was not written: the sound holds samples that are not numbers (NaN or infinite)."
+                        )
+                    for start in range(0, len(samples), _BLOCK):
+                        sound.write(samples[start : start + _BLOCK].clip(-1.0, 1.0))
+                        sink.require_written()
+
+                yield write
+            sink.require_written()
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path} cannot be written as {format_} at {sample_rate} Hz: {error}. Use .wav.") from error
     except OSError as error:
         raise UserError(
             f"{path} could not be written: {error.strerror or error}. "
             "Check that the folder exists, that you may write there and that there is space, or choose another."
         ) from error
+
+
+class _Sink:
+    """A file for libsndfile, which says nothing when a write fails: the first failure is kept, to be raised later."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self._try(lambda: self.file.write(data))
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> None:
+        self._try(lambda: self.file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def require_written(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError as error:
+            self.error = self.error or error
 
 
 def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
@@ -162,33 +271,6 @@ def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
             f"{folder} has no recordings in it. Expected files named {', '.join(sorted(AUDIO_EXTENSIONS))}."
         )
     return sorted(found)
-
-
-def _encode(path: Path, samples: Wav, sample_rate: int, comment: str | None) -> bytes:
-    """The bytes of a sound file of the kind that `path` names; in memory, where no write can fail unnoticed."""
-    format_, subtype = _WRITTEN_AS[path.suffix.lower()]
-    buffer = io.BytesIO()
-    try:
-        with soundfile.SoundFile(buffer, "w", sample_rate, 1, subtype, format=format_) as file:
-            if comment is not None:
-                file.comment = comment
-            for start in range(0, len(samples), _BLOCK):
-                file.write(samples[start : start + _BLOCK])
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{path} cannot be written as {format_} at {sample_rate} Hz: {error}. Use .wav.") from error
-    return buffer.getvalue()
-
-
-def _hop_energies(wav: Wav, sample_rate: int, hop: int) -> NDArray[np.float64]:
-    """Sum of squares of each `hop` samples of the K-weighted wav, `(ceil(T / hop),)`; a minute at a time."""
-    sections = _k_weighting(sample_rate)
-    state = np.zeros((len(sections), 2))
-    energies = [np.zeros(0)]
-    for start in range(0, len(wav), 600 * hop):
-        block, state = scipy.signal.sosfilt(sections, wav[start : start + 600 * hop].astype(np.float64), zi=state)
-        block = np.pad(block, (0, -len(block) % hop))
-        energies.append(np.square(block).reshape(-1, hop).sum(axis=1))
-    return np.concatenate(energies)
 
 
 def _k_weighting(sample_rate: int) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_SECONDS = 900.0
+WHOLE_SECONDS = 900.0  # the most that is changed as a whole, in memory
 OUTPUT_EXTENSIONS = (".wav", ".flac", ".ogg")
 
 
@@ -92,7 +92,7 @@ def change_files(
         started = time.perf_counter()
         try:
             wav = load_audio(source, sample_rate, loudness=None)
-            require_convertible(wav, sample_rate, max_seconds=MAX_SECONDS)
+            require_convertible(wav, sample_rate, max_seconds=WHOLE_SECONDS)
             save_audio(target, change(wav), sample_rate, comment=comment)
         except Exception as error:
             if (reason := explain(error)) is None:

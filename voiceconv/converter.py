@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.trainer import choose_device
-from voiceconv.audio import measure_loudness, normalise_loudness
+from voiceconv.audio import LOUDNESS, gain_to, measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.live import SILENCE_DB, LiveConversion, gate
+from voiceconv.live import SILENCE_DB, LiveConversion, gate, require_finite, require_speech
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.source_filter import move
@@ -76,10 +76,11 @@ class VoiceConverter:
         `"auto"` moves the pitch of any speaker to where the target speaks; a number is added to that, in semitones.
         Where the input is silent the output is digital silence.
 
-        Raises `UserError` for an unknown target, a pitch out of range, or samples that are not finite numbers.
+        Raises `UserError` for an unknown target, a pitch out of range, samples that are not finite numbers, or a voice
+        that does not turn them into sound.
         """
         self.voice.index(target)
-        semitones = 0.0 if pitch == "auto" else _checked(pitch)
+        semitones = semitones_of(pitch)
         wav = np.asarray(wav, dtype=np.float32)
         if wav.ndim != 1:
             raise ValueError(f"expected a waveform of shape (T,), got {wav.shape}")
@@ -89,13 +90,12 @@ class VoiceConverter:
         if not loud.any():
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
-        source = normalise_loudness(wav, self.sample_rate)
+        source = wav * gain_to(LOUDNESS, level, float(np.abs(wav).max()))
         f0 = extract_f0(source, self.sample_rate, self.voice.mel.hop_length)
         converted = self._speak(source, target, self.source_shift(f0, target) + semitones)
         converted *= gate(loud, 0, len(wav), self.voice.mel.hop_length)
-        gain = 10 ** ((level - measure_loudness(converted, self.sample_rate)) / 20)
-        gain = min(gain, 2 / max(float(np.abs(converted).max()), 1e-9)) if np.isfinite(gain) else 1.0
-        return soften_peaks(converted * np.float32(gain))
+        gain = gain_back(level, measure_loudness(converted, self.sample_rate), float(np.abs(converted).max()))
+        return soften_peaks(converted * gain)
 
     def _speak(self, source: NDArray[np.float32], target: str, shift: float) -> NDArray[np.float32]:
         """Speech `(T,)` as `target`, its pitch moved by `shift` semitones, `(T,)`: `stream` does it piece by piece."""
@@ -108,7 +108,10 @@ class VoiceConverter:
             spoken = None if f0 is None else f0 * 2 ** (shift / 12)
         else:  # the network moves the pitch, so the vocoder has to find it in what comes out
             moved, spoken = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift)), None
-        converted = self.vocoder(self.convert_mel(moved, target)[None], spoken)
+        mel = self.convert_mel(moved, target)
+        require_speech(mel)
+        converted = self.vocoder(mel[None], spoken)
+        require_finite(converted)
         return converted[0, : len(source)].float().cpu().numpy()
 
     def stream(self, target: str, shift: float | None = None, *, silence_db: float = SILENCE_DB) -> LiveConversion:
@@ -119,8 +122,11 @@ class VoiceConverter:
         digital silence; otherwise loudness stays as the converter makes it. Raises `UserError` for an unknown target, a
         pitch out of range, and for a voice or a vocoder that look at the whole recording.
         """
+        return self.stream_moved(target, self._onward(target) if shift is None else _checked(shift), silence_db)
+
+    def stream_moved(self, target: str, shift: float, silence_db: float) -> LiveConversion:
+        """`stream` by any number of semitones: `convert` adds to what it finds."""
         index = self.voice.index(target)
-        shift = self._onward(target) if shift is None else _checked(shift)
         generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
         if not isinstance(generator, ConvNeXtGenerator) or self.voice.input != "moved":
             raise UserError(f"{self.name} converts whole recordings only; train a voice with the preset cpu or gpu.")
@@ -184,6 +190,13 @@ class VoiceConverter:
         return dataclasses.replace(speaker, **{name: getattr(speaker, name).to(self.device) for name in STATISTICS})
 
 
+def gain_back(level: float, loudness: float, peak: float) -> np.float32:
+    """The factor that makes a conversion of `loudness` LUFS with this peak as loud as its recording was, `level` LUFS;
+    limited, since `soften_peaks` would otherwise leave nothing but peaks."""
+    gain = 10 ** ((level - loudness) / 20)
+    return np.float32(min(gain, 2 / max(peak, 1e-9)) if np.isfinite(gain) else 1.0)
+
+
 def soften_peaks(wav: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bends what exceeds `LIMIT` so that nothing reaches full scale, and leaves the rest as it is."""
     over = np.maximum(np.abs(wav) - LIMIT, 0) / (1 - LIMIT)
@@ -197,6 +210,11 @@ def judge_probabilities(voice: Voice, mel: Tensor) -> Tensor:
     x = (mel - mean.to(mel)[:, None]) / std.to(mel)[:, None]
     x = F.pad(x, (0, max(0, 32 - x.shape[1])))
     return voice.judge(x[None, None])[0].softmax(0).cpu()
+
+
+def semitones_of(pitch: Pitch) -> float:
+    """What is to be added to the pitch that is found; raises `UserError` for a pitch out of range."""
+    return 0.0 if pitch == "auto" else _checked(pitch)
 
 
 def _checked(pitch: Pitch) -> float:

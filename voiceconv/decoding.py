@@ -43,11 +43,11 @@ _XING_HAS_FRAMES, _XING_HAS_BYTES = 1, 2
 Samples = NDArray[np.float32]
 
 
-def mono_blocks(path: Path) -> Iterator[tuple[int, Samples]]:
+def mono_blocks(path: Path, *, max_seconds: float = MAX_DECODED_SECONDS) -> Iterator[tuple[int, Samples]]:
     """Rate in Hz and mono samples `(frames,)` of `path`, the mean of its channels, block by block.
 
     Raises `UserError`, naming the file, if it is missing, empty, not audio, cut off or damaged as far as that can be
-    told, longer than `MAX_DECODED_SECONDS`, or has samples that are not finite or a rate outside `SAMPLE_RATES`.
+    told, longer than `max_seconds`, or has samples that are not finite or a rate outside `SAMPLE_RATES`.
     """
     _require_file(path)
     _require_whole(path)
@@ -64,10 +64,8 @@ def mono_blocks(path: Path) -> Iterator[tuple[int, Samples]]:
                 "Export it again."
             )
         seconds += len(block) / rate
-        if seconds > MAX_DECODED_SECONDS:
-            raise UserError(
-                f"{path} is longer than {MAX_DECODED_SECONDS / 3600:g} hours, the most that is read. Split it."
-            )
+        if seconds > max_seconds:
+            raise UserError(f"{path} is longer than {max_seconds / 3600:g} hours, the most that is read. Split it.")
         yield rate, block.mean(axis=1)
 
 

@@ -24,6 +24,7 @@ from voiceconv.voice import Speaker
 
 Wav = NDArray[np.float32]
 SILENCE_DB = -70.0  # of full scale; where the input stays below, the output is digital silence
+LOUDEST_MEL = 20.0  # log-mels of full scale stay under 6; vocoders make any noise of what lies far above
 RESAMPLING_REACH = 32  # input samples that a resampled one depends on, to either side, and some
 
 
@@ -129,6 +130,7 @@ class LiveConversion:
         """What the trunks gave, `(1, channels, n)` and `(1, channels, m)`, on to the vocoder."""
         if heard.shape[-1]:
             frames = self.target.denormalise(self.generator.answer(heard)[0, 0])
+            require_speech(frames)
             self.converted = torch.cat([self.converted, frames], dim=1)
         if pitched.shape[-1]:
             f0 = self.pitch.decode(self.pitch.answer(pitched))[0] * 2 ** (self.shift / 12)
@@ -136,6 +138,7 @@ class LiveConversion:
         count = min(self.converted.shape[1], len(self.f0))
         if count:
             wav = self.vocoder.push(self.converted[:, :count], self.f0[:count])
+            require_finite(wav)
             self.converted, self.f0 = self.converted[:, count:], self.f0[count:]
             self.ready = np.concatenate([self.ready, wav.cpu().numpy()])
 
@@ -223,6 +226,25 @@ class VocoderStream:
         skipped = min(self.skip, len(wav))
         self.skip -= skipped
         return wav[skipped:].clamp(-1, 1)
+
+
+def require_speech(mel: Tensor) -> None:
+    """Raises `UserError` if a log-mel that a voice made is that of no sound there can be."""
+    if not (mel < LOUDEST_MEL).all():
+        raise _broken()
+
+
+def require_finite(wav: Tensor) -> None:
+    """Raises `UserError` if not all samples that a vocoder made are numbers."""
+    if not wav.isfinite().all():
+        raise _broken()
+
+
+def _broken() -> UserError:
+    return UserError(
+        "The voice turns this recording into values that are no sound: it is damaged, or was badly trained. "
+        "Copy or train it again, or take another voice."
+    )
 
 
 def gate(loud: NDArray[np.bool_], start: int, length: int, hop: int) -> Wav:

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from generative_core.files import UNFINISHED, write_atomically
 from voiceconv import __version__
-from voiceconv.batch import MAX_SECONDS
 from voiceconv.errors import UserError
 from voiceconv.locks import try_lock
-from voiceconv.terminal import explain
+from voiceconv.terminal import ProgressLine, explain
 
 if TYPE_CHECKING:
     from voiceconv.converter import Pitch, VoiceConverter
+    from voiceconv.file_conversion import Told
 
 MANIFEST = "manifest.jsonl"
 LOCK = ".voiceconv.lock"
@@ -80,21 +80,26 @@ class Outcome(NamedTuple):
     reason: str | None
 
 
-def convert_recording(converter: VoiceConverter, request: Request, source: Path, output: Path) -> Outcome:
-    """Converts one file into another; whatever goes wrong is the outcome, no exception."""
-    from voiceconv.audio import load_audio, require_convertible, save_audio
+def convert_one(converter: VoiceConverter, request: Request, source: Path, output: Path, told: Told) -> float:
+    """Converts one file into another; the seconds of sound in it. Raises `UserError` as `convert_file` does."""
+    from voiceconv.file_conversion import convert_file
 
+    comment = f"converted by voiceconv {__version__}, voice {converter.name}/{request.target}"
+    pitch = cast("Pitch", request.pitch)
+    return convert_file(converter, source, output, request.target, pitch, comment=comment, told=told)
+
+
+def convert_recording(
+    converter: VoiceConverter, request: Request, source: Path, output: Path, told: Told | None = None
+) -> Outcome:
+    """`convert_one`, but whatever goes wrong is the outcome, no exception."""
     started = time.perf_counter()
     try:
-        wav = load_audio(source, converter.sample_rate, loudness=None)
-        require_convertible(wav, converter.sample_rate, max_seconds=MAX_SECONDS)
-        converted = converter.convert(wav, request.target, pitch=cast("Pitch", request.pitch))
-        comment = f"converted by voiceconv {__version__}, voice {converter.name}/{request.target}"
-        save_audio(output, converted, converter.sample_rate, comment=comment)
+        sound = convert_one(converter, request, source, output, told or (lambda done, total: None))
     except Exception as error:  # one recording must not stop the others, whoever is to blame
         reason = explain(error) or f"a fault of this program ({type(error).__name__}: {error})"
         return Outcome(0.0, time.perf_counter() - started, reason)
-    return Outcome(len(wav) / converter.sample_rate, time.perf_counter() - started, None)
+    return Outcome(sound, time.perf_counter() - started, None)
 
 
 def convert_folder(
@@ -124,7 +129,7 @@ def convert_folder(
             del converter  # the workers have their own
             outcomes = _in_processes(todo, request, jobs)
         else:
-            outcomes = ((task, convert_recording(converter, request, *task)) for task in todo)
+            outcomes = ((task, convert_recording(converter, request, *task, ProgressLine())) for task in todo)
         failures = []
         for task, outcome in outcomes:
             manifest.add(task, outcome)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from voiceconv import audio
 from voiceconv.audio import (
     LOUDNESS,
+    LoudnessMeter,
     find_audio,
     load_audio,
     measure_loudness,
@@ -112,8 +113,26 @@ def test_loudness_of_more_than_a_minute_has_no_seam() -> None:
     """The filter runs over a minute at a time; a low tone would show a filter that starts anew."""
     minute, longer = sine(40, 60, 8000), sine(40, 130, 8000)
     assert measure_loudness(longer, 8000) == pytest.approx(measure_loudness(minute, 8000), abs=1e-3)
-    hops = audio._hop_energies(longer, 8000, 800)
+    meter = LoudnessMeter(8000)
+    meter.push(longer)
+    hops = np.concatenate(meter.energies)
     assert hops[5:].max() / hops[5:].min() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_start_of_a_recording_can_be_read_alone(tmp_path: Path) -> None:
+    wav = np.concatenate([sine(300, 1.0), np.zeros(20 * RATE, np.float32)])
+    soundfile.write(tmp_path / "a.wav", wav, RATE, subtype="FLOAT")
+    assert np.abs(load_audio(tmp_path / "a.wav", RATE, loudness=None, seconds=0.5) - wav[: RATE // 2]).max() < 1e-3
+    assert len(load_audio(tmp_path / "a.wav", RATE, seconds=60.0)) == len(wav)
+
+
+@pytest.mark.parametrize("samples", [500, 3199, 3200, 3201, 40_000])
+def test_loudness_is_the_same_however_the_sound_is_pushed(samples: int) -> None:
+    noise = np.random.default_rng(2).normal(0, 0.05, samples).astype(np.float32)
+    meter = LoudnessMeter(8000)
+    for piece in np.split(noise, [1, 2, 400, 1700, 9_999]):
+        meter.push(piece)
+    assert meter.loudness() == pytest.approx(measure_loudness(noise, 8000), abs=1e-9)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 1000, 3 * RATE])

@@ -17,7 +17,7 @@ from tests.signals import SAMPLE_RATE as RATE
 from tests.signals import hum
 from voiceconv import __version__
 from voiceconv.__main__ import PRESETS, VOCODER_PRESETS, duration, main, parser
-from voiceconv.batch import MAX_SECONDS, plan_outputs
+from voiceconv.batch import WHOLE_SECONDS, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.mel import MelSpectrogram
 
@@ -120,8 +120,8 @@ BAD = {
     "silent": (lambda path: soundfile.write(path, np.zeros(RATE), RATE), "silent"),
     "short": (lambda path: soundfile.write(path, hum(150.0, 0.1), RATE), "0.2 s"),
     "long": (
-        lambda path: soundfile.write(path, np.full(4000 * (int(MAX_SECONDS) + 1), 0.1), 4000),
-        f"at most {MAX_SECONDS:g} s",
+        lambda path: soundfile.write(path, np.full(4000 * (int(WHOLE_SECONDS) + 1), 0.1), 4000),
+        f"at most {WHOLE_SECONDS:g} s",
     ),
     "not a number": (write_not_a_number, "NaN"),
 }

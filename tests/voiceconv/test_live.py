@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,29 +15,15 @@ from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio import load_audio, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.live import LiveConversion, gate
 from voiceconv.live_terminal import Delay, speak_file
-from voiceconv.mel import MelConfig
-from voiceconv.voice import Voice, build_generator
 
 LENGTH = 33_333  # no multiple of anything
 
 
 @pytest.fixture(scope="module")
-def converter(tiny_voice: Path) -> VoiceConverter:
-    """Small and untrained, but every part depends on all that it sees, in the proportions of a shipped voice."""
-    torch.manual_seed(1)
-    voice = Voice.load(tiny_voice)
-    size = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 3, "lookahead": 3}
-    voice.generator = size
-    voice.generator_ab, voice.generator_ba = build_generator(size), build_generator(size)
-    vocoder = ISTFTVocoder.build(MelConfig(), {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 1})
-    for layer in (vocoder.generator.harmonics, vocoder.generator.noise, vocoder.generator.rotation):
-        torch.nn.init.normal_(layer.weight, std=0.05)
-    vocoder.generator.pitch.leave.bias.data[0] = 0.2
-    vocoder.generator.eval().requires_grad_(False)
-    return VoiceConverter(voice, vocoder, torch.device("cpu"))
+def converter(streaming: VoiceConverter) -> VoiceConverter:
+    return streaming
 
 
 def speech() -> np.ndarray:
@@ -143,6 +129,20 @@ def test_what_cannot_be_streamed_is_refused(converter: VoiceConverter, tiny_voic
     other = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
     with pytest.raises(UserError, match=r"'griffin-lim' speaks whole recordings only; choose --vocoder istft"):
         other.stream("joe")
+
+
+@pytest.mark.parametrize("part", ["leave", "enter"])
+@pytest.mark.parametrize("value", [1e6, 1e38, float("nan")])
+def test_a_voice_that_makes_no_sound_is_refused_not_heard(converter: VoiceConverter, part: str, value: float) -> None:
+    broken = copy.deepcopy(converter)
+    getattr(broken.voice.generator_ab, part).bias.data[:] = value
+    if part == "enter" and value == 1e6:
+        getattr(broken.voice.generator_ab, part).weight.data[:] *= 1e38  # overflows
+    with pytest.raises(UserError, match="values that are no sound"):
+        broken.convert(speech(), "joe")
+    with pytest.raises(UserError, match="values that are no sound"):
+        in_pieces(broken.stream("joe"), speech(), [4_000] * 8)
+    assert broken.convert(speech(), "allison").any()
 
 
 def test_a_device_gets_a_block_for_a_block_with_a_fixed_delay(converter: VoiceConverter) -> None:

@@ -167,7 +167,7 @@ HOSTILE: dict[str, tuple[Callable[[Files], object], str]] = {
     "missing card": (lambda f: {k: v for k, v in f.items() if k != "README.md"}, r"it has no README\.md"),
     "offsets": (absurd_offsets, "not a complete voice"),
     "NaN": (not_a_number, r"not finite, first in generator_ba\.leave\.bias"),
-    "no numbers come out": (enormous, "into values that are not numbers"),
+    "no numbers come out": (enormous, "into values that are no sound"),
     "extra tensor": (reshaped, r"judge\.extra have the shape \(3,\), but None was expected"),
     "wrong shapes": (lambda f: generator(f, channels=4096), "have the shape .* was expected"),
     "absurd blocks": (lambda f: generator(f, blocks=4096), "no weights for 4096 blocks"),

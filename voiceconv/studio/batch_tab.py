@@ -83,7 +83,7 @@ def convert_all(studio: Studio, paths: list[Path], voice: str, pitch: float) -> 
                 name = _free_name(path, taken)
                 row: dict[str, Any] = {"source": path.name, "voice": converter.name, "target": target, "pitch": pitch}
                 try:
-                    row["seconds"] = round(studio.convert(converter, path, target, pitch, work / name), 2)
+                    row["seconds"] = round(studio.convert(converter, path, target, pitch, work / name)[1], 2)
                     zipped.write(work / name, name)
                     row["output"] = name
                 except Exception as error:

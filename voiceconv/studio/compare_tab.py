@@ -63,7 +63,7 @@ def compare_all(studio: Studio, audio: str | None) -> Iterator[str]:
 def _result(studio: Studio, name: str, target: str, vocoder: str, audio: str) -> str:
     converter = studio.load(name, vocoder)
     result = studio.new_file(f"{target}-{vocoder}.flac")
-    seconds = studio.convert(converter, audio, target, "auto", result, max_seconds=studio.limits.compared_seconds)
+    _, seconds = studio.convert(converter, audio, target, "auto", result, max_seconds=studio.limits.compared_seconds)
     wav = load_audio(result, converter.sample_rate)
     sure = converter.similarity(wav, target)
     pitch = median_pitch(extract_f0(wav, converter.sample_rate, converter.voice.mel.hop_length))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,10 @@ from voiceconv.errors import UserError
 from voiceconv.pictures import as_img, draw_spectrogram
 from voiceconv.pitch import extract_f0
 from voiceconv.studio.studio import MAX_SEMITONES, Conversion, Studio, told_in_words
+from voiceconv.terminal import clock
 
-DRAWN_SECONDS = 30.0  # pitch and spectrograms of the start of a clip tell enough; of five minutes, they take long
+HEARD_SECONDS = 60.0  # of the start: our classifier needs no more, and a long recording has no room in the memory
+DRAWN_SECONDS = 30.0  # pitch and spectrograms of the start of a clip tell enough; of a minute, they take long
 CONVERSION: dict[str, Any] = {"concurrency_id": "conversion", "concurrency_limit": 1}
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -45,15 +48,21 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     parts = lay_out(studio)
     studio.cache = Path(parts.result.GRADIO_CACHE)
 
-    def convert(audio: str | None, voice: str, pitch: float | str | None = "auto") -> tuple[str, Conversion]:
+    def convert(
+        audio: str | None,
+        voice: str,
+        pitch: float | str | None = "auto",
+        progress: gr.Progress = gr.Progress(),  # noqa: B008, Gradio looks for it here
+    ) -> tuple[str, Conversion]:
         """Converts a recording of speech to another voice; `pitch` is "auto" or semitones above that voice's own."""
         with told_in_words(audio):
             if audio is None:
                 raise UserError("There is nothing to convert yet: record a voice and press Stop, or upload a file.")
             converter, target = studio.find(voice)
             result = studio.new_file(f"{Path(audio).stem}-{target}.wav")
-            seconds = studio.convert(converter, audio, target, "auto" if pitch is None else pitch, result)
-        return str(result), Conversion(audio, str(result), voice, target, seconds)
+            asked: float | str = "auto" if pitch is None else pitch
+            sound, seconds = studio.convert(converter, audio, target, asked, result, told=partial(show_share, progress))
+        return str(result), Conversion(audio, str(result), voice, target, sound, seconds)
 
     def show(conversion: Conversion) -> list[Any]:
         with told_in_words(conversion.source, conversion.result):
@@ -87,6 +96,14 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     gr.on(
         [page.load, tab.select], lambda: gr.update(choices=studio.choices()), None, parts.voice, queue=False, **PRIVATE
     )
+
+
+def show_share(progress: gr.Progress, done: float, total: float) -> None:
+    """How far the conversion of a long recording is."""
+    if total:
+        progress(done / total, desc=f"{clock(done)} of {clock(total)} converted")
+    else:
+        progress(None, desc=f"{clock(done)} read")
 
 
 def lay_out(studio: Studio) -> Parts:
@@ -161,8 +178,7 @@ def describe(converter: VoiceConverter, conversion: Conversion) -> tuple[str, st
     """The facts about a conversion and its two spectrograms, both as HTML."""
     rate, mel = converter.sample_rate, converter.voice.mel
     name = conversion.target.capitalize()
-    wavs = [load_audio(path, rate) for path in (conversion.source, conversion.result)]
-    length = len(wavs[0]) / rate
+    wavs = [load_audio(path, rate, seconds=HEARD_SECONDS) for path in (conversion.source, conversion.result)]
     sure_before, sure_after = (converter.similarity(wav, conversion.target) for wav in wavs)
     wavs = [wav[: int(DRAWN_SECONDS * rate)] for wav in wavs]
     contours = [extract_f0(wav, rate, mel.hop_length) for wav in wavs]
@@ -171,7 +187,7 @@ def describe(converter: VoiceConverter, conversion: Conversion) -> tuple[str, st
     facts = [
         (f"Heard as {name}", f"{sure_after:.0%}", f"by our classifier; the recording {sure_before:.0%}"),
         ("Pitch", hz_after, f"recorded {hz_before}, {name} {speaker.pitch.median_hz:.0f} Hz"),
-        ("Took", f"{conversion.seconds:.1f} s", f"for {length:.1f} s of sound"),
+        ("Took", f"{conversion.seconds:.1f} s", f"for {conversion.sound:.1f} s of sound"),
     ]
     rows = "".join(
         f"<div><dt>{html.escape(term)}</dt><dd>{html.escape(value)}<small>{html.escape(note)}</small></dd></div>"

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voiceconv import __version__
-from voiceconv.audio import load_audio, require_convertible, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
+from voiceconv.file_conversion import Told, not_told, open_recording, save_conversion
 from voiceconv.library import home
 from voiceconv.terminal import explain
 from voiceconv.vocoder import VOCODERS, Vocoder, load_vocoder
@@ -53,6 +53,7 @@ class Conversion(NamedTuple):
     result: str
     voice: str
     target: str
+    sound: float
     seconds: float
 
 
@@ -144,29 +145,30 @@ class Studio:
         result: Path,
         *,
         max_seconds: float | None = None,
-    ) -> float:
-        """Converts the audio file `source` into `result`; the seconds it took.
+        told: Told = not_told,
+    ) -> tuple[float, float]:
+        """Converts the audio file `source` into `result`; the seconds of sound in it, and those that it took.
 
         Raises `UserError` for what cannot be converted.
         """
-        wav = load_audio(source, converter.sample_rate, loudness=None)
-        require_convertible(wav, converter.sample_rate, max_seconds=max_seconds or self.limits.clip_seconds)
-        asked = time.perf_counter()
-        with self.at_work:
-            start = time.perf_counter()
-            converted = converter.convert(wav, target, pitch=cast("Pitch", pitch))  # it refuses what is not one
-            seconds = time.perf_counter() - start
         comment = f"Synthetic speech: converted by voiceconv {__version__}, voice {converter.name}/{target}"
-        save_audio(result, converted, converter.sample_rate, comment=comment)
+        longest = max_seconds or self.limits.clip_seconds
+        with open_recording(converter, source, result.parent, max_seconds=longest, told=told) as recording:
+            asked = time.perf_counter()
+            with self.at_work:
+                start = time.perf_counter()
+                # It refuses what is not a pitch.
+                save_conversion(converter, recording, result, target, cast("Pitch", pitch), comment=comment, told=told)
+                seconds = time.perf_counter() - start
         note(
             "converted",
             voice=converter.name,
             target=target,
-            sound=len(wav) / converter.sample_rate,
+            sound=recording.seconds,
             seconds=seconds,
             waited=start - asked,
         )
-        return seconds
+        return recording.seconds, seconds
 
     def new_file(self, name: str) -> Path:
         """In a folder of its own that nobody can guess, among what the server serves and cleans."""
