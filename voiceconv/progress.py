@@ -33,10 +33,9 @@ PREVIEW_SECONDS = 300.0
 SCORED_CLIPS = 8  # development segments per direction
 CENTROID_CLIPS = 40  # training segments that a speaker's voice is taken from
 HEARD_CLIPS = 2  # of these, kept as audio and pictures
-CHANCE = 0.02  # by which scores of one voice differ; within it, the later voice is kept, since its rate had fallen
 COLLAPSE = 0.3  # a score that falls this far under the best, twice in a row, is no hesitation
 SCORE_MEANINGS = {
-    "score": "voice minus phoneme errors, mean of both directions: the last voice near the highest is kept",
+    "score": "voice minus phoneme errors, mean of both directions: the voice with the highest is kept",
     "voice": "how far a speaker encoder of our own hears it come from the source's voice (0) to the target's (1)",
     "judge": "probability of the target by our own classifier, higher is better",
     "phoneme_errors": "phonemes that a recogniser of our own hears otherwise than in the source, lower is better",
@@ -95,7 +94,7 @@ class Preview(Callback):
                 scores |= self._preview_direction(converter, source, trainer.step, folder)
             scores["score"] = fmean(scores[f"{way}/voice"] - scores[f"{way}/phoneme_errors"] for way in _ways(voice))
             best = max(self.history, default=(-math.inf, 0))
-            if scores["score"] > best[0] - CHANCE:
+            if scores["score"] >= best[0]:
                 voice.save(trainer.run_dir / "voice")
         self.history.append((scores["score"], trainer.step))
         with (trainer.run_dir / "scores.jsonl").open("a", encoding="utf-8") as file:
