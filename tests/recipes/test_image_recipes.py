@@ -15,11 +15,12 @@ from recipes.autoencoder_mnist import AutoencoderRecipe, main, pca_error
 from recipes.beta_vae import digit_factors
 from recipes.debiasing_vae import DebiasingRecipe, balanced_weights, gaps
 from recipes.debiasing_vae import main as debiasing
+from recipes.gallery import ENTRIES
 from recipes.vae_mnist import Judge
 from voiceconv.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ("voice_", "vocoder", "phonemes", "convert_", "translate")  # of speech, or nothing is trained
+OTHERS = ("voice_", "vocoder", "phonemes", "convert_", "translate", "gallery")  # of speech, or nothing is trained
 RECIPES = sorted(p.stem for p in (ROOT / "recipes").glob("[!_]*.py") if not p.stem.startswith(OTHERS))
 
 
@@ -49,6 +50,10 @@ def test_smoke_leaves_a_report(name: str, tmp_path: Path) -> None:
     assert results["command"].startswith(f"python -m recipes.{name} --smoke")
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert settings["recipe"] == name
+    if entry := next((entry for entry in ENTRIES if entry.recipe == name), None):
+        figures = entry.figures(results)  # the gallery finds what it looks for
+        assert figures.rows
+        assert all(len(row) == len(figures.header) for row in figures.rows)
 
 
 def small(run: Path, **options: object) -> AutoencoderRecipe:
