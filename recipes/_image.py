@@ -192,9 +192,11 @@ class Run:
         return report
 
     def save(self, report: Report, results: Mapping[str, Any], picture: Figure) -> None:
-        """Writes `report.html`, `picture.png` and `results.json`: the figures, the command, the time, the machine, and
-        what the budget ended early."""
-        seconds = time.monotonic() - self.started
+        """Writes `report.html`, `picture.png` and `results.json`: the figures, the command, the time of all
+        parts of a resumed run, the machine, and what the budget ended early."""
+        path, seconds = self.folder / "results.json", time.monotonic() - self.started
+        if self.config.resume and path.is_file():
+            seconds += json.loads(path.read_text(encoding="utf-8"))["seconds"]
         machine = f"{_machine(self.device)}, torch {torch.__version__}"
         command = " ".join(["python -m", f"recipes.{self.name}", *map(shlex.quote, sys.argv[1:])])
         report.heading("How")
@@ -202,7 +204,7 @@ class Run:
         report.save(self.folder / "report.html")
         picture.savefig(self.folder / "picture.png", dpi=100, bbox_inches="tight", facecolor="white")
         about = {"command": command, "seconds": round(seconds), "machine": machine, "unfinished": self.unfinished}
-        _write_json(self.folder / "results.json", {**about, **results})
+        _write_json(path, {**about, **results})
         print(f"The report is {self.folder / 'report.html'}, after {seconds:.0f} s.")
         if self.unfinished:
             print("It is not done: the same command with --resume goes on from here.")

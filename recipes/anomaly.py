@@ -150,7 +150,7 @@ def _bars(areas: dict[str, dict[str, float]], means: dict[str, float]) -> Figure
         axes.bar(places, [area[name] for area in rows.values()], width, label=name)
     axes.axhline(0.5, color="C7", linewidth=0.8)
     axes.set_xticks(range(len(rows)), list(rows))
-    axes.set(ylim=(0, 1), ylabel="AUROC")
+    axes.set(ylim=(0, 1), xlabel="left out", ylabel="AUROC")
     axes.legend(frameon=False, ncols=len(means), loc="lower center", bbox_to_anchor=(0.5, 1))
     return figure
 

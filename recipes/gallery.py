@@ -3,9 +3,9 @@
     python -m recipes.gallery --mnist datasets/mnist --emoji datasets/emoji
     python -m recipes.gallery --pages-only
 
-Runs what is not yet in `--runs`, goes on with what was stopped there, and writes a page of pictures and figures to
-`--docs`, with what each recipe must reach and whether it did. With --pages-only nothing is trained. Twelve runs of at
-most ten minutes each: about an hour and a half.
+Runs what is not yet in `--runs`, goes on with what was stopped there or ended by its budget, and writes a page of
+pictures and figures to `--docs`, with what each recipe must reach and whether it did. With --pages-only nothing is
+trained. Twelve runs of at most ten minutes each: about an hour and a half on two cores.
 """
 
 from __future__ import annotations
@@ -258,8 +258,10 @@ def main(config: GalleryConfig) -> None:
 
 
 def train(entry: Entry, folder: Path, data: Path | None) -> None:
-    """Runs the recipe, or goes on with it, unless it has its results; one that fails is left for the page to name."""
-    if (folder / "results.json").is_file():
+    """Runs the recipe, or goes on with it where it was stopped or its budget ended it early; one that fails is left
+    for the page to name."""
+    path = folder / "results.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("unfinished") == []:
         print(f"{entry.name}: already there")
         return
     words = ["--run", str(folder), *(["--data", str(data)] if data else [])]
@@ -293,7 +295,6 @@ def section(entry: Entry, folder: Path, docs: Path) -> str:
     moving = folder / "animation.gif"
     shrink(moving if moving.is_file() else folder / "picture.png", docs / f"{entry.name}.webp")
     command = f"python -m recipes.{entry.recipe}" + (f" --data {entry.data.upper()}" if entry.data else "")
-    machine = f" on {results['machine']}" if "machine" in results else ""
     lines = [f"## {title}", "", *([shows, ""] if shows else []), f"![{entry.name}]({entry.name}.webp)", ""]
     lines += [_row(figures.header), _row(["---"] * len(figures.header)), *map(_row, figures.rows), ""]
     if figures.targets:
@@ -302,9 +303,9 @@ def section(entry: Entry, folder: Path, docs: Path) -> str:
             f"- {'reached' if reached else '**not reached**'}: {what}" for what, reached in figures.targets.items()
         ]
         lines += [""]
-    if results.get("unfinished"):
-        lines += [f"The recipe's budget of time ended these trainings early: {', '.join(results['unfinished'])}.", ""]
-    lines += [f"`{command}`: {results['seconds']} s{machine}.", ""]
+    if early := results["unfinished"]:
+        lines += [f"Not trained to the end, for want of time: {', '.join(early)}.", ""]
+    lines += [f"`{command}`: {results['seconds']} s on {results['machine']}.", ""]
     return "\n".join(lines)
 
 

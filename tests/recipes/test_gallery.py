@@ -24,10 +24,10 @@ POINTS = {
 }
 
 
-def points_run(folder: Path) -> None:
+def points_run(folder: Path, **changed: object) -> None:
     """A run that moves: ten frames, the last of which rests."""
     folder.mkdir(parents=True)
-    (folder / "results.json").write_text(json.dumps(POINTS))
+    (folder / "results.json").write_text(json.dumps(POINTS | changed))
     frames = [Image.new("RGB", (960, 540), (20 * number, 0, 0)) for number in range(10)]
     frames[0].save(
         folder / "animation.gif", save_all=True, append_images=frames[1:], duration=[80] * 9 + [2000], loop=0
@@ -50,7 +50,7 @@ def test_the_page_shows_what_is_done_and_names_what_is_not(tmp_path: Path) -> No
     assert "- **not reached**: in the plane, energy" in page  # five times the floor
     assert "`python -m recipes.autoencoder_mnist --data MNIST`" in page
     assert "`python -m recipes.gan_points`: 47 s on 2 threads of the CPU." in page
-    assert "ended these trainings early: plane." in page
+    assert "Not trained to the end, for want of time: plane." in page
     assert str(tmp_path) not in page
     assert "secret" not in page
 
@@ -69,7 +69,7 @@ def test_the_page_shows_what_is_done_and_names_what_is_not(tmp_path: Path) -> No
 def test_a_finished_run_is_left_alone_and_missing_data_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    points_run(tmp_path / "gan_points")
+    points_run(tmp_path / "gan_points", unfinished=[])
     before = sorted(tmp_path.rglob("*"))
     (entry,) = (entry for entry in ENTRIES if entry.name == "gan_points")
     train(entry, tmp_path / "gan_points", None)

@@ -72,6 +72,9 @@ def test_a_run_stopped_by_its_budget_is_resumed_exactly(tmp_path: Path, capsys: 
     main(small(tmp_path / "stopped", budget="0.001s"))
     assert "--resume" in capsys.readouterr().out
     assert "Not done" in (tmp_path / "stopped" / "report.html").read_text()
+    stopped = json.loads((tmp_path / "stopped" / "results.json").read_text())
+    assert stopped["unfinished"] == ["latent-2"]
+    (tmp_path / "stopped" / "results.json").write_text(json.dumps(stopped | {"seconds": 1000}))
     main(small(tmp_path / "stopped", resume=True))
     states = [
         load_checkpoint(list_checkpoints(tmp_path / name / "latent-2" / "checkpoints")[-1])
@@ -82,6 +85,8 @@ def test_a_run_stopped_by_its_budget_is_resumed_exactly(tmp_path: Path, capsys: 
         assert torch.equal(value, states[1]["model"][key]), key
     results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "stopped")]
     assert results[0]["test_mse"] == results[1]["test_mse"]
+    assert results[0]["unfinished"] == results[1]["unfinished"] == []
+    assert results[1]["seconds"] >= 1000  # of both parts
 
 
 def test_a_run_folder_is_not_overwritten_nor_resumed_differently(tmp_path: Path) -> None:
