@@ -40,8 +40,8 @@ from voiceconv.errors import UserError
 
 SIZE = 32
 SHOWN = 24
-# Of the likelihood. At 0.1 reconstruction so outweighs the divergence that codes spread over several units: densities are
-# then so small that an alpha either hides them or leaves but a handful of images to draw.
+# Of the likelihood. At 0.1 reconstruction outweighs the divergence so far that codes spread over several units: then
+# densities are so small that an alpha either hides them or leaves a handful of images to draw.
 SIGMA = 0.5
 STANDARD = "standard"
 
