@@ -291,6 +291,8 @@ def section(entry: Entry, folder: Path, docs: Path) -> str:
     """The part of the page on one run, whose pictures it puts beside the page."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     title, shows, target = description(entry.recipe)
+    if entry.name != entry.recipe:
+        title = f"{title}, on {entry.data}"
     figures = entry.figures(results)
     moving = folder / "animation.gif"
     shrink(moving if moving.is_file() else folder / "picture.png", docs / f"{entry.name}.webp")
