@@ -8,12 +8,13 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_in
 PYTHON ?= $(shell for candidate in python3 python3.12 python3.13 python3.11 python3.10 python; do \
 	"$$candidate" -c '$(SUPPORTED)' >/dev/null 2>&1 && echo "$$candidate" && break; done)
 
-.PHONY: help demo test check eval clean
+.PHONY: help demo test check eval gallery clean
 
 help:
 	@echo "make demo    install and open the page on http://127.0.0.1:7860"
 	@echo "make test    install what the tests need and run them"
 	@echo "make eval    install what voiceconv evaluate measures with"
+	@echo "make gallery MNIST=FOLDER EMOJI=FOLDER   run the recipes of the lecture, and write docs/gallery"
 	@echo "make check   lint, formatting and types"
 	@echo "make clean   remove .venv and caches"
 
@@ -29,6 +30,9 @@ check: $(VENV)/.installed-test
 	$(VENV)/bin/mypy
 
 eval: $(VENV)/.installed-eval
+
+gallery: $(VENV)/.installed-test
+	$(VENV)/bin/python -m recipes.gallery $(if $(MNIST),--mnist "$(MNIST)") $(if $(EMOJI),--emoji "$(EMOJI)")
 
 $(VENV)/bin/python:
 	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { \

@@ -192,14 +192,19 @@ class Run:
         return report
 
     def save(self, report: Report, results: Mapping[str, Any], picture: Figure) -> None:
-        """Writes `report.html`, `results.json` (the figures, the command and the time) and `picture.png`."""
-        seconds = time.monotonic() - self.started
+        """Writes `report.html`, `picture.png` and `results.json`: the figures, the command, the time of all
+        parts of a resumed run, the machine, and what the budget ended early."""
+        path, seconds = self.folder / "results.json", time.monotonic() - self.started
+        if self.config.resume and path.is_file():
+            seconds += json.loads(path.read_text(encoding="utf-8"))["seconds"]
+        machine = f"{_machine(self.device)}, torch {torch.__version__}"
         command = " ".join(["python -m", f"recipes.{self.name}", *map(shlex.quote, sys.argv[1:])])
         report.heading("How")
-        report.text(f"{command}\n{seconds:.0f} s on {_machine(self.device)}, torch {torch.__version__}")
+        report.text(f"{command}\n{seconds:.0f} s on {machine}")
         report.save(self.folder / "report.html")
         picture.savefig(self.folder / "picture.png", dpi=100, bbox_inches="tight", facecolor="white")
-        _write_json(self.folder / "results.json", {"command": command, "seconds": round(seconds), **results})
+        about = {"command": command, "seconds": round(seconds), "machine": machine, "unfinished": self.unfinished}
+        _write_json(path, {**about, **results})
         print(f"The report is {self.folder / 'report.html'}, after {seconds:.0f} s.")
         if self.unfinished:
             print("It is not done: the same command with --resume goes on from here.")
@@ -252,7 +257,8 @@ def _seconds(budget: str) -> float:
 def _machine(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} threads of the CPU" if device.type == "cpu" else device.type
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads > 1)} of the CPU" if device.type == "cpu" else device.type
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -106,7 +106,7 @@ def main(config: AnomalyRecipe) -> None:
         found = cases(*run.images())
         run.trainings_left = len(found)
         areas: dict[str, dict[str, float]] = {}
-        strips, strangest = [], []
+        strips, strangest, most_usual = [], [], []
         for case in found:
             builder = partial(build, config, case.train.shape)
             model = run.train(f"without-{case.outlier.replace(' ', '-')}", builder, run.loader(x=case.train.x))
@@ -115,7 +115,9 @@ def main(config: AnomalyRecipe) -> None:
             shown = case.outliers.x[: SHOWN // 2]
             strips.append(torch.stack([shown, model.reconstruct(shown)], dim=1).flatten(0, 1))
             both = torch.cat([case.inliers.x, case.outliers.x])
-            strangest.append(both[ways["negative ELBO"](both).argsort(descending=True)[:SHOWN]])
+            order = ways["negative ELBO"](both).argsort(descending=True)
+            strangest.append(both[order[:SHOWN]])
+            most_usual.append(both[order.flip(0)[:SHOWN]])
 
         names = list(next(iter(areas.values())))
         means = {name: sum(area[name] for area in areas.values()) / len(areas) for name in names}
@@ -133,10 +135,16 @@ def main(config: AnomalyRecipe) -> None:
         report.figure(
             image_grid(torch.stack(fitting), rows=labels), "Outliers, and beside each what the model makes of it"
         )
-        report.figure(
-            image_grid(torch.stack(strangest), rows=[case.outlier for case in found]),
-            "The test images with the lowest ELBO; an image of the class left out is right",
-        )
+        if len(found) > 1:
+            grid = image_grid(torch.stack(strangest), rows=[case.outlier for case in found])
+            report.figure(grid, "The test images with the lowest ELBO; an image of the class left out is right")
+        else:  # three bars are no picture
+            picture = image_grid(
+                torch.cat([torch.stack(strangest), torch.stack(most_usual)]), rows=["lowest ELBO", "highest"]
+            )
+            report.figure(
+                picture, f"The test images with the lowest and the highest ELBO; {found[0].outlier} belongs above"
+            )
         run.save(report, {"data": found[0].train.name, "auroc": areas, "mean_auroc": means}, picture)
 
 
@@ -150,7 +158,7 @@ def _bars(areas: dict[str, dict[str, float]], means: dict[str, float]) -> Figure
         axes.bar(places, [area[name] for area in rows.values()], width, label=name)
     axes.axhline(0.5, color="C7", linewidth=0.8)
     axes.set_xticks(range(len(rows)), list(rows))
-    axes.set(ylim=(0, 1), ylabel="AUROC")
+    axes.set(ylim=(0, 1), xlabel="left out", ylabel="AUROC")
     axes.legend(frameon=False, ncols=len(means), loc="lower center", bbox_to_anchor=(0.5, 1))
     return figure
 

@@ -134,6 +134,7 @@ def one_case(run: Run, config: AugmentationRecipe, train: Images, test: Images, 
         seed=seed,
         ema_decay=EMA_DECAY,
     )
+    run.trainings_left -= 1  # the four classifiers, which take about as long
     labels = torch.arange(len(train.classes), device=train.y.device).repeat_interleave(GENERATED)
     fake = Images("generated", sample_images(model, len(labels), seed, labels), labels, train.classes)
     shown = [part.x.unflatten(0, (len(train.classes), -1))[:, :SHOWN] for part in (real, fake)]
@@ -169,7 +170,7 @@ def main(config: AugmentationRecipe) -> None:
     if not config.sizes or min(config.sizes) < 2 or config.seeds < 1:
         raise UserError("--sizes needs numbers of images from 2 on, and --seeds must be at least 1.")
     sizes, seeds = (config.sizes[:1], range(1)) if config.smoke else (config.sizes, range(config.seeds))
-    with open_run(config, "augmentation", trainings=len(sizes) * len(seeds)) as run:
+    with open_run(config, "augmentation", trainings=2 * len(sizes) * len(seeds)) as run:
         train, test = run.images()
         check_images(train, test, by_class=True)
         test = test.where(torch.arange(min(TESTED, len(test))))

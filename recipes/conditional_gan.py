@@ -50,7 +50,7 @@ class ConditionalRecipe(ImageConfig):
 
     z_dim: int = 64
     """Dimensions of the noise."""
-    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=3000, batch_size=64))
+    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=4000, batch_size=64))
 
 
 def main(config: ConditionalRecipe) -> None:
@@ -65,6 +65,7 @@ def main(config: ConditionalRecipe) -> None:
             lambda: convolutional_gan(gan, train.shape),
             run.loader(x=to_model(train.x), y=train.y),
             ema_decay=EMA_DECAY,
+            decay_steps=run.steps(config.train.steps) // 2,
         )
 
         # As many samples and training images of each class as there are test images of it.

@@ -44,6 +44,7 @@ from recipes._gan import (
 from recipes._image import ImageConfig, TrainOptions, open_run
 from recipes._pictures import image_grid
 
+CHANNELS = 24
 CURVE_SCORED = 1000
 SHOWN = 12
 PUSHES = (0.0, 0.1, 0.2, 0.4, 0.8)
@@ -51,7 +52,8 @@ PUSHES = (0.0, 0.1, 0.2, 0.4, 0.8)
 LOSSES = {
     "non-saturating": GANConfig(adversarial="non-saturating"),
     "LSGAN": GANConfig(adversarial="lsgan"),
-    "hinge": GANConfig(adversarial="hinge"),
+    # Without a penalty its discriminator saturates within the first steps, and nothing moves any more.
+    "hinge, R1": GANConfig(adversarial="hinge", r1=0.1),
     "WGAN-GP": GANConfig(adversarial="wasserstein", gradient_penalty=10.0, betas=(0.0, 0.9)),
     "relativistic, R1 + R2": GANConfig(adversarial="relativistic", r1=0.3, r2=0.3),
 }
@@ -68,7 +70,7 @@ class GANRecipe(ImageConfig):
 
     z_dim: int = 64
     """Dimensions of the noise."""
-    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=1200, batch_size=64))
+    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=1600, batch_size=64))
 
 
 def closeness(model: GAN, extractor: Extractor, seed: int) -> list[float]:
@@ -96,10 +98,11 @@ def main(config: GANRecipe) -> None:
             curve = FidCurve(run.folder / f"{folder}-fid.json", test.x[:CURVE_SCORED], extractor)
             models[name] = run.train(
                 folder,
-                partial(convolutional_gan, replace(gan, z_dim=config.z_dim), train.shape),
+                partial(convolutional_gan, replace(gan, z_dim=config.z_dim), train.shape, channels=CHANNELS),
                 run.loader(x=to_model(train.x)),
                 callbacks=[curve],
                 ema_decay=EMA_DECAY,
+                decay_steps=run.steps(config.train.steps) // 2,
             )
             curves[name] = curve.points()
 

@@ -225,7 +225,7 @@ def _draw_line(axes: Axes, points: Points, fake: NDArray[np.float32]) -> None:
         values = x[:, 0].clip(-3, 3)
         axes.hist(values, bins.tolist(), density=True, color=colour, alpha=0.45, label=name)
         axes.plot(values[:SHOWN], np.full(len(values[:SHOWN]), height), "|", color=colour, markersize=5)
-    axes.set(xlim=(-3, 3), ylim=(-0.17, 1.6), yticks=[], xlabel=points.names[0])
+    axes.set(xlim=(-3, 3), ylim=(-0.17, 2.2), yticks=[], xlabel=points.names[0])
     axes.legend(fontsize=8, frameon=False, loc="upper right")
 
 

@@ -15,11 +15,12 @@ from recipes.autoencoder_mnist import AutoencoderRecipe, main, pca_error
 from recipes.beta_vae import digit_factors
 from recipes.debiasing_vae import DebiasingRecipe, balanced_weights, gaps
 from recipes.debiasing_vae import main as debiasing
+from recipes.gallery import ENTRIES
 from recipes.vae_mnist import Judge
 from voiceconv.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ("voice_", "vocoder", "phonemes", "convert_", "translate")  # of speech, or nothing is trained
+OTHERS = ("voice_", "vocoder", "phonemes", "convert_", "translate", "gallery")  # of speech, or nothing is trained
 RECIPES = sorted(p.stem for p in (ROOT / "recipes").glob("[!_]*.py") if not p.stem.startswith(OTHERS))
 
 
@@ -49,6 +50,10 @@ def test_smoke_leaves_a_report(name: str, tmp_path: Path) -> None:
     assert results["command"].startswith(f"python -m recipes.{name} --smoke")
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert settings["recipe"] == name
+    if entry := next((entry for entry in ENTRIES if entry.recipe == name), None):
+        figures = entry.figures(results)  # the gallery finds what it looks for
+        assert figures.rows
+        assert all(len(row) == len(figures.header) for row in figures.rows)
 
 
 def small(run: Path, **options: object) -> AutoencoderRecipe:
@@ -67,6 +72,9 @@ def test_a_run_stopped_by_its_budget_is_resumed_exactly(tmp_path: Path, capsys: 
     main(small(tmp_path / "stopped", budget="0.001s"))
     assert "--resume" in capsys.readouterr().out
     assert "Not done" in (tmp_path / "stopped" / "report.html").read_text()
+    stopped = json.loads((tmp_path / "stopped" / "results.json").read_text())
+    assert stopped["unfinished"] == ["latent-2"]
+    (tmp_path / "stopped" / "results.json").write_text(json.dumps(stopped | {"seconds": 1000}))
     main(small(tmp_path / "stopped", resume=True))
     states = [
         load_checkpoint(list_checkpoints(tmp_path / name / "latent-2" / "checkpoints")[-1])
@@ -77,6 +85,8 @@ def test_a_run_stopped_by_its_budget_is_resumed_exactly(tmp_path: Path, capsys: 
         assert torch.equal(value, states[1]["model"][key]), key
     results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "stopped")]
     assert results[0]["test_mse"] == results[1]["test_mse"]
+    assert results[0]["unfinished"] == results[1]["unfinished"] == []
+    assert results[1]["seconds"] >= 1000  # of both parts
 
 
 def test_a_run_folder_is_not_overwritten_nor_resumed_differently(tmp_path: Path) -> None:

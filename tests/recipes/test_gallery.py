@@ -1,0 +1,98 @@
+"""The gallery's page: figures and pictures of the runs that are done, and the names of those that are not."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from recipes.autoencoder_mnist import AutoencoderRecipe
+from recipes.autoencoder_mnist import main as autoencoder
+from recipes.gallery import ENTRIES, WIDEST, WIDEST_MOVING, GalleryConfig, description, main, train
+from voiceconv.errors import UserError
+
+POINTS = {
+    "command": "python -m recipes.gan_points --run /secret/place",
+    "seconds": 47,
+    "machine": "2 threads of the CPU",
+    "unfinished": ["plane"],
+    "on the axis, Wasserstein": {"first": 0.9, "last": 0.05, "averaged": 0.03, "floor": 0.03},
+    "in the plane, energy": {"first": 0.8, "last": 0.0075, "averaged": 0.002, "floor": 0.0015},
+}
+
+
+def points_run(folder: Path, **changed: object) -> None:
+    """A run that moves: ten frames, the last of which rests."""
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(POINTS | changed))
+    frames = [Image.new("RGB", (960, 540), (20 * number, 0, 0)) for number in range(10)]
+    frames[0].save(
+        folder / "animation.gif", save_all=True, append_images=frames[1:], duration=[80] * 9 + [2000], loop=0
+    )
+
+
+def test_the_page_shows_what_is_done_and_names_what_is_not(tmp_path: Path) -> None:
+    runs, docs = tmp_path / "runs", tmp_path / "docs"
+    points_run(runs / "gan_points")
+    autoencoder(AutoencoderRecipe(run=runs / "autoencoder_mnist", device="cpu", smoke=True))
+    (runs / "vae_mnist").mkdir()
+    (runs / "vae_mnist" / "config.json").write_text("{}")  # begun, not finished
+    main(GalleryConfig(runs=runs, docs=docs, pages_only=True))
+    page = (docs / "README.md").read_text(encoding="utf-8")
+
+    mse = json.loads((runs / "autoencoder_mnist" / "results.json").read_text())["test_mse"]
+    assert f"| 32 | {mse['32']:.3g} |" in page
+    assert "| in the plane, energy | 0.8 | 0.0075 | 0.002 | 0.0015 |" in page
+    assert "- reached: on the axis, Wasserstein" in page
+    assert "- **not reached**: in the plane, energy" in page  # five times the floor
+    assert "`python -m recipes.autoencoder_mnist --data MNIST`" in page
+    assert "`python -m recipes.gan_points`: 47 s on 2 threads of the CPU." in page
+    assert "Not trained to the end, for want of time: plane." in page
+    assert str(tmp_path) not in page
+    assert "secret" not in page
+
+    (named,) = re.findall(r"\*\*Not run to its end yet:\*\* (.*)\.", page)
+    assert named.split(", ") == [e.name for e in ENTRIES if e.name not in ("gan_points", "autoencoder_mnist")]
+    shown = re.findall(r"!\[\w+\]\((.+?)\)", page)
+    assert sorted(shown) == ["autoencoder_mnist.webp", "gan_points.webp"]
+    with Image.open(docs / "gan_points.webp") as moving:
+        assert (moving.size, getattr(moving, "n_frames", 1)) == ((WIDEST_MOVING, 360), 4)
+        moving.seek(3)
+        assert moving.convert("RGB").getpixel((0, 0))[0] > 170  # the last frame is there  # type: ignore[index]
+    with Image.open(docs / "autoencoder_mnist.webp") as still:
+        assert still.width <= WIDEST
+
+
+def test_a_finished_run_is_left_alone_and_missing_data_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points_run(tmp_path / "gan_points", unfinished=[])
+    before = sorted(tmp_path.rglob("*"))
+    (entry,) = (entry for entry in ENTRIES if entry.name == "gan_points")
+    train(entry, tmp_path / "gan_points", None)
+    assert "already there" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(UserError, match=r"--emoji FOLDER.*--pages-only"):
+        main(GalleryConfig(mnist=tmp_path, runs=tmp_path, docs=tmp_path))
+
+
+@pytest.mark.parametrize("recipe", sorted({entry.recipe for entry in ENTRIES}))
+def test_docstrings_give_title_sentence_and_target(recipe: str) -> None:
+    title, _, target = description(recipe)
+    assert title
+    assert "\n" not in title
+    assert re.match(r"(Must|Should) (reach|tell): \w", target)
+    assert target.endswith((".", ")."))
+
+
+def test_the_gap_of_each_way_is_compared_with_the_standard_one() -> None:
+    (entry,) = (entry for entry in ENTRIES if entry.name == "debiasing_vae")
+    rates = [[[0.9, 0.5, 0.1]], [[0.8, 0.7, 0.1]]]
+    recognised = dict(zip(("standard", "DB-VAE, alpha 1"), rates, strict=True))
+    figures = entry.figures({"groups": ["light", "dark"], "recognised": recognised})
+    assert [row[3:5] for row in figures.rows] == [(pytest.approx(0.4), 0.0), (pytest.approx(0.1), 0.0)]
+    assert figures.rows[1][6] == pytest.approx((0.75 + 0.9) / 2)
+    assert list(figures.targets.values()) == [True]
