@@ -59,9 +59,10 @@ _CONVERTER = CycleGANConfig(
     lambda_cycle=2.0,
     lambda_identity=5.0,
     lambda_classifier=1.0,
-    # Another voice may make the recogniser half a nat less sure. Without that tolerance it wants the old voice back.
-    lambda_content=10.0,
-    content_tolerance=0.5,
+    # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back. Once the voice
+    # is there, the words are held tighter.
+    lambda_content=((1900, 10.0), (2000, 30.0)),
+    content_tolerance=0.3,
     max_gradient_norm=15.0,
     pool_size=0,
     bfloat16=True,
@@ -76,8 +77,8 @@ PRESETS: dict[str, Preset] = {
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
         classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
-        steps=3_600,
-        decay_steps=1_300,
+        steps=3_200,
+        decay_steps=1_200,
         batch_size=16,
     ),
     "gpu": Preset(
