@@ -77,8 +77,8 @@ PRESETS: dict[str, Preset] = {
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
         classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
-        steps=3_200,
-        decay_steps=1_200,
+        steps=2_600,
+        decay_steps=800,
         batch_size=16,
     ),
     "gpu": Preset(

@@ -112,7 +112,7 @@ def test_a_training_that_could_not_start_leaves_no_run_behind(two_speakers: tupl
 
 
 def test_what_cannot_be_trained_is_refused(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="preset 'fast' is not one of cpu, live, gpu"):
+    with pytest.raises(UserError, match="preset 'fast' is not one of cpu, gpu"):
         train(*two_speakers, tmp_path / "run", preset="fast")
     with pytest.raises(UserError, match="Both speakers are called 'high'"):
         train(two_speakers[0], two_speakers[0], tmp_path / "run")
