@@ -20,7 +20,8 @@ from recipes.vae_mnist import Judge
 from voiceconv.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ("voice_", "vocoder", "phonemes", "convert_", "translate", "gallery")  # of speech, or nothing is trained
+# Those of speech, and those that train nothing.
+OTHERS = ("voice_", "vocoder", "phonemes", "speakers", "convert_", "translate", "gallery")
 RECIPES = sorted(p.stem for p in (ROOT / "recipes").glob("[!_]*.py") if not p.stem.startswith(OTHERS))
 
 
