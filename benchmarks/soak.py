@@ -1,14 +1,16 @@
-"""Mixed requests to the page for hours: `python -m benchmarks.soak --minutes 120`.
+"""Live conversion and mixed requests for hours: `python -m benchmarks.soak --minutes 120`.
 
-Starts `app.py`, then visitors convert clips of several lengths, ask for what does not exist, upload what is no
-recording and leave in the middle. Each `--every` minutes a row is printed: requests, latency, the server's memory and
-temporary files. Memory is flat when the second half adds less than `--may-grow`; the exit status is 1 otherwise, or
-when an answer was wrong.
+Starts `app.py`. One visitor speaks live, without end, in real time. Others convert clips of several lengths, ask for
+what does not exist, upload what is no recording and leave in the middle. Each `--every` minutes a row is printed:
+requests and how long they took, how long after it was spoken a block of live speech was answered, the server's memory
+and temporary files. Memory is flat when the second half adds less than `--may-grow`; the exit status is 1 otherwise,
+or when an answer was wrong.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import socket
@@ -29,6 +31,8 @@ from benchmarks.kill import RATE, buzz
 from voiceconv.terminal import run_in_terminal
 from voiceconv.voice import Voice
 
+BLOCK = 1024  # samples of live speech at a time
+
 
 @dataclass(frozen=True)
 class Config:
@@ -36,11 +40,15 @@ class Config:
 
     minutes: float = 120.0
     """In all."""
-    every: float = 5.0
+    every: float = 10.0
     """Minutes between rows."""
-    clients: int = 4
-    """Visitors at a time."""
-    vocoder: str = "griffin-lim"
+    clients: int = 3
+    """Visitors with recordings at a time."""
+    pause: float = 4.0
+    """Seconds that each of them waits between two requests, on average."""
+    live: int = 1
+    """Visitors who speak live, two at most."""
+    vocoder: str = "istft"
     """What the server speaks through."""
     model: str = "allison-joe"
     """The voice."""
@@ -58,7 +66,15 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
 
-def visit(address: str, folder: Path, targets: tuple[str, ...], tally: Tally, over: threading.Event, seed: int) -> None:
+def visit(
+    address: str,
+    folder: Path,
+    targets: tuple[str, ...],
+    pause: float,
+    tally: Tally,
+    over: threading.Event,
+    seed: int,
+) -> None:
     """One visitor after another, until it is over."""
     from gradio_client import Client, handle_file
 
@@ -66,6 +82,7 @@ def visit(address: str, folder: Path, targets: tuple[str, ...], tally: Tally, ov
     while not over.is_set():
         client = Client(address, verbose=False, download_files=folder / f"got-{seed}")
         while not over.is_set() and chance.random() < 0.9:
+            over.wait(chance.uniform(0.0, 2 * pause))
             what = chance.random()
             length = chance.choice((0.5, 1.0, 2.0, 5.0))
             path = folder / f"{length:g}.wav"
@@ -93,6 +110,36 @@ def visit(address: str, folder: Path, targets: tuple[str, ...], tally: Tally, ov
                 else:
                     tally.wrong.append(f"{type(error).__name__}: {error}")
         client.close()
+
+
+def speak(address: str, target: str, told: multiprocessing.Queue[float | str]) -> None:
+    """One visitor who says the same again and again, in blocks that are sent when they would have been spoken.
+
+    A process of its own, so that nobody else's work is measured; tells the seconds to each answer, or what was wrong.
+    """
+    from websockets.sync.client import connect
+
+    speech = buzz(160.0, 7.0)
+    try:
+        with connect(f"{address.replace('http', 'ws')}/live?voice={target}") as socket:
+            if "error" in (opened := json.loads(socket.recv())):
+                raise ConnectionError(opened["error"])
+            started, sent, got = time.monotonic(), 0, 0
+            while True:
+                block = np.take(speech, range(sent, sent + BLOCK), mode="wrap")
+                sent += BLOCK
+                spoken = started + sent / RATE
+                time.sleep(max(0.0, spoken - time.monotonic()))
+                socket.send(block.astype("<f4").tobytes())
+                while isinstance(message := socket.recv(), str):
+                    if "error" in json.loads(message):
+                        raise ConnectionError(message)
+                got += len(message) // 4
+                if not 0 <= sent - got <= RATE:
+                    raise ConnectionError(f"{got} samples came back for {sent}")
+                told.put(time.monotonic() - spoken)
+    except Exception as error:
+        told.put(f"live: {type(error).__name__}: {error}")
 
 
 def memory(pid: int) -> float:
@@ -134,35 +181,49 @@ def soak(config: Config, folder: Path, address: str, server: subprocess.Popen[by
         time.sleep(0.5)
     over, tally, targets = threading.Event(), Tally(), Voice.load(config.model).names
     crowd = [
-        threading.Thread(target=visit, args=(address, folder, targets, tally, over, seed), daemon=True)
+        threading.Thread(target=visit, args=(address, folder, targets, config.pause, tally, over, seed), daemon=True)
         for seed in range(config.clients)
     ]
     for visitor in crowd:
         visitor.start()
-    print("| minute | converted | refused | left | wrong | p50 (s) | p99 (s) | memory (MiB) | temporary (MiB) |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    context = multiprocessing.get_context("spawn")
+    told: multiprocessing.Queue[float | str] = context.Queue()
+    for number in range(config.live):
+        context.Process(target=speak, args=(address, targets[number % 2], told), daemon=True).start()
+    print(
+        "| minute | converted | refused | left | wrong | p50 (s) | p99 (s) | live blocks | p50 (ms) | p99 (ms) "
+        "| memory (MiB) | temporary (MiB) |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+    )
     started, held, wrong = time.monotonic(), list[float](), list[str]()
     while time.monotonic() - started < config.minutes * 60:
         time.sleep(min(config.every * 60, max(0.0, started + config.minutes * 60 - time.monotonic())))
-        seconds, refused, left = tally.seconds[:], tally.refused, tally.left
+        seconds, refused, left, live = tally.seconds[:], tally.refused, tally.left, list[float]()
+        while not told.empty():
+            if isinstance(heard := told.get(), str):
+                tally.wrong.append(heard)
+            else:
+                live.append(heard)
         wrong += tally.wrong
         with urllib.request.urlopen(f"{address}/health") as response:
             health = json.load(response)
         held.append(memory(server.pid))
-        p50, p99 = np.percentile(seconds, [50, 99]) if seconds else (float("nan"), float("nan"))
+        p50, p99 = np.percentile(seconds or [np.nan], [50, 99])
+        soon, late = 1000 * np.percentile(live or [np.nan], [50, 99])
         print(
             f"| {(time.monotonic() - started) / 60:.0f} | {len(seconds)} | {refused} | {left} | {len(tally.wrong)} "
-            f"| {p50:.2f} | {p99:.2f} | {held[-1]:.0f} | {health['temporary_bytes'] / 2**20:.1f} |",
+            f"| {p50:.2f} | {p99:.2f} | {len(live)} | {soon:.0f} | {late:.0f} "
+            f"| {held[-1]:.0f} | {health['temporary_bytes'] / 2**20:.1f} |",
             flush=True,
         )
         tally.seconds, tally.refused, tally.left, tally.wrong = [], 0, 0, []
     over.set()
     for visitor in crowd:
         visitor.join(timeout=120)
+    wrong += tally.wrong
     grown = held[-1] - held[len(held) // 2]
     print(f"\nThe second half added {grown:.0f} MiB; wrong answers: {len(wrong)}")
-    for told in wrong[:20]:
-        print(told)
+    for what in wrong[:20]:
+        print(what)
     return 1 if wrong or grown > config.may_grow else 0
 
 
