@@ -52,8 +52,9 @@ class LiveConversion:
         self.generator_stream, self.pitch_stream = Streamed.trunk(generator), Streamed.trunk(self.pitch)
         self.vocoder = VocoderStream(vocoder)
         self.hop = mel.config.hop_length
-        ratio = 2 ** (shift / 12)
-        self.reach = math.ceil(mel.config.n_fft / 2 * max(1.0, ratio)) + (RESAMPLING_REACH if shift else 0)
+        longer, ends = max(1.0, 2 ** (shift / 12)), RESAMPLING_REACH if shift else 0
+        self.reach_back = math.ceil(mel.config.n_fft / 2 * longer) + ends  # samples that a frame looks at, to its left
+        self.reach = mel.config.n_fft // 2 + ends  # ... and to its right
         # A recording is resampled piece by piece: pieces begin where both rates have a sample.
         self.grid = mel.config.sample_rate // math.gcd(mel.config.sample_rate, RATE_STEP)
         self.recording, self.start = np.zeros(0, np.float32), 0  # what is still needed, and where it began
@@ -122,7 +123,9 @@ class LiveConversion:
         begin = (self.first_hop + len(self.loud)) * self.hop - self.start
         new = self.recording[begin : begin + hops * self.hop].reshape(hops, self.hop)
         self.loud = np.concatenate([self.loud, (np.abs(new) > self.silence).any(axis=1)])
-        needed = min(self.read * self.hop + self.hop // 2 - self.reach, (self.first_hop + len(self.loud)) * self.hop)
+        needed = min(
+            self.read * self.hop + self.hop // 2 - self.reach_back, (self.first_hop + len(self.loud)) * self.hop
+        )
         start = max(self.start, needed // self.grid * self.grid)
         self.recording, self.start = self.recording[start - self.start :], start
 
