@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from generative_core.files import drop_rows_after
+
 if TYPE_CHECKING:
     from generative_core.trainer import Trainer
 
@@ -39,9 +41,8 @@ class MetricsLog(Callback):
         self.window: dict[str, list[float]] = defaultdict(list)
         trainer.run_dir.mkdir(parents=True, exist_ok=True)
         self.path = trainer.run_dir / "metrics.jsonl"
-        kept = [line for line in _complete_lines(self.path) if json.loads(line)["step"] <= trainer.step]
-        self.path.write_text("".join(kept), encoding="utf-8")
-        self.seconds = json.loads(kept[-1])["seconds"] if kept else 0.0
+        kept = drop_rows_after(self.path, trainer.step)
+        self.seconds = kept[-1]["seconds"] if kept else 0.0
         self.clock = time.monotonic()
         self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
 
@@ -110,10 +111,3 @@ class ProgressBar(Callback):
 
     def on_end(self, trainer: Trainer) -> None:
         self.bar.close()
-
-
-def _complete_lines(path: Any) -> list[str]:
-    """The lines of a JSONL file, without a last one that was cut off in the middle."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]

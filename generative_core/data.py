@@ -37,7 +37,30 @@ def batch_generator(seed: int, position: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(mixed[0]))
 
 
-class UnpairedLoader:
+class _Replayable:
+    """A loader whose `draw` makes a batch of one source of randomness alone, and which knows how many it made."""
+
+    def __init__(self, batch_size: int, seed: int) -> None:
+        self.batch_size, self.seed, self.position = batch_size, seed, 0
+
+    def draw(self, generator: torch.Generator) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return self
+
+    def __next__(self) -> dict[str, Tensor]:
+        self.position += 1
+        return self.draw(batch_generator(self.seed, self.position - 1))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seed": self.seed, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seed, self.position = state["seed"], state["position"]
+
+
+class UnpairedLoader(_Replayable):
     """Batches `{"a": (B, ...), "b": (B, ...)}` of samples drawn independently, with replacement, from two domains.
 
     `transform(sample, generator)` may augment a sample; it takes its randomness from the generator it is given.
@@ -52,20 +75,13 @@ class UnpairedLoader:
         seed: int = 0,
         transform: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     ) -> None:
+        super().__init__(batch_size, seed)
         if not len(a) or not len(b):
             raise ValueError(f"both domains need samples, got {len(a)} and {len(b)}")
         self.domains = {"a": a, "b": b}
-        self.batch_size = batch_size
-        self.seed = seed
         self.transform = transform
-        self.position = 0
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return self
-
-    def __next__(self) -> dict[str, Tensor]:
-        generator = batch_generator(self.seed, self.position)
-        self.position += 1
+    def draw(self, generator: torch.Generator) -> dict[str, Tensor]:
         return {name: self._draw(samples, generator) for name, samples in self.domains.items()}
 
     def _draw(self, samples: Samples, generator: torch.Generator) -> Tensor:
@@ -74,14 +90,8 @@ class UnpairedLoader:
             chosen = [self.transform(sample, generator) for sample in chosen]
         return torch.stack(chosen)
 
-    def state_dict(self) -> dict[str, int]:
-        return {"seed": self.seed, "position": self.position}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.seed, self.position = state["seed"], state["position"]
-
-
-class PairedLoader:
+class PairedLoader(_Replayable):
     """Batches `{"a": (B, ...), "b": (B, ...)}` of samples that belong together, drawn with replacement.
 
     `transform(a, b, generator)` may augment a pair, both sides alike; it takes its randomness from the generator it is
@@ -97,34 +107,21 @@ class PairedLoader:
         seed: int = 0,
         transform: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
+        super().__init__(batch_size, seed)
         if len(a) != len(b) or not len(a):
             raise ValueError(f"pairs need as many samples on both sides, at least one, got {len(a)} and {len(b)}")
         self.a, self.b = a, b
-        self.batch_size = batch_size
-        self.seed = seed
         self.transform = transform
-        self.position = 0
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return self
-
-    def __next__(self) -> dict[str, Tensor]:
-        generator = batch_generator(self.seed, self.position)
-        self.position += 1
+    def draw(self, generator: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(self.a), (self.batch_size,), generator=generator).tolist()
         pairs = [(self.a[row], self.b[row]) for row in rows]
         if self.transform is not None:
             pairs = [self.transform(a, b, generator) for a, b in pairs]
         return {"a": torch.stack([a for a, _ in pairs]), "b": torch.stack([b for _, b in pairs])}
 
-    def state_dict(self) -> dict[str, int]:
-        return {"seed": self.seed, "position": self.position}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.seed, self.position = state["seed"], state["position"]
-
-
-class TensorLoader:
+class TensorLoader(_Replayable):
     """Batches `{name: (B, ...)}` from tensors `(N, ...)` that belong together row by row, such as images and labels.
 
     Rows are drawn with replacement: evenly, or in proportion to `weights`, `(N,)`, which may be replaced on the way.
@@ -132,22 +129,15 @@ class TensorLoader:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], batch_size: int, *, seed: int = 0) -> None:
+        super().__init__(batch_size, seed)
         lengths = {name: len(tensor) for name, tensor in tensors.items()}
         if len(set(lengths.values())) != 1 or not all(lengths.values()):
             raise ValueError(f"the tensors need the same number of rows, at least one, got {lengths}")
         self.tensors = dict(tensors)
         self.rows = next(iter(lengths.values()))
-        self.batch_size = batch_size
-        self.seed = seed
-        self.position = 0
         self.weights: Tensor | None = None
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return self
-
-    def __next__(self) -> dict[str, Tensor]:
-        generator = batch_generator(self.seed, self.position)
-        self.position += 1
+    def draw(self, generator: torch.Generator) -> dict[str, Tensor]:
         if self.weights is None:
             rows = torch.randint(self.rows, (self.batch_size,), generator=generator)
         else:
@@ -155,7 +145,8 @@ class TensorLoader:
         return {name: tensor[rows.to(tensor.device)] for name, tensor in self.tensors.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seed": self.seed, "position": self.position, "weights": self.weights}
+        return {**super().state_dict(), "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seed, self.position, self.weights = state["seed"], state["position"], state["weights"]
+        super().load_state_dict(state)
+        self.weights = state["weights"]

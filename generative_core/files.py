@@ -1,13 +1,14 @@
-"""Files that are complete or not there."""
+"""Files that are complete or not there, and logs that may end in the middle of a line."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 UNFINISHED = ".*.part"
 """What a process leaves behind if it is killed in the middle of writing, as a pattern to clean up by."""
@@ -34,3 +35,17 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file, none if there is no file. A last line that is not whole, because it is being written or
+    its process was killed, does not count."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def drop_rows_after(path: Path, step: int) -> list[dict[str, Any]]:
+    """Rewrites a log without what a killed process wrote beyond the step that is resumed from; the rows that stay."""
+    rows = [row for row in read_rows(path) if row["step"] <= step]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return rows

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from generative_core.files import write_atomically
+from generative_core.files import read_rows, write_atomically
 from voiceconv.errors import UserError
 from voiceconv.library import NAME, NAME_RULE, runs_folder, voices_folder
 from voiceconv.locks import is_locked, try_lock
@@ -326,14 +326,6 @@ def add_recordings(
     about = {"name": speaker, "description": description, "licence": licence, "credits": credits}
     (folder / "speaker.json").write_text(json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8")
     return folder
-
-
-def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a JSONL file that is being written: a last line that is not whole yet does not count."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _write_state(run: Path, state: str, reason: str = "") -> None:

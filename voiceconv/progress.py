@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
 from generative_core.callbacks import Callback
+from generative_core.files import drop_rows_after, read_rows
 from generative_core.report import Report
 from generative_core.trainer import Trainer
 from voiceconv.audio import save_audio
@@ -45,12 +46,47 @@ SCORE_MEANINGS = {
 }
 
 
-class Preview(Callback):
-    """Every few minutes, with the averaged weights: converts development segments, scores them, saves the best voice.
+class PeriodicPreview(Callback):
+    """Every few minutes and at the end, with the averaged weights: `show`, whose scores go to `scores.jsonl` and
+    TensorBoard. What it draws and says goes to a folder of its own in `previews/`."""
 
-    Fills `previews/`, `scores.jsonl` and `voice/` in the run folder, and TensorBoard with pictures and sound. Stops a
-    run whose score has collapsed.
-    """
+    def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
+        """The scores of the step."""
+        raise NotImplementedError
+
+    def on_start(self, trainer: Trainer) -> None:
+        self.last = time.monotonic()
+        self.shown = trainer.step
+        self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
+        self.path = trainer.run_dir / "scores.jsonl"
+        self.rows = drop_rows_after(self.path, trainer.step)
+
+    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+        if time.monotonic() - self.last > PREVIEW_SECONDS:
+            self.preview(trainer)
+            self.last = time.monotonic()
+
+    def on_end(self, trainer: Trainer) -> None:
+        if trainer.step != self.shown:
+            self.preview(trainer)
+        self.board.close()
+
+    def preview(self, trainer: Trainer) -> None:
+        self.shown = trainer.step
+        folder = trainer.run_dir / "previews" / f"step_{trainer.step:08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with torch.no_grad(), trainer.averaged_weights():
+            scores = self.show(trainer, folder)
+        self.rows.append({"step": trainer.step, **scores})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(self.rows[-1]) + "\n")
+        for name, value in scores.items():
+            self.board.add_scalar(f"development/{name}", value, trainer.step)
+
+
+class Preview(PeriodicPreview):
+    """Converts development segments, scores them, keeps the best voice in `voice/`, and stops a run whose score has
+    collapsed."""
 
     def __init__(self, current_voice: Callable[[], Voice], data: tuple[SpeakerData, SpeakerData]) -> None:
         self.current_voice = current_voice
@@ -59,53 +95,24 @@ class Preview(Callback):
         self.encoder = VoiceEmbedding.load()
         self.voices = [self.encoder.centroid([d.mels[name] for name in d.train[:CENTROID_CLIPS]]) for d in data]
 
-    def on_start(self, trainer: Trainer) -> None:
-        self.last = time.monotonic()
-        self.scored = trainer.step
-        self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
-        scores = trainer.run_dir / "scores.jsonl"
-        if scores.exists():
-            rows = [line for line in scores.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
-            scores.write_text("".join(row for row in rows if json.loads(row)["step"] <= trainer.step), encoding="utf-8")
-        self.history = [(row["score"], int(row["step"])) for row in read_rows(scores)]
-
-    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
-        if time.monotonic() - self.last > PREVIEW_SECONDS:
-            self._preview(trainer)
-            self.last = time.monotonic()
-
-    def on_end(self, trainer: Trainer) -> None:
-        if trainer.step != self.scored:
-            self._preview(trainer)
-        self.board.close()
-
-    @torch.inference_mode()
-    def _preview(self, trainer: Trainer) -> None:
-        self.scored = trainer.step
-        folder = trainer.run_dir / "previews" / f"step_{trainer.step:08d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        with trainer.averaged_weights():
-            voice = self.current_voice()
-            converter = VoiceConverter(
-                voice, load_vocoder("griffin-lim", voice.mel, str(trainer.device)), trainer.device
-            )
-            scores: dict[str, float] = {}
-            for source in (0, 1):
-                scores |= self._preview_direction(converter, source, trainer.step, folder)
-            scores["score"] = fmean(scores[f"{way}/voice"] - scores[f"{way}/phoneme_errors"] for way in _ways(voice))
-            best = max(self.history, default=(-math.inf, 0))
-            if scores["score"] >= best[0]:
-                voice.save(trainer.run_dir / "voice")
-        self.history.append((scores["score"], trainer.step))
-        with (trainer.run_dir / "scores.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": trainer.step, **scores}) + "\n")
-        for name, value in scores.items():
-            self.board.add_scalar(f"development/{name}", value, trainer.step)
-        if len(self.history) > 2 and all(score < best[0] - COLLAPSE for score, _ in self.history[-2:]):
+    def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
+        voice = self.current_voice()
+        converter = VoiceConverter(voice, load_vocoder("griffin-lim", voice.mel, str(trainer.device)), trainer.device)
+        scores: dict[str, float] = {}
+        for source in (0, 1):
+            scores |= self._preview_direction(converter, source, trainer.step, folder)
+        scores["score"] = fmean(scores[f"{way}/voice"] - scores[f"{way}/phoneme_errors"] for way in _ways(voice))
+        best = max(self.rows, key=lambda row: row["score"], default={"step": 0, "score": -math.inf})
+        if scores["score"] >= best["score"]:
+            voice.save(trainer.run_dir / "voice")
+        latest = [row["score"] for row in self.rows[-1:]] + [scores["score"]]
+        if len(self.rows) > 1 and all(score < best["score"] - COLLAPSE for score in latest):
             trainer.stop(
-                f"the score on development speech fell from {best[0]:.2f} (step {best[1]}) to {scores['score']:.2f}: "
-                "the training collapsed. The voice that is kept is that of the best step; another seed may go further."
+                f"the score on development speech fell from {best['score']:.2f} (step {best['step']:.0f}) to "
+                f"{scores['score']:.2f}: the training collapsed. The voice that is kept is that of the best step; "
+                "another seed may go further."
             )
+        return scores
 
     def _preview_direction(self, converter: VoiceConverter, source: int, step: int, folder: Path) -> dict[str, float]:
         speaker, target = converter.voice.speakers[source], converter.voice.speakers[1 - source]
@@ -211,11 +218,6 @@ def write_run_report(run_dir: Path) -> None:
     report.table([[key, json.dumps(value)] for key, value in config["settings"].items()], ["setting", "value"])
     report.table(list(config["versions"].items()), ["software", "version"])
     report.save(run_dir / "report.html")
-
-
-def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a JSONL file; none if there is no file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def draw_curves(rows: list[dict[str, float]], names: list[str]) -> Figure:

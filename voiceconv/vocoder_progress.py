@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-import torch
-from torch.utils.tensorboard import SummaryWriter
 
-from generative_core.callbacks import Callback
+from generative_core.files import read_rows
 from generative_core.report import Report
 from generative_core.trainer import Trainer
 from voiceconv.audio import save_audio
@@ -20,11 +17,10 @@ from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelSpectrogram
 from voiceconv.metrics import f0_correlation
 from voiceconv.pitch import extract_f0
-from voiceconv.progress import draw_curves, load_picture, read_rows, spectrograms
+from voiceconv.progress import PeriodicPreview, draw_curves, load_picture, spectrograms
 from voiceconv.vocoder_data import Speech
 from voiceconv.vocoder_losses import log_mel_distance, stft_distance
 
-PREVIEW_SECONDS = 300.0
 SCORED_CLIPS = 3  # development segments of each folder
 SCORE_MEANINGS = {
     "log_mel_distance": "mean difference of log-mels, lower is better (0.115 is 1 dB)",
@@ -34,50 +30,20 @@ SCORE_MEANINGS = {
 }
 
 
-class VocoderPreview(Callback):
-    """Every few minutes, with the averaged weights: synthesises development segments from their mels, scores them,
-    saves the vocoder.
-
-    Fills `previews/`, `scores.jsonl` and `vocoder/` in the run folder, and TensorBoard with pictures and sound.
-    """
+class VocoderPreview(PeriodicPreview):
+    """Synthesises development segments from their mels, scores them, saves the vocoder to `vocoder/`."""
 
     def __init__(self, current_vocoder: Callable[[], ISTFTVocoder], speech: Speech) -> None:
         self.current_vocoder = current_vocoder
         self.speech = speech
 
-    def on_start(self, trainer: Trainer) -> None:
-        self.last = time.monotonic()
-        self.scored = trainer.step
-        self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
-        scores = trainer.run_dir / "scores.jsonl"
-        kept = [row for row in read_rows(scores) if row["step"] <= trainer.step]
-        scores.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-
-    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
-        if time.monotonic() - self.last > PREVIEW_SECONDS:
-            self._preview(trainer)
-            self.last = time.monotonic()
-
-    def on_end(self, trainer: Trainer) -> None:
-        if trainer.step != self.scored:
-            self._preview(trainer)
-        self.board.close()
-
-    @torch.no_grad()
-    def _preview(self, trainer: Trainer) -> None:
-        self.scored = trainer.step
-        folder = trainer.run_dir / "previews" / f"step_{trainer.step:08d}"
-        folder.mkdir(parents=True, exist_ok=True)
+    def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
+        vocoder = self.current_vocoder()
+        vocoder.save(trainer.run_dir / "vocoder")
         scores: dict[str, float] = {}
-        with trainer.averaged_weights():
-            vocoder = self.current_vocoder()
-            vocoder.save(trainer.run_dir / "vocoder")
-            for speaker, names in scored_segments(self.speech).items():
-                scores |= self._preview_speaker(vocoder, speaker, names, trainer, folder)
-        with (trainer.run_dir / "scores.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": trainer.step, **scores}) + "\n")
-        for name, value in scores.items():
-            self.board.add_scalar(f"development/{name}", value, trainer.step)
+        for speaker, names in scored_segments(self.speech).items():
+            scores |= self._preview_speaker(vocoder, speaker, names, trainer, folder)
+        return scores
 
     def _preview_speaker(
         self, vocoder: ISTFTVocoder, speaker: str, names: list[str], trainer: Trainer, folder: Path

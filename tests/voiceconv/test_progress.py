@@ -62,16 +62,18 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
         run.step = step
         for generator in generators:
             spoken_by(generator, strength)
-        preview._preview(run)
+        preview.preview(run)
         assert kept() == min(step, 2)  # a flat spectrum is nearer to either speaker than a steep one
     assert run.stop_reason is None  # one bad score may be chance
     run.step = 4
-    preview._preview(run)
+    preview.preview(run)
     assert kept() == 2
     assert "(step 2)" in run.stop_reason
+    with (run.run_dir / "scores.jsonl").open("a") as file:
+        file.write('{"step": 4, "sco')  # as if killed while writing
     again = Preview(current, data)
     again.on_start(run)  # as after resuming
-    assert [step for _, step in again.history] == [1, 2, 3, 4]
+    assert [row["step"] for row in again.rows] == [1, 2, 3, 4]
     scores = [json.loads(line) for line in (run.run_dir / "scores.jsonl").read_text().splitlines()]
     assert scores[1]["score"] == max(score["score"] for score in scores)
 

@@ -6,8 +6,9 @@ import base64
 import html
 from pathlib import Path
 
+from generative_core.files import read_rows
 from voiceconv.inspection import Inspection, compare
-from voiceconv.jobs import Job, Status, read_rows
+from voiceconv.jobs import Job, Status
 from voiceconv.studio import curves
 
 LISTED_PROBLEMS = 20
