@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ from voiceconv.errors import UserError
 from voiceconv.file_conversion import LONG_SECONDS, convert_file
 from voiceconv.pitch import extract_f0
 from voiceconv.studio.convert_tab import describe
-from voiceconv.studio.studio import Conversion, Limits, Studio
+from voiceconv.studio.studio import NICENESS, Conversion, Limits, Studio
 from voiceconv.vocoder import GriffinLim
 
 Wav = NDArray[np.float32]
@@ -209,3 +212,21 @@ def test_the_page_converts_long_recordings_and_says_how_far_it_is(
     assert "for 3.0 s of sound" in describe(streaming, conversion)[0]
     with pytest.raises(UserError, match="longer than 2 s"):
         studio.convert(streaming, tmp_path / "in.wav", "joe", "auto", tmp_path / "out.wav", max_seconds=2.0)
+
+
+def test_conversions_of_the_page_give_way_to_live_speech(streaming: VoiceConverter, tmp_path: Path) -> None:
+    save_audio(tmp_path / "in.wav", hum(190.0, 1.0), SAMPLE_RATE)
+    studio = Studio(streaming)
+
+    def priorities() -> tuple[int, int]:
+        studio.convert(streaming, tmp_path / "in.wav", "joe", "auto", tmp_path / "out.wav")
+        own, main = (os.getpriority(os.PRIO_PROCESS, thread) for thread in (threading.get_native_id(), os.getpid()))
+        return own, main
+
+    before = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(priorities).result() == (
+            max(before, NICENESS) if sys.platform == "linux" else before,
+            before,
+        )
+    assert priorities() == (before, before)

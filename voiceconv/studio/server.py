@@ -30,6 +30,9 @@ def serve(options: argparse.Namespace) -> int:
     host = listening_host(options.host, options.share)
     password = options.password or os.environ.get(PASSWORD)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # A block of live speech is hundreds of short calls to torch, and after each it waits this long for the interpreter
+    # if another request is at work in Python.
+    sys.setswitchinterval(0.001)
     remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         lock = try_lock(Path(folder) / LOCK)

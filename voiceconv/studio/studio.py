@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import json
 import logging
+import os
 import secrets
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from voiceconv.converter import Pitch
 
 MAX_SEMITONES = 12
+NICENESS = 10  # of threads that convert recordings, where live speech has 0
 MOST_LOADED = 4  # voices kept in memory, of those that visitors asked for
 log = logging.getLogger("voiceconv.studio")
 
@@ -55,6 +58,14 @@ class Conversion(NamedTuple):
     target: str
     sound: float
     seconds: float
+
+
+def give_way() -> None:
+    """Lets live speech, which cannot wait, go before what this thread of the page converts from now on."""
+    if sys.platform == "linux" and threading.current_thread() is not threading.main_thread():
+        # Elsewhere threads have no priority of their own. There is no way back up, and none is needed.
+        this = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, this, max(NICENESS, os.getpriority(os.PRIO_PROCESS, this)))
 
 
 @dataclass
@@ -156,6 +167,7 @@ class Studio:
         with open_recording(converter, source, result.parent, max_seconds=longest, told=told) as recording:
             asked = time.perf_counter()
             with self.at_work:
+                give_way()
                 start = time.perf_counter()
                 # It refuses what is not a pitch.
                 save_conversion(converter, recording, result, target, cast("Pitch", pitch), comment=comment, told=told)
