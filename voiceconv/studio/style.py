@@ -31,7 +31,8 @@ CSS = """
   background: var(--background-fill-secondary); }
 .words .wide { overflow-x: auto; }
 .words table { border-collapse: collapse; width: 100%; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-.words th, .words td { text-align: left; padding: 0.3rem 0.6rem 0.3rem 0; border: 0 !important;
+.words table, .words tr { border: 0 !important; }
+.words th, .words td { text-align: left; padding: 0.3rem 1rem 0.3rem 0; border: 0 !important;
   border-bottom: 1px solid var(--border-color-primary) !important; }
 .words article { padding: 0.9rem 1rem; margin-bottom: 0.9rem; border: 1px solid var(--border-color-primary);
   border-radius: var(--block-radius); background: var(--block-background-fill); }
