@@ -26,7 +26,7 @@ from generative_core.files import write_atomically
 from generative_core.nets import ConvNeXtGenerator, GatedGenerator, PatchClassifier
 from voiceconv.errors import UserError
 from voiceconv.library import NAME, NAME_RULE, voices_folder
-from voiceconv.mel import MelConfig
+from voiceconv.mel import RATE_STEP, MelConfig
 from voiceconv.pitch import PitchStatistics
 
 VOICES = Path(__file__).parent / "voices"
@@ -306,6 +306,9 @@ def _checked_mel(values: dict[str, Any]) -> MelConfig:
             raise ValueError(f"{key} must be a whole number, not {values[key]!r}")
     if mel.win_length != mel.n_fft or mel.hop_length > mel.n_fft or not mel.f_min < mel.f_max <= mel.sample_rate / 2:
         raise ValueError(f"the numbers of the mel definition do not go together: {values}")
+    if mel.sample_rate % (RATE_STEP // 2):
+        # Resampling from a rate without a common divisor, to move a pitch, takes minutes and gigabytes.
+        raise ValueError(f"sample_rate must be a multiple of {RATE_STEP // 2} Hz, not {mel.sample_rate}")
     return mel
 
 

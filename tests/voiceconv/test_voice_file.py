@@ -173,6 +173,7 @@ HOSTILE: dict[str, tuple[Callable[[Files], object], str]] = {
     "absurd blocks": (lambda f: generator(f, blocks=4096), "no weights for 4096 blocks"),
     "absurd sizes": (lambda f: generator(f, channels=10**12), "from 1 to 4096"),
     "generator is a list": (lambda f: with_record(f, generator=[1]), "not a complete voice"),
+    "odd rate": (lambda f: mel(f, sample_rate=21829), "sample_rate must be a multiple of 25 Hz, not 21829"),
     "absurd rate": (lambda f: mel(f, sample_rate=10**9), "sample_rate must be a number from 8000 to 48000"),
     "fractional size": (lambda f: mel(f, n_fft=1024.5, win_length=1024.5), "n_fft must be a whole number"),
     "hop of one": (lambda f: mel(f, hop_length=1), "hop_length must be a number from 64"),
