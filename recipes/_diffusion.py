@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from generative_core import VAE, Diffusion, DiffusionConfig, VAEConfig
 from generative_core.checkpoint import CheckpointError, load_latest_checkpoint
 from generative_core.nets import DiffusionUNet, TextEncoder
+from generative_core.precision import Precision
 from recipes._gan import halvings, to_images, to_model
 from recipes._image import ImageConfig, shape_error
 from voiceconv.errors import UserError
@@ -84,11 +85,20 @@ def load_diffusion(run: Path) -> Diffusion:
 
 
 def draw(
-    model: Diffusion, count: int, seed: int, condition: Mapping[str, Tensor] | None = None, **options: Any
+    model: Diffusion,
+    count: int,
+    seed: int,
+    condition: Mapping[str, Tensor] | None = None,
+    *,
+    precision: Precision | None = None,
+    **options: Any,
 ) -> Tensor:
-    """Samples `(count, *shape)`, the same for the same seed, some at a time; `options` are those of `sample`."""
+    """Samples `(count, *shape)`, the same for the same seed, some at a time; `options` are those of `sample`. In single
+    precision unless given: what was fastest to train in mostly is to draw in."""
     noise = seeded_noise(count, model.config.shape, seed)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    device = next(model.parameters()).device
+    autocast = (precision or Precision()).autocast(device)
+    with autocast, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         return torch.cat(
             [

@@ -92,7 +92,7 @@ def main(config: CycleGANRecipe) -> None:
             better = beats(rows[2], rows[:2])
             report.text(
                 f"{NAMES[config.model]} is {'' if better else 'not '}better than both baselines in "
-                + ("L1, SSIM and FID." if domains.paired else "FID."),
+                + ("every score." if domains.paired else "FID."),
                 tone="good" if better else "fair",
             )
             scores[direction] = [dict(zip(["name", *SCORE_HEADER[1:]], row, strict=True)) for row in rows]

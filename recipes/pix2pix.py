@@ -139,7 +139,7 @@ def main(config: Pix2PixRecipe) -> None:
         report.figure(picture, "Held-out pictures, evenly spread over the test's; not selected")
         report.table(rows, SCORE_HEADER)
         report.text(
-            f"pix2pix is {'' if better else 'not '}better than both baselines in L1, SSIM and FID.",
+            f"pix2pix is {'' if better else 'not '}better than both baselines in every score.",
             tone="good" if better else "fair",
         )
         report.text(
