@@ -34,8 +34,9 @@ def points_run(folder: Path, **changed: object) -> None:
     )
 
 
-def test_the_page_shows_what_is_done_and_names_what_is_not(tmp_path: Path) -> None:
+def test_the_page_shows_what_is_done_and_names_what_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, docs = tmp_path / "runs", tmp_path / "docs"
+    monkeypatch.setattr("sys.argv", ["autoencoder_mnist.py", "--data", str(tmp_path), "--run", str(runs)])
     points_run(runs / "gan_points")
     autoencoder(AutoencoderRecipe(run=runs / "autoencoder_mnist", device="cpu", smoke=True))
     (runs / "vae_mnist").mkdir()
