@@ -319,14 +319,14 @@ ENTRIES = (
         pix2pix,
         "--task openmoji --channels 16 --train.batch-size 4 --train.steps 11000 --budget 30m",
     ),
-    Entry("cyclegan", "cyclegan", "emoji", cyclegan, "--channels 16 --train.steps 5000 --budget 30m"),
+    Entry("cyclegan", "cyclegan", "emoji", cyclegan, "--channels 16 --train.steps 4000 --budget 30m"),
     Entry("diffusion_mnist", "diffusion_mnist", "mnist", diffusion_mnist, "--budget 30m"),
     Entry(
         "diffusion_few_steps",
         "diffusion_few_steps",
         "mnist",
         diffusion_few_steps,
-        "--teacher RUNS/diffusion_mnist --train.batch-size 32 --train.steps 900 --budget 20m",
+        "--teacher RUNS/diffusion_mnist --train.batch-size 32 --train.steps 600 --budget 20m",
     ),
 )
 
