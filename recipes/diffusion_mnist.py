@@ -8,7 +8,7 @@ do. Measures FID with our own extractor beside that of real images against real 
 sees the class that was asked for. `--formulation edm` trains the other formulation.
 
 Should reach: guided, 99 % seen as the digit that was asked for, and in 20 steps an FID within twice that of real
-images. The defaults are for one core of a CPU and take it MINUTES minutes on MNIST (`--budget 30m`); a GPU has time for
+images. The defaults are for one core of a CPU and take it 26 minutes on MNIST (`--budget 30m`); a GPU has time for
 `--channels 64 --train.steps 20000 --train.batch-size 128`. Without --data it takes the digits of scikit-learn; any
 folder with one folder of images for each class will do. `--smoke` takes seconds.
 """
