@@ -95,6 +95,7 @@ class Run:
         self.started = time.monotonic()
         self.budget = _seconds(config.budget)
         self.trainings_left = trainings
+        self.precision = Precision()  # of the last training
         self.unfinished: list[str] = []
 
     def train(
@@ -122,13 +123,14 @@ class Run:
         self.trainings_left -= 1
         torch.manual_seed(seed)
         model = build()
+        self.precision = self._precision(name, model, loader)
         config = TrainConfig(
             steps=steps,
             run_dir=self.folder / name,
             seed=seed,
             device=self.config.device,
             budget_seconds=share,
-            precision=self._precision(name, model, loader),
+            precision=self.precision,
             **options,
         )
         trainer = Trainer(model, loader, config, callbacks)

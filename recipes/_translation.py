@@ -208,13 +208,14 @@ SCORE_HEADER = ["", "L1", "SSIM", "perceptual distance", "FID"]
 
 
 def beats(row: list[Any], baselines: Sequence[list[Any]]) -> bool:
-    """Whether a row of scores is better than others in L1, SSIM and FID, or in those of them that there are."""
-    signs = (1, -1, None, 1)
+    """Whether a row of scores is better than others in every score that there is: of all four only SSIM is better the
+    higher it is."""
+    signs = (1, -1, 1, 1)
     return all(
         sign * mine < sign * other
         for baseline in baselines
         for sign, mine, other in zip(signs, row[1:], baseline[1:], strict=True)
-        if sign is not None and mine is not None
+        if mine is not None
     )
 
 

@@ -59,7 +59,6 @@ def main(config: FewSteps) -> None:
         config = quick(config)
         train, test = run.images()
         check_images(train, test, by_class=True)
-        extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
         if config.teacher is None:
             teacher = train_by_class(run, config, train)
         else:
@@ -70,6 +69,8 @@ def main(config: FewSteps) -> None:
                     f"these images are of {len(train.classes)} classes and of the shape {train.shape}. Give the --data "
                     "it was trained on."
                 )
+        # A teacher's run has an extractor already, and its figures are from it.
+        extractor = train_extractor(train, test, config.teacher or run.folder, steps=run.steps(800))
         setup = ConsistencyConfig(teacher.config, steps=config.teacher_steps)
         family = run.train(
             "student",
@@ -91,7 +92,8 @@ def main(config: FewSteps) -> None:
         rows: list[list[object]] = []
         grid, labels = [], []
         for name, model, steps, options in settings:
-            images = to_images(draw(model, len(y), config.seed, {"y": y}, steps=steps, **options))
+            x = draw(model, len(y), config.seed, {"y": y}, steps=steps, precision=run.precision, **options)
+            images = to_images(x)
             seen = extractor.probabilities(images).argmax(1)
             rows.append([name, steps, fid(real, images, extractor), float((seen == y).double().mean())])
             shown = torch.arange(SHOWN) % len(train.classes)

@@ -1,11 +1,12 @@
-"""The lecture's gallery: every recipe of it at its defaults, one after the other, and a page with what came out.
+"""The lecture's gallery: its recipes, one after the other, and a page with what came out.
 
-    python -m recipes.gallery --mnist datasets/mnist --emoji datasets/emoji
+    python -m recipes.gallery --mnist datasets/mnist --emoji datasets/emoji --openmoji datasets/openmoji
     python -m recipes.gallery --pages-only
 
 Runs what is not yet in `--runs`, goes on with what was stopped there or ended by its budget, and writes a page of
 pictures and figures to `--docs`, with what each recipe must reach and whether it did. With --pages-only nothing is
-trained. Twelve runs of at most ten minutes each: about an hour and a half on two cores.
+trained. Twelve runs of at most ten minutes each, and four of up to half an hour that translate and diffuse: about three
+hours on two cores.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -30,10 +32,11 @@ WIDEST = 1100  # pixels of a picture
 WIDEST_MOVING = 640
 FIRST_LINES = """# The lecture, run
 
-Every recipe of the lecture at its defaults, in [the lecture's order](../lecture.md). This page is written by
-`make gallery MNIST=datasets/mnist EMOJI=datasets/emoji` from what the runs left; nothing in it is selected or edited.
-MNIST is a folder as torchvision lays it out (a recipe fetches it with `--download`), EMOJI one of drawings with
-`emoji.json` (`recipes/_image_data.py` says what it holds).
+The recipes of the lecture, in [its order](../lecture.md), each with the command that ran it. This page is written by
+`make gallery MNIST=datasets/mnist EMOJI=datasets/emoji OPENMOJI=datasets/openmoji` from what the runs left; nothing in
+it is selected or edited. MNIST is a folder as torchvision lays it out (a recipe fetches it with `--download`), EMOJI
+one of drawings with `emoji.json` (`recipes/_image_data.py` says what it holds), OPENMOJI one with the drawings of
+OpenMoji in `black` and `color`, and RUNS where the runs are.
 """
 
 
@@ -45,6 +48,8 @@ class GalleryConfig:
     """Folder with MNIST as torchvision lays it out."""
     emoji: Path | None = None
     """Folder of emoji drawings with emoji.json."""
+    openmoji: Path | None = None
+    """Folder with the drawings of OpenMoji, as lines in one folder and in colour in another."""
     runs: Path = Path("runs/gallery")
     docs: Path = Path("docs/gallery")
     pages_only: bool = False
@@ -64,8 +69,10 @@ class Entry(NamedTuple):
 
     name: str
     recipe: str
-    data: Literal["mnist", "emoji"] | None
+    data: Literal["mnist", "emoji", "openmoji"] | None
     figures: Callable[[dict[str, Any]], Figures]
+    options: str = ""
+    """What the recipe is told beside; `RUNS` stands for the folder of all runs."""
 
 
 def gan_points(results: dict[str, Any]) -> Figures:
@@ -240,6 +247,58 @@ def style_gan(results: dict[str, Any]) -> Figures:
     )
 
 
+def pix2pix(results: dict[str, Any]) -> Figures:
+    return _translations({"lines to colours": results["scores"]})
+
+
+def cyclegan(results: dict[str, Any]) -> Figures:
+    names = {"ab": "Noto to Twemoji", "ba": "Twemoji to Noto"}
+    return _translations({names[direction]: scores for direction, scores in results["scores"].items()})
+
+
+def _translations(tables: dict[str, list[dict[str, Any]]]) -> Figures:
+    """The tables of a translation in one or two directions, of which each has the input, the change of colours, the
+    translation and real pictures as rows, in this order."""
+    names = list(next(iter(tables.values()))[0])[1:]
+    rows, targets = [], {}
+    for direction, scores in tables.items():
+        rows += [(f"{direction}: {row['name']}", *(row[name] for name in names)) for row in scores]
+        *baselines, translated, _ = scores
+        for name in names:
+            sign = -1 if name == "SSIM" else 1
+            targets[f"{direction}, {name} better than the input's and than a change of colours"] = all(
+                sign * translated[name] < sign * baseline[name] for baseline in baselines
+            )
+    return Figures(("", *names), rows, targets)
+
+
+def diffusion_mnist(results: dict[str, Any]) -> Figures:
+    unguided, guided, real = results["scores"]
+    return Figures(
+        ("in 20 steps", *list(unguided)[1:]),
+        [tuple(row.values()) for row in results["scores"]],
+        {
+            "FID within twice that of real images, unguided": unguided["FID"] <= 2 * real["FID"],
+            "99 % seen as asked for, guided": guided["seen as asked for"] >= 0.99,
+        },
+    )
+
+
+def diffusion_few_steps(results: dict[str, Any]) -> Figures:
+    scores = results["scores"]
+    teacher = max((row for row in scores if row["name"] == "teacher"), key=lambda row: row["steps"])
+    student = max((row for row in scores if row["name"] == "student"), key=lambda row: row["steps"])
+    return Figures(
+        ("", "steps", "FID", "seen as asked for"),
+        [tuple(row.values()) for row in scores],
+        {
+            f"FID in {student['steps']} steps within 1.5 times the teacher's in {teacher['steps']}": (
+                student["fid"] <= 1.5 * teacher["fid"]
+            )
+        },
+    )
+
+
 ENTRIES = (
     Entry("autoencoder_mnist", "autoencoder_mnist", "mnist", autoencoder_mnist),
     Entry("denoising_mnist", "denoising_mnist", "mnist", denoising_mnist),
@@ -253,15 +312,31 @@ ENTRIES = (
     Entry("conditional_gan", "conditional_gan", "mnist", conditional_gan),
     Entry("augmentation", "augmentation", "mnist", augmentation),
     Entry("style_gan", "style_gan", "emoji", style_gan),
+    Entry(
+        "pix2pix",
+        "pix2pix",
+        "openmoji",
+        pix2pix,
+        "--task openmoji --channels 16 --train.batch-size 4 --train.steps 11000 --budget 30m",
+    ),
+    Entry("cyclegan", "cyclegan", "emoji", cyclegan, "--channels 16 --train.steps 4000 --budget 30m"),
+    Entry("diffusion_mnist", "diffusion_mnist", "mnist", diffusion_mnist, "--budget 30m"),
+    Entry(
+        "diffusion_few_steps",
+        "diffusion_few_steps",
+        "mnist",
+        diffusion_few_steps,
+        "--teacher RUNS/diffusion_mnist --train.batch-size 32 --train.steps 600 --budget 20m",
+    ),
 )
 
 
 def main(config: GalleryConfig) -> None:
     if not config.pages_only:
-        data = {"mnist": config.mnist, "emoji": config.emoji}
+        data = {"mnist": config.mnist, "emoji": config.emoji, "openmoji": config.openmoji}
         missing = [f"--{name} FOLDER" for name, folder in data.items() if folder is None]
         if missing:
-            raise UserError(f"Say where the data is: {' and '.join(missing)}. Or train nothing: --pages-only.")
+            raise UserError(f"Say where the data is: {', '.join(missing)}. Or train nothing: --pages-only.")
         for entry in ENTRIES:
             train(entry, config.runs / entry.name, data[entry.data] if entry.data else None)
     write_page(config.runs, config.docs)
@@ -274,7 +349,8 @@ def train(entry: Entry, folder: Path, data: Path | None) -> None:
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("unfinished") == []:
         print(f"{entry.name}: already there")
         return
-    words = ["--run", str(folder), *(["--data", str(data)] if data else [])]
+    words = [word.replace("RUNS", str(folder.parent)) for word in entry.options.split()]
+    words += ["--run", str(folder), *(["--data", str(data)] if data else [])]
     words += ["--resume"] if (folder / "config.json").is_file() else []
     print(f"{entry.name}: python -m recipes.{entry.recipe} {' '.join(words)}", flush=True)
     subprocess.run([sys.executable, "-m", f"recipes.{entry.recipe}", *words], check=False)
@@ -306,7 +382,6 @@ def section(entry: Entry, folder: Path, docs: Path) -> str:
     figures = entry.figures(results)
     moving = folder / "animation.gif"
     shrink(moving if moving.is_file() else folder / "picture.png", docs / f"{entry.name}.webp")
-    command = f"python -m recipes.{entry.recipe}" + (f" --data {entry.data.upper()}" if entry.data else "")
     lines = [f"## {title}", "", *([shows, ""] if shows else []), f"![{entry.name}]({entry.name}.webp)", ""]
     lines += [_row(figures.header), _row(["---"] * len(figures.header)), *map(_row, figures.rows), ""]
     if figures.targets:
@@ -317,8 +392,25 @@ def section(entry: Entry, folder: Path, docs: Path) -> str:
         lines += [""]
     if early := results["unfinished"]:
         lines += [f"Not trained to the end, for want of time: {', '.join(early)}.", ""]
-    lines += [f"`{command}`: {results['seconds']} s on {results['machine']}.", ""]
+    lines += [f"`{command(entry, results)}`: {results['seconds']} s on {results['machine']}.", ""]
     return "\n".join(lines)
+
+
+def command(entry: Entry, results: dict[str, Any]) -> str:
+    """The command that ran it, with names for the folders of data and runs, and without what the result does not
+    depend on."""
+    words, shown = iter(shlex.split(results["command"])), []
+    for word in words:
+        if word == "--run":
+            next(words)
+        elif word == "--data":
+            next(words)
+            shown += [word, str(entry.data).upper()]
+        elif word == "--teacher":
+            shown += [word, f"RUNS/{Path(next(words)).name}"]
+        elif word != "--resume":
+            shown.append(word)
+    return " ".join(shown)
 
 
 def description(recipe: str) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from recipes.autoencoder_mnist import AutoencoderRecipe
 from recipes.autoencoder_mnist import main as autoencoder
-from recipes.gallery import ENTRIES, WIDEST, WIDEST_MOVING, GalleryConfig, description, main, train
+from recipes.gallery import ENTRIES, WIDEST, WIDEST_MOVING, GalleryConfig, command, description, main, train
 from voiceconv.errors import UserError
 
 POINTS = {
@@ -34,8 +34,9 @@ def points_run(folder: Path, **changed: object) -> None:
     )
 
 
-def test_the_page_shows_what_is_done_and_names_what_is_not(tmp_path: Path) -> None:
+def test_the_page_shows_what_is_done_and_names_what_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, docs = tmp_path / "runs", tmp_path / "docs"
+    monkeypatch.setattr("sys.argv", ["autoencoder_mnist.py", "--data", str(tmp_path), "--run", str(runs)])
     points_run(runs / "gan_points")
     autoencoder(AutoencoderRecipe(run=runs / "autoencoder_mnist", device="cpu", smoke=True))
     (runs / "vae_mnist").mkdir()
@@ -75,7 +76,7 @@ def test_a_finished_run_is_left_alone_and_missing_data_is_asked_for(
     train(entry, tmp_path / "gan_points", None)
     assert "already there" in capsys.readouterr().out
     assert sorted(tmp_path.rglob("*")) == before
-    with pytest.raises(UserError, match=r"--emoji FOLDER.*--pages-only"):
+    with pytest.raises(UserError, match=r"--emoji FOLDER, --openmoji FOLDER.*--pages-only"):
         main(GalleryConfig(mnist=tmp_path, runs=tmp_path, docs=tmp_path))
 
 
@@ -96,3 +97,31 @@ def test_the_gap_of_each_way_is_compared_with_the_standard_one() -> None:
     assert [row[3:5] for row in figures.rows] == [(pytest.approx(0.4), 0.0), (pytest.approx(0.1), 0.0)]
     assert figures.rows[1][6] == pytest.approx((0.75 + 0.9) / 2)
     assert list(figures.targets.values()) == [True]
+
+
+def test_a_translation_is_held_against_both_baselines_score_by_score() -> None:
+    (entry,) = (entry for entry in ENTRIES if entry.name == "pix2pix")
+    names = ("name", "L1", "SSIM", "FID")
+    table = [("input", 0.1, 0.9, 9.0), ("change of colours", 0.2, 0.8, 5.0), ("pix2pix", 0.05, 0.85, 4.0)]
+    scores = [dict(zip(names, row, strict=True)) for row in (*table, ("real pictures", None, None, 3.0))]
+    figures = entry.figures({"scores": scores})
+    assert figures.rows[2] == ("lines to colours: pix2pix", 0.05, 0.85, 4.0)
+    assert list(figures.targets.values()) == [True, False, True]  # the input as it is has the higher SSIM
+
+
+def test_few_steps_of_the_student_are_held_against_most_of_the_teacher() -> None:
+    (entry,) = (entry for entry in ENTRIES if entry.name == "diffusion_few_steps")
+    table = [("teacher", 1, 90.0), ("teacher", 20, 4.0), ("student", 1, 9.0), ("student", 4, 6.1)]
+    table.append(("real images", None, 3.0))  # type: ignore[arg-type]
+    scores = [dict(zip(("name", "steps", "fid"), row, strict=True)) for row in table]
+    assert entry.figures({"scores": scores}).targets == {"FID in 4 steps within 1.5 times the teacher's in 20": False}
+    scores[3]["fid"] = 5.9
+    assert list(entry.figures({"scores": scores}).targets.values()) == [True]
+
+
+def test_the_command_names_folders_and_keeps_what_decides_the_result() -> None:
+    (entry,) = (entry for entry in ENTRIES if entry.name == "diffusion_few_steps")
+    words = "--data '/a place/mnist' --teacher /b/runs/diffusion_mnist --budget 9m --run /b/runs/few --resume"
+    results = {"command": f"python -m recipes.diffusion_few_steps {words}"}
+    shown = "python -m recipes.diffusion_few_steps --data MNIST --teacher RUNS/diffusion_mnist --budget 9m"
+    assert command(entry, results) == shown

@@ -237,10 +237,11 @@ def test_a_change_of_colours_matches_mean_and_deviation() -> None:
 
 
 def test_a_row_beats_others_in_every_score_it_has() -> None:
-    best, other = ["a", 0.1, 0.9, 0.5, 3.0], ["b", 0.2, 0.8, 0.4, 4.0]
-    assert beats(best, [other])
-    assert not beats(other, [best])
-    assert not beats(["a", 0.1, 0.7, 0.5, 3.0], [other])
+    best, other = [0.1, 0.9, 0.4, 3.0], ["b", 0.2, 0.8, 0.5, 4.0]
+    assert beats(["a", *best], [other])
+    for score, worse in enumerate((0.3, 0.7, 0.6, 5.0)):
+        assert not beats(["a", *best[:score], worse, *best[score + 1 :]], [other])
+    assert not beats(["a", *best], [other, ["c", *best]])
     assert beats(["a", None, None, None, 3.0], [["b", None, None, None, 4.0]])
 
 
