@@ -26,7 +26,7 @@ def build_app(studio: Studio) -> gr.Blocks:
     """The page, which opens with one voice; `launch(**launch_options(limits))` serves it in its own clothes."""
     limits = studio.limits
     heard = html.escape(" or ".join(name.capitalize() for name in studio.converter.voices))
-    with gr.Blocks(title="Voice conversion", analytics_enabled=False, delete_cache=(600, limits.kept_seconds)) as page:
+    with gr.Blocks(title="Voice conversion", analytics_enabled=False) as page:
         gr.HTML(f"<h1>Speak with another voice</h1><p>Say something and hear it as {heard}.</p>", elem_id="title")
         with gr.Tabs():
             for name, module in TABS.items():
