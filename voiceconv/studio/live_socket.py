@@ -81,6 +81,9 @@ async def _converse(studio: Studio, socket: WebSocket) -> None:
         await _refuse(socket, str(error))
     except WebSocketDisconnect:  # left while we spoke
         return
+    except RuntimeError as error:
+        if "after shutdown" not in str(error):  # the server is ending, and no thread is to be had any more
+            raise
     finally:
         note("spoke live", sound=samples / speaker.rate)
 

@@ -11,6 +11,7 @@ from voiceconv.studio import batch_tab, compare_tab, convert_tab, live_tab, trai
 from voiceconv.studio.studio import Limits, Studio
 from voiceconv.studio.style import CSS, theme
 
+MOST_SESSIONS = 200  # whose page Gradio remembers, 0.3 MB each; it would keep 10,000
 # Each is a module whose `build(studio, page, tab)` fills the tab that is open. Another tab is a module and a line here.
 TABS = {
     "Convert": convert_tab,
@@ -56,6 +57,7 @@ def launch_options(limits: Limits) -> dict[str, Any]:
         "css": CSS,
         "share": False,
         "run_history": False,
+        "state_session_capacity": MOST_SESSIONS,
         "enable_monitoring": False,
         "footer_links": ["api"],
         "max_file_size": limits.upload_bytes,
