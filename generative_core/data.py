@@ -6,6 +6,7 @@ with no worker or shuffling state to keep.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -37,14 +38,14 @@ def batch_generator(seed: int, position: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(mixed[0]))
 
 
-class _Replayable:
+class _Replayable(ABC):
     """A loader whose `draw` makes a batch of one source of randomness alone, and which knows how many it made."""
 
     def __init__(self, batch_size: int, seed: int) -> None:
         self.batch_size, self.seed, self.position = batch_size, seed, 0
 
-    def draw(self, generator: torch.Generator) -> dict[str, Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def draw(self, generator: torch.Generator) -> dict[str, Tensor]: ...
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
@@ -46,13 +47,13 @@ SCORE_MEANINGS = {
 }
 
 
-class PeriodicPreview(Callback):
+class PeriodicPreview(Callback, ABC):
     """Every few minutes and at the end, with the averaged weights: `show`, whose scores go to `scores.jsonl` and
     TensorBoard. What it draws and says goes to a folder of its own in `previews/`."""
 
+    @abstractmethod
     def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
         """The scores of the step."""
-        raise NotImplementedError
 
     def on_start(self, trainer: Trainer) -> None:
         self.last = time.monotonic()

@@ -25,14 +25,15 @@ def start_cleaning(cache: Path, seconds: float) -> threading.Event:
 def _keep_clean(cache: Path, own: set[Path], seconds: float, over: threading.Event) -> None:
     known: dict[Path, tuple[float, float]] = {}
     while not over.wait(seconds / 60):
-        for folder in set(cache.iterdir()) - own:
+        there = set(cache.iterdir()) - own
+        known = {folder: when for folder, when in known.items() if folder in there}
+        for folder in there:
             written, now = last_written(folder), time.monotonic()
             before, since = known.get(folder, (None, now))
             if written != before:
                 known[folder] = written, now
             elif now - since > seconds:
                 shutil.rmtree(folder, ignore_errors=True)
-                known.pop(folder)
 
 
 def last_written(folder: Path) -> float:
