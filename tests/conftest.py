@@ -40,6 +40,7 @@ def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.full((80,), 2.0),
             torch.full((80,), -5.0),
             torch.full((80,), 2.0),
+            torch.linspace(-2.0, -6.0, 80),
             "a test tone",
             "CC0",
             "nobody",

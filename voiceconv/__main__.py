@@ -263,7 +263,6 @@ def live(args: argparse.Namespace) -> int:
 
     from voiceconv.audio import load_audio
     from voiceconv.converter import VoiceConverter
-    from voiceconv.pitch import extract_f0
 
     torch.set_num_threads(1)  # so little at a time is faster on one core
     converter = VoiceConverter.from_pretrained(args.model, device="cpu")
@@ -273,8 +272,7 @@ def live(args: argparse.Namespace) -> int:
         heard = load_audio(args.file, rate)[: live_terminal.LEARNED_SECONDS * rate]
     else:
         heard = live_terminal.listen(rate, args.microphone)
-    shift = converter.source_shift(extract_f0(heard, rate), args.to) + args.pitch
-    stream = converter.stream(args.to, shift, silence_db=args.gate)
+    stream = converter.stream(args.to, converter.adapt(heard, args.to, args.pitch), silence_db=args.gate)
     if args.file is not None:
         print(live_terminal.speak_file(stream, args.file, args.out, rate))
     else:

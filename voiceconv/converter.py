@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.trainer import choose_device
+from voiceconv.adaptation import Adaptation, tone_between
 from voiceconv.audio import LOUDNESS, gain_to, measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
@@ -22,7 +23,7 @@ from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.source_filter import move
 from voiceconv.vocoder import Vocoder, load_vocoder
-from voiceconv.voice import STATISTICS, Speaker, Voice
+from voiceconv.voice import Speaker, Voice
 
 Pitch = float | Literal["auto"]
 
@@ -74,6 +75,7 @@ class VoiceConverter:
         """`wav` `(T,)` in [-1, 1] at `sample_rate` -> `(T,)`, spoken by `target`, as loud as it was.
 
         `"auto"` moves the pitch of any speaker to where the target speaks; a number is added to that, in semitones.
+        The tone of any speaker is brought nearer to that of the voice's own source speaker.
         Where the input is silent the output is digital silence.
 
         Raises `UserError` for an unknown target, a pitch out of range, samples that are not finite numbers, or a voice
@@ -91,41 +93,37 @@ class VoiceConverter:
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
         source = wav * gain_to(LOUDNESS, level, float(np.abs(wav).max()))
-        f0 = extract_f0(source, self.sample_rate, self.voice.mel.hop_length)
-        converted = self._speak(source, target, self.source_shift(f0, target) + semitones)
+        converted = self._speak(source, target, self.adapt(source, target, semitones))
         converted *= gate(loud, 0, len(wav), self.voice.mel.hop_length)
         gain = gain_back(level, measure_loudness(converted, self.sample_rate), float(np.abs(converted).max()))
         return soften_peaks(converted * gain)
 
-    def _speak(self, source: NDArray[np.float32], target: str, shift: float) -> NDArray[np.float32]:
-        """Speech `(T,)` as `target`, its pitch moved by `shift` semitones, `(T,)`: `stream` does it piece by piece."""
-        hop = self.voice.mel.hop_length
-        wav = torch.from_numpy(np.pad(source, (0, -len(source) % hop))).to(self.device)
-        middles = self.mel.middles(len(wav))
+    def _speak(self, source: NDArray[np.float32], target: str, adaptation: Adaptation) -> NDArray[np.float32]:
+        """Speech `(T,)` as `target`, `(T,)`: `stream` does it piece by piece."""
+        wav, middles = self._frames_of(source)
+        shift = adaptation.shift
         plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles))
         if self.voice.input == "moved":
             moved, f0 = move(self.mel, wav, pitch=shift, middles=middles), self.vocoder.pitch(plain[None])
             spoken = None if f0 is None else f0 * 2 ** (shift / 12)
         else:  # the network moves the pitch, so the vocoder has to find it in what comes out
             moved, spoken = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift)), None
-        mel = self.convert_mel(moved, target)
+        mel = self.convert_mel(adaptation.apply(moved), target)
         require_speech(mel)
         converted = self.vocoder(mel[None], spoken)
         require_finite(converted)
         return converted[0, : len(source)].float().cpu().numpy()
 
-    def stream(self, target: str, shift: float | None = None, *, silence_db: float = SILENCE_DB) -> LiveConversion:
+    def stream(
+        self, target: str, adaptation: Adaptation | None = None, *, silence_db: float = SILENCE_DB
+    ) -> LiveConversion:
         """A conversion of speech that is still being spoken, see `LiveConversion`.
 
-        `shift` is how far the speaker's pitch is moved, in semitones, as `source_shift` finds it for anybody; `None` is
-        right for the voice's own source speaker. Where the input stays under `silence_db` (of full scale) the output is
-        digital silence; otherwise loudness stays as the converter makes it. Raises `UserError` for an unknown target, a
-        pitch out of range, and for a voice or a vocoder that look at the whole recording.
+        `adaptation` is what `adapt` finds for anybody; `None` is right for the voice's own source speaker. Where the
+        input stays under `silence_db` (of full scale) the output is digital silence; otherwise loudness stays as the
+        converter makes it. Raises `UserError` for an unknown target, and for a voice or a vocoder that look at whole
+        recordings.
         """
-        return self.stream_moved(target, self._onward(target) if shift is None else _checked(shift), silence_db)
-
-    def stream_moved(self, target: str, shift: float, silence_db: float) -> LiveConversion:
-        """`stream` by any number of semitones: `convert` adds to what it finds."""
         index = self.voice.index(target)
         generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
         if not isinstance(generator, ConvNeXtGenerator) or self.voice.input != "moved":
@@ -133,7 +131,28 @@ class VoiceConverter:
         if not isinstance(self.vocoder, ISTFTVocoder):
             raise UserError(f"The vocoder {self.vocoder.name!r} speaks whole recordings only; choose --vocoder istft.")
         source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
-        return LiveConversion(self.mel, source, speaker, generator, self.vocoder, shift, silence_db)
+        adaptation = adaptation or Adaptation(self._onward(target))
+        return LiveConversion(self.mel, source, speaker, generator, self.vocoder, adaptation, silence_db)
+
+    @torch.inference_mode()
+    def adapt(self, wav: NDArray[np.floating], target: str, pitch: Pitch = "auto") -> Adaptation:
+        """What brings a speaker near to the one who is not `target`, from some of their speech `(T,)`, in which `pitch`
+        is added to what is found. Raises `UserError` for an unknown target or a pitch out of range."""
+        source = self.voice.speakers[1 - self.voice.index(target)]
+        shift = semitones_of(pitch)
+        wav = np.asarray(wav, dtype=np.float32)
+        shift += self.source_shift(extract_f0(wav, self.sample_rate, self.voice.mel.hop_length), target)
+        if source.source_tone is None or self.voice.input != "moved" or not wav.any():
+            return Adaptation(shift)
+        padded, middles = self._frames_of(wav)
+        moved = move(self.mel, padded, pitch=shift, middles=middles)
+        seconds_per_frame = self.voice.mel.hop_length / self.sample_rate
+        return Adaptation(shift, tone_between(moved, source.source_tone, seconds_per_frame))
+
+    def _frames_of(self, wav: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        """Samples up to a full frame `(T,)`, and the middles of their frames."""
+        padded = torch.from_numpy(np.pad(wav, (0, -len(wav) % self.voice.mel.hop_length))).to(self.device)
+        return padded, self.mel.middles(len(padded))
 
     @torch.inference_mode()
     def convert_mel(self, mel: Tensor, target: str) -> Tensor:
@@ -187,7 +206,8 @@ class VoiceConverter:
         return np.asarray(level > 10 ** (SILENCE_DB / 20))
 
     def _to_device(self, speaker: Speaker) -> Speaker:
-        return dataclasses.replace(speaker, **{name: getattr(speaker, name).to(self.device) for name in STATISTICS})
+        on_device: dict[str, Any] = {name: values.to(self.device) for name, values in speaker.statistics.items()}
+        return dataclasses.replace(speaker, **on_device)
 
 
 def gain_back(level: float, loudness: float, peak: float) -> np.float32:

@@ -2,7 +2,7 @@
 
 What is longer than `LONG_SECONDS` is read into a temporary file, measured there, converted piece by piece with
 `VoiceConverter.stream`, and written. The result is that of the whole up to rounding, without seams: loudness and peaks
-are those of the whole file, and so is the pitch, as found on stretches of speech all over it.
+are those of the whole file, and so are pitch and tone, as found on stretches of speech all over it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ from voiceconv.audio import (
     save_audio,
 )
 from voiceconv.batch import WHOLE_SECONDS
-from voiceconv.converter import Pitch, VoiceConverter, gain_back, semitones_of, soften_peaks
+from voiceconv.converter import Pitch, VoiceConverter, gain_back, soften_peaks
 from voiceconv.errors import UserError
 from voiceconv.live import SILENCE_DB
-from voiceconv.pitch import extract_f0
 
 LONG_SECONDS = 60.0  # up to here a recording is converted as a whole
 MAX_SECONDS = 12 * 3600.0  # 16-bit WAV ends at 4 GiB: so many hours at 48 kHz
@@ -184,12 +183,11 @@ def _convert_in_pieces(
     converter: VoiceConverter, recording: Recording, target: str, pitch: Pitch, told: Told
 ) -> np.float32:
     """Puts the conversion into the recording's place, and returns the factor that it still has to be multiplied by."""
-    rate, semitones = converter.sample_rate, semitones_of(pitch)
+    rate = converter.sample_rate
     level, stretches = _measure(recording)
     gain = gain_to(LOUDNESS, level, recording.peak)
-    f0 = extract_f0(stretches * gain, rate, converter.voice.mel.hop_length)
-    shift = converter.source_shift(f0, target) + semitones
-    stream = converter.stream_moved(target, shift, SILENCE_DB + 20 * math.log10(gain))
+    adaptation = converter.adapt(stretches * gain, target, pitch)
+    stream = converter.stream(target, adaptation, silence_db=SILENCE_DB + 20 * math.log10(gain))
     meter, peak, done = LoudnessMeter(rate), 0.0, 0
 
     def keep(spoken: Wav) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generative_core.nets import ConvNeXtGenerator, Streamed, block_layers
+from voiceconv.adaptation import Adaptation
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import RATE_STEP, MelSpectrogram
@@ -31,8 +32,7 @@ RESAMPLING_REACH = 32  # input samples that a resampled one depends on, to eithe
 class LiveConversion:
     """Speech to speech for one target: `push` samples in [-1, 1], get those that are ready, `flush` at the end.
 
-    `shift` is how far the pitch is moved, in semitones. As many samples come out as went in, each `latency` seconds
-    after its own went in. Made by `VoiceConverter.stream`.
+    As many samples come out as went in, each `latency` seconds after its own went in. Made by `VoiceConverter.stream`.
     """
 
     def __init__(
@@ -42,10 +42,11 @@ class LiveConversion:
         target: Speaker,
         generator: ConvNeXtGenerator,
         vocoder: ISTFTVocoder,
-        shift: float,
+        adaptation: Adaptation,
         silence_db: float,
     ) -> None:
-        self.mel, self.source, self.target, self.shift = mel, source, target, shift
+        self.mel, self.source, self.target, self.adaptation = mel, source, target, adaptation
+        self.shift = shift = adaptation.shift
         self.generator, self.pitch = generator, vocoder.generator.pitch
         self.silence = 10 ** (silence_db / 20)
         self.device = mel.window.device
@@ -114,7 +115,7 @@ class LiveConversion:
         plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles - self.start))
         moved = move(self.mel, wav, pitch=self.shift, middles=middles - self.start) if self.shift else plain
         self._forget()
-        entering = self.source.normalise_source(moved)[None]
+        entering = self.source.normalise_source(self.adaptation.apply(moved))[None]
         return self.generator_stream.push(entering), self.pitch_stream.push(self.pitch.scale(plain[None]))
 
     def _forget(self) -> None:

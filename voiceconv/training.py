@@ -21,6 +21,7 @@ from generative_core.cyclegan import CycleGAN, CycleGANConfig
 from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
+from voiceconv.adaptation import speech_frames
 from voiceconv.dataset import MelCrops, SpeakerData, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
@@ -329,5 +330,6 @@ def _loader(
 
 
 def _speaker(info: SpeakerInfo, data: SpeakerData, source: list[torch.Tensor]) -> Speaker:
-    statistics = *data.mel_statistics(), *mel_statistics(source)
+    tone = torch.cat([speech_frames(mel) for mel in source], dim=1).mean(1)
+    statistics = *data.mel_statistics(), *mel_statistics(source), tone
     return Speaker(info.name, data.pitch, *statistics, info.description, info.licence, info.credits)

@@ -47,14 +47,15 @@ MEL_RANGES = {
 PITCH_RANGES = {"log_f0_mean": (math.log(30), math.log(1000)), "log_f0_std": (0.001, 2)}
 GeneratorInput = Literal["mel", "mask", "moved"]
 """What a generator reads: the source's mel, that and a mask of ones, or the mel with the target's pitch moved in."""
-STATISTICS = ("mel_mean", "mel_std", "source_mean", "source_std")
+STATISTICS = ("mel_mean", "mel_std", "source_mean", "source_std", "source_tone")
 GENERATORS: dict[str, type[nn.Module]] = {"convnext": ConvNeXtGenerator, "gated": GatedGenerator}
 
 
 @dataclass(frozen=True)
 class Speaker:
     """One of the two speakers. `mel_mean` and `mel_std` `(n_mels,)` are of the log-mel over the training speech,
-    `source_mean` and `source_std` of the same speech as generators read it, with its pitch moved if they do."""
+    `source_mean` and `source_std` of the same speech as generators read it, with its pitch moved if they do, and
+    `source_tone` the mean of that where it is loud."""
 
     name: str
     pitch: PitchStatistics
@@ -62,9 +63,16 @@ class Speaker:
     mel_std: Tensor
     source_mean: Tensor
     source_std: Tensor
+    source_tone: Tensor | None  # None: nobody else's speech is brought near to it
     description: str = ""
     licence: str = ""
     credits: str = ""
+
+    @property
+    def statistics(self) -> dict[str, Tensor]:
+        """Those that there are, by name."""
+        found = {name: getattr(self, name) for name in STATISTICS}
+        return {name: values for name, values in found.items() if values is not None}
 
     def normalise(self, mel: Tensor) -> Tensor:
         """log-mel `(..., n_mels, T)` -> zero mean and unit variance in every band, as the generators write it."""
@@ -133,8 +141,8 @@ class Voice:
             for name, tensor in getattr(self, part).state_dict().items()
         }
         for letter, speaker in zip("ab", self.speakers, strict=True):
-            for statistic in STATISTICS:
-                tensors[f"{statistic}_{letter}"] = getattr(speaker, statistic).float().cpu().contiguous()
+            for statistic, values in speaker.statistics.items():
+                tensors[f"{statistic}_{letter}"] = values.float().cpu().contiguous()
         content = save_tensors(tensors)
         record = {
             "format": FORMAT,
@@ -198,7 +206,8 @@ class Voice:
             Speaker(
                 name=_checked_name(entry["name"]),
                 pitch=PitchStatistics(*(_within(key, entry[key], limits) for key, limits in PITCH_RANGES.items())),
-                **{statistic: tensors.pop(f"{statistic}_{letter}") for statistic in STATISTICS},
+                **{s: tensors.pop(f"{s}_{letter}") for s in STATISTICS if s != "source_tone"},
+                source_tone=tensors.pop(f"source_tone_{letter}", None),  # came later
                 description=str(entry["description"]),
                 licence=str(entry["licence"]),
                 credits=str(entry["credits"]),
@@ -316,8 +325,7 @@ def _check_speakers(speakers: tuple[Speaker, Speaker], mel: MelConfig) -> None:
     if speakers[0].name == speakers[1].name:
         raise ValueError(f"both speakers are called {speakers[0].name!r}")
     for speaker in speakers:
-        for name in STATISTICS:
-            values = getattr(speaker, name)
+        for name, values in speaker.statistics.items():
             if values.shape != (mel.n_mels,) or values.abs().max() > 100:
                 raise ValueError(f"{name} of {speaker.name} must be {mel.n_mels} numbers of log-mel")
             if name.endswith("std") and values.min() < 1e-3:

@@ -81,8 +81,8 @@ def test_a_file_is_what_the_stream_makes_of_it_at_once(
 ) -> None:
     source = tmp_path / "in.wav"
     soundfile.write(source, speech(), SAMPLE_RATE, subtype="FLOAT")
-    stream = streaming.stream("joe")
     wav = load_audio(source, SAMPLE_RATE)  # at the usual loudness, as the networks hear it
+    stream = streaming.stream("joe", streaming.adapt(wav, "joe"))
     at_once = np.concatenate([stream.push(wav), stream.flush()])
     result = converted(streaming, source)
     gain = np.linalg.norm(result) / np.linalg.norm(at_once)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.signals import SAMPLE_RATE, hum
+from voiceconv.adaptation import Adaptation
 from voiceconv.audio import load_audio, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
@@ -32,8 +33,8 @@ def speech() -> np.ndarray:
     return wav
 
 
-def whole(converter: VoiceConverter, wav: np.ndarray, target: str) -> np.ndarray:
-    spoken = converter._speak(wav, target, converter._onward(target))
+def whole(converter: VoiceConverter, wav: np.ndarray, target: str, adaptation: Adaptation | None = None) -> np.ndarray:
+    spoken = converter._speak(wav, target, adaptation or Adaptation(converter._onward(target)))
     return spoken * gate(converter._loud(wav), 0, len(wav), 256)
 
 
@@ -65,6 +66,19 @@ def test_however_it_is_cut(converter: VoiceConverter, lengths: list[int], total:
     live = in_pieces(converter.stream("allison"), wav, lengths)
     assert live.shape == wav.shape
     np.testing.assert_allclose(live, expected, atol=5e-3)
+
+
+@pytest.mark.parametrize("target", ["joe", "allison"])
+def test_anybody_is_the_same_live_and_as_a_whole(converter: VoiceConverter, target: str) -> None:
+    wav = np.diff(hum(290.0, 2.0)[:LENGTH], prepend=0.0).astype(np.float32)  # of another pitch and tone
+    adaptation = converter.adapt(wav, target)
+    assert adaptation.tone is not None
+    assert adaptation.tone.abs().max() > 0.1
+    expected = whole(converter, wav, target, adaptation)
+    live = in_pieces(converter.stream(target, adaptation), wav, [3_000] * 4)
+    np.testing.assert_allclose(live, expected, atol=0.01 * np.abs(expected).max())
+    plain = whole(converter, wav, target, Adaptation(adaptation.shift))
+    assert np.abs(plain - expected).max() > 0.05 * np.abs(expected).max()
 
 
 def test_a_long_recording_stays_the_same_and_is_not_kept(converter: VoiceConverter) -> None:
@@ -123,7 +137,7 @@ def test_what_cannot_be_streamed_is_refused(converter: VoiceConverter, tiny_voic
     with pytest.raises(UserError, match="did you mean 'joe'"):
         converter.stream("jo")
     with pytest.raises(UserError, match="semitones from -24 to 24"):
-        converter.stream("joe", 30.0)
+        converter.adapt(speech(), "joe", 30.0)
     with pytest.raises(UserError, match="not numbers"):
         converter.stream("joe").push(np.array([0.0, np.nan]))
     other = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")

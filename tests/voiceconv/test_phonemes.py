@@ -64,7 +64,7 @@ def test_shipped_recognisers_hear_words_in_either_voice(name: str) -> None:
 def test_normalised_samples_are_heard_as_their_speech() -> None:
     recogniser = PhonemeRecogniser.load("training")
     statistics = torch.linspace(-6, -3, 80), torch.linspace(1, 3, 80)
-    speaker = Speaker("a", PitchStatistics(5.0, 0.2), *statistics, *statistics)
+    speaker = Speaker("a", PitchStatistics(5.0, 0.2), *statistics, *statistics, None)
     mel = torch.randn(2, 80, 50) - 5
     torch.testing.assert_close(
         HeardPhonemes(recogniser, speaker)(speaker.normalise(mel)[:, None]), recogniser(mel), atol=1e-3, rtol=1e-3

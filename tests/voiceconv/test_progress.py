@@ -79,4 +79,4 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
 
 
 def speaker(name: str, data: SpeakerData) -> Speaker:
-    return Speaker(name, data.pitch, *data.mel_statistics(), *data.mel_statistics())
+    return Speaker(name, data.pitch, *data.mel_statistics(), *data.mel_statistics(), None)

@@ -21,7 +21,7 @@ def test_planes_are_the_segment_moved_and_altered() -> None:
     moved = moved_mels(data, PitchStatistics(float(np.log(100)), 0.1), mel)
     torch.testing.assert_close(moved, [move(mel, wav.float(), pitch=-12.0)])
     own = torch.full((80,), -5.0), torch.full((80,), 2.0)
-    high = Speaker("high", PitchStatistics(float(np.log(200)), 0.1), *own, *mel_statistics(moved))
+    high = Speaker("high", PitchStatistics(float(np.log(200)), 0.1), *own, *mel_statistics(moved), None)
     pictures = views(high, data, moved, mel, torch.Generator().manual_seed(0))
     assert len(pictures) == ALTERED_VERSIONS
     for picture in pictures:

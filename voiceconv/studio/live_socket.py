@@ -2,8 +2,8 @@
 
 The visitor's page opens `live?voice=joe&pitch=-3&gate=-70`. The answer is a line of JSON, `{"rate": ..., "latency":
 ...}` or `{"error": ...}`; from then on messages are 32-bit floating-point samples, and as many come back as were sent,
-each one `latency` seconds of sound later. The first words come back as silence: the visitor's pitch is learned from
-them.
+each one `latency` seconds of sound later. The first words come back as silence: the visitor's pitch and tone are
+learned from them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from voiceconv.converter import MAX_SEMITONES as MAX_SHIFT
-from voiceconv.converter import VoiceConverter
+from voiceconv.converter import VoiceConverter, semitones_of
 from voiceconv.errors import UserError
 from voiceconv.live import SILENCE_DB
 from voiceconv.pitch import extract_f0
@@ -89,7 +88,7 @@ async def _converse(studio: Studio, socket: WebSocket) -> None:
 
 
 class _Speaker:
-    """A visitor: silence for the first words, from which their pitch is learned, then the conversion."""
+    """A visitor: silence for the first words, from which their pitch and tone are learned, then the conversion."""
 
     def __init__(self, converter: VoiceConverter, target: str, pitch: float, gate: float) -> None:
         self.converter, self.target, self.pitch, self.gate = converter, target, pitch, gate
@@ -116,8 +115,8 @@ class _Speaker:
         f0 = extract_f0(heard, self.rate, hop)
         if (f0 > 0).sum() * hop < LEARNED_SECONDS * self.rate and len(heard) < MOST_SECONDS * self.rate:
             return False
-        shift = float(np.clip(self.converter.source_shift(f0, self.target) + self.pitch, -MAX_SHIFT, MAX_SHIFT))
-        self.live = self.converter.stream(self.target, shift, silence_db=self.gate)
+        adaptation = self.converter.adapt(heard, self.target, self.pitch)
+        self.live = self.converter.stream(self.target, adaptation, silence_db=self.gate)
         return True
 
 
@@ -125,6 +124,7 @@ def _open(studio: Studio, socket: WebSocket) -> _Speaker:
     asked = socket.query_params
     converter, target = studio.find(asked.get("voice", ""))
     pitch, gate = _number(asked.get("pitch", "0"), "pitch"), _number(asked.get("gate", str(SILENCE_DB)), "gate")
+    semitones_of(pitch)  # refuses what cannot be moved before anybody speaks
     return _Speaker(converter, target, pitch, gate)
 
 
