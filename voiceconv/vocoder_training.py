@@ -122,9 +122,9 @@ def train_vocoder(
     """Trains a vocoder from folders of recordings; the run folder ends with `vocoder/` and `report.html`.
 
     `start_from`, a shipped vocoder's name or a folder, is fine-tuned: its generator, which must have the preset's size,
-    goes on, with discriminators from the first step and fewer steps. `mels_from` names a voice whose two speakers the
-    folders are: half of the training mels are then what its generators make of their own speakers' speech, so that the
-    vocoder learns what such mels stand for.
+    goes on, with discriminators from the first step and fewer steps. `mels_from` names a voice some of whose speakers
+    the folders are of: half of the training mels of these are then what its generators make of their own speakers'
+    speech, so that the vocoder learns what such mels stand for.
 
     Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the vocoder as far as it has come; `resume` goes
     on exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and
@@ -256,25 +256,29 @@ def restored_mels(
 ) -> dict[str, Tensor]:
     """The training segments' log-mels after the generator of `voice` that speaks as their own speaker, by segment name.
 
-    They are aligned with the real waveforms, and blurred in the ways of that converter. Every folder must be of a
-    speaker of the voice, by its name or its `speaker.json`.
+    They are aligned with the real waveforms, and blurred in the ways of that converter. Folders of other speakers have
+    none; one at least must be of a speaker of the voice, by its name or its `speaker.json`.
     """
     from voiceconv.converter import VoiceConverter
 
     converter = VoiceConverter.from_pretrained(voice, vocoder="griffin-lim")
     mel.require_same(converter.voice.mel, f"The voice {converter.name}")
-    names = {}
-    for folder, info in zip(folders, speakers, strict=True):
-        if info.name not in converter.voices:
-            raise UserError(
-                f"{folder} is of {info.name}, but {converter.name} converts between {' and '.join(converter.voices)}. "
-                "Give folders of these two, each named after its speaker or with a speaker.json."
-            )
-        names[folder.resolve().name] = info.name
+    names = {
+        folder.resolve().name: info.name
+        for folder, info in zip(folders, speakers, strict=True)
+        if info.name in converter.voices
+    }
+    if not names:
+        raise UserError(
+            f"{converter.name} converts between {' and '.join(converter.voices)}, but the folders are of "
+            f"{', '.join(info.name for info in speakers)}. Give those of these two, named after them or with "
+            "a speaker.json."
+        )
     to_mel = MelSpectrogram(mel)
     return {
         name: converter.convert_mel(to_mel(speech.wav(name)), names[name.split("/", 1)[0]]).cpu()
         for name in speech.train
+        if name.split("/", 1)[0] in names
     }
 
 

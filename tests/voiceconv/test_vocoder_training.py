@@ -76,7 +76,7 @@ def test_fine_tuning_starts_from_a_vocoder_and_from_converted_mels(
     settings = json.loads((tuned / "config.json").read_text())["settings"]
     assert settings["gan"]["adversarial_after"] == 0
     assert settings["steps"] == settings["decay_steps"] == PRESETS["smoke"].fine_tuning_steps
-    with pytest.raises(UserError, match=r"high, but tiny converts between allison and joe"):
+    with pytest.raises(UserError, match=r"tiny converts between allison and joe, but the folders are of high"):
         train_vocoder(two_speakers, tmp_path / "other", **options)
 
 
