@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from recipes.phonemes import PhonemesConfig, Utterance, align, main, to_phonemes
+from recipes.phonemes import PhonemesConfig, Utterance, align, main, realign, to_phonemes
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio import save_audio
 from voiceconv.errors import UserError
@@ -41,6 +42,21 @@ def test_frames_take_the_nearest_spike_and_quiet_ones_are_silent() -> None:
 
 
 @pytest.mark.slow
+def test_the_likeliest_path_goes_through_all_phonemes_in_order() -> None:
+    def heard(best: list[int]) -> torch.Tensor:
+        return F.one_hot(torch.tensor(best), 3).T[None] * 4.0
+
+    def path(best: list[int], said: list[str]) -> list[int]:
+        utterance = Utterance([torch.zeros(80, len(best))], said, False)
+        return realign(lambda mel: heard(best), utterance, {"_": 0, "a": 1, "b": 2}).tolist()  # type: ignore[arg-type]
+
+    assert path([0, 1, 1, 2, 2, 0], ["a", "b"]) == [0, 1, 1, 2, 2, 0]  # as it is heard
+    assert path([1, 0, 0, 2], ["a", "b"]) == [1, 0, 0, 2]  # with silence between, and none around
+    assert path([0, 1, 2, 1, 1, 2], ["a", "b"]) == [0, 1, 1, 1, 1, 2]  # never back
+    assert path([1, 1, 1, 0], ["b"])[-1] == 0
+    assert path([2, 2, 2], ["a", "b", "a"]) == [1, 2, 1]  # each a frame at least
+
+
 def test_smoke_leaves_a_recogniser(tmp_path: Path) -> None:
     folder = tmp_path / "speaker"
     folder.mkdir()
