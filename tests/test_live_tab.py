@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +33,15 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tiny_voice: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    vocoder = tmp_path_factory.mktemp("vocoder")
-    ISTFTVocoder.build(MelConfig(), {"channels": 8, "blocks": 1, "kernel_size": 7, "lookahead": 1}).save(vocoder)
+    folder = tmp_path_factory.mktemp("vocoder")
+    ISTFTVocoder.build(MelConfig(), {"channels": 8, "blocks": 1, "kernel_size": 7, "lookahead": 1}).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tiny_voice: Path, vocoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("live-server")
     options = ("--model", tiny_voice, "--vocoder", vocoder, "--home", tmp_path_factory.mktemp("home"))
     with serving(folder, *options) as address:
@@ -111,6 +118,25 @@ def test_the_password_guards_it(tiny_voice: Path, tmp_path: Path) -> None:
     options = ("--model", tiny_voice, "--vocoder", "griffin-lim", "--home", tmp_path / "home", "--password", "secret")
     with serving(tmp_path, *options) as server, pytest.raises(InvalidStatus):
         connect(wire(server, "voice=joe"))
+
+
+def test_the_server_ends_quietly_while_somebody_speaks(tiny_voice: Path, vocoder: Path, tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def speak(socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            send_on(socket, hum(190.0, 0.1).astype("<f4").tobytes())
+        ended.set()
+
+    with ExitStack() as conversation:
+        with serving(tmp_path, "--model", tiny_voice, "--vocoder", vocoder, "--home", tmp_path / "home") as server:
+            socket = conversation.enter_context(connect(wire(server, "voice=joe")))
+            assert "latency" in socket.recv()
+            speaker = threading.Thread(target=speak, args=(socket,))
+            speaker.start()
+            assert not ended.wait(3)  # `serving` now asks it to end, and looks at what it printed
+        assert ended.wait(30)
+        speaker.join()
 
 
 def test_speak_and_be_heard_in_a_browser(browser: Browser, server: str) -> None:

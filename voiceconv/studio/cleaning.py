@@ -6,20 +6,29 @@ the two meet, it ends without a word, and every recording after that stays until
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def start_cleaning(cache: Path, seconds: float) -> threading.Event:
-    """From now until the event is set, deletes each folder in `cache` that nobody has written to for so many seconds.
+@contextmanager
+def kept_clean(cache: Path, seconds: float) -> Iterator[None]:
+    """Inside, each folder in `cache` that nobody has written to for so many seconds is deleted.
 
     What is there already is the page's own and stays. Ages are told by a clock that nobody can set.
     """
     own, over = set(cache.iterdir()), threading.Event()
-    threading.Thread(target=_keep_clean, args=(cache, own, seconds, over), daemon=True).start()
-    return over
+    thread = threading.Thread(target=_keep_clean, args=(cache, own, seconds, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _keep_clean(cache: Path, own: set[Path], seconds: float, over: threading.Event) -> None:
@@ -37,11 +46,12 @@ def _keep_clean(cache: Path, own: set[Path], seconds: float, over: threading.Eve
 
 
 def last_written(folder: Path) -> float:
-    """When a file in `folder` was last written, put there or deleted; files may vanish meanwhile."""
+    """When something in `folder` was last written, put there or deleted; files and folders may vanish meanwhile."""
     times = [0.0]
-    for path in (folder, *folder.rglob("*")):
-        try:
-            times.append(path.stat().st_ctime)
-        except OSError:
-            continue
+    for parent, _, files in os.walk(folder):
+        for path in (parent, *(os.path.join(parent, name) for name in files)):
+            try:
+                times.append(os.stat(path, follow_symlinks=False).st_ctime)
+            except OSError:
+                continue
     return max(times)

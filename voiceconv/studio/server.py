@@ -52,7 +52,7 @@ def serve(options: argparse.Namespace) -> int:
 
         from voiceconv.converter import VoiceConverter
         from voiceconv.jobs import remove_drafts
-        from voiceconv.studio.cleaning import start_cleaning
+        from voiceconv.studio.cleaning import kept_clean
         from voiceconv.studio.guard import Guard, health
         from voiceconv.studio.live_socket import live_socket
         from voiceconv.studio.page import build_app, launch_options
@@ -87,7 +87,6 @@ def serve(options: argparse.Namespace) -> int:
             },
             **launch_options(limits),
         )
-        start_cleaning(cache, limits.kept_seconds)
         note("serving", host=host, port=page.server_port, password=bool(password))
         if not is_loopback(host) and not password:
             print(
@@ -95,7 +94,8 @@ def serve(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
         print(f"The page is open on {page.local_url} (Ctrl-C ends it)", flush=True)
-        page.block_thread()
+        with kept_clean(cache, limits.kept_seconds):
+            page.block_thread()
     return 0
 
 
