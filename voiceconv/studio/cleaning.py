@@ -46,12 +46,17 @@ def _keep_clean(cache: Path, own: set[Path], seconds: float, over: threading.Eve
 
 
 def last_written(folder: Path) -> float:
-    """When something in `folder` was last written, put there or deleted; files and folders may vanish meanwhile."""
-    times = [0.0]
+    """When something in `folder` was last written, put there or deleted."""
+    return max((found.st_ctime for found in contents(folder)), default=0.0)
+
+
+def contents(folder: Path) -> Iterator[os.stat_result]:
+    """What the system knows of a folder and of all files and folders in it; they may vanish meanwhile (`Path.rglob`
+    raises then)."""
     for parent, _, files in os.walk(folder):
         for path in (parent, *(os.path.join(parent, name) for name in files)):
             try:
-                times.append(os.stat(path, follow_symlinks=False).st_ctime)
+                found = os.stat(path, follow_symlinks=False)
             except OSError:
                 continue
-    return max(times)
+            yield found

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voiceconv import __version__
+from voiceconv.studio.cleaning import contents
 from voiceconv.studio.studio import Limits, note
 
 MOST_BODY = 2 * 2**20  # bytes of a request that is no upload: file names and settings
@@ -57,7 +58,7 @@ class Guard:
         """A sentence if there is no room for an upload, otherwise nothing."""
         if shutil.disk_usage(self.cache).free < self.limits.free_bytes:
             return "The server's disk is almost full. Try again later, or ask whoever runs it to make room."
-        if used(self.cache) > self.limits.disk_bytes:
+        if _used(self.cache) > self.limits.disk_bytes:
             return (
                 "Too many recordings are waiting on the server. Try again in some minutes, when old ones are deleted."
             )
@@ -106,7 +107,7 @@ def health(queued: Callable[[], int], cache: Path, limits: Limits) -> Callable[.
                 "uptime_seconds": round(time.monotonic() - started),
                 "queued": queued(),
                 "queue_limit": limits.queue,
-                "temporary_bytes": used(cache),
+                "temporary_bytes": _used(cache),
                 "free_bytes": free,
             },
             200 if healthy else 503,
@@ -115,15 +116,9 @@ def health(queued: Callable[[], int], cache: Path, limits: Limits) -> Callable[.
     return answer
 
 
-def used(folder: Path) -> int:
-    """Bytes of all files in a folder, some of which may be vanishing meanwhile."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:
-            continue
-    return total
+def _used(cache: Path) -> int:
+    """Bytes of all files."""
+    return sum(found.st_size for found in contents(cache))
 
 
 def _is_address(text: str) -> bool:
