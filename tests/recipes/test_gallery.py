@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from recipes._gallery_figures import debiasing_vae, diffusion_few_steps, pix2pix
 from recipes.autoencoder_mnist import AutoencoderRecipe
 from recipes.autoencoder_mnist import main as autoencoder
 from recipes.gallery import ENTRIES, WIDEST, WIDEST_MOVING, GalleryConfig, command, description, main, train
@@ -90,33 +91,31 @@ def test_docstrings_give_title_sentence_and_target(recipe: str) -> None:
 
 
 def test_the_gap_of_each_way_is_compared_with_the_standard_one() -> None:
-    (entry,) = (entry for entry in ENTRIES if entry.name == "debiasing_vae")
     rates = [[[0.9, 0.5, 0.1]], [[0.8, 0.7, 0.1]]]
     recognised = dict(zip(("standard", "DB-VAE, alpha 1"), rates, strict=True))
-    figures = entry.figures({"groups": ["light", "dark"], "recognised": recognised})
+    figures = debiasing_vae({"groups": ["light", "dark"], "recognised": recognised})
     assert [row[3:5] for row in figures.rows] == [(pytest.approx(0.4), 0.0), (pytest.approx(0.1), 0.0)]
     assert figures.rows[1][6] == pytest.approx((0.75 + 0.9) / 2)
     assert list(figures.targets.values()) == [True]
 
 
 def test_a_translation_is_held_against_both_baselines_score_by_score() -> None:
-    (entry,) = (entry for entry in ENTRIES if entry.name == "pix2pix")
     names = ("name", "L1", "SSIM", "FID")
     table = [("input", 0.1, 0.9, 9.0), ("change of colours", 0.2, 0.8, 5.0), ("pix2pix", 0.05, 0.85, 4.0)]
     scores = [dict(zip(names, row, strict=True)) for row in (*table, ("real pictures", None, None, 3.0))]
-    figures = entry.figures({"scores": scores})
+    figures = pix2pix({"scores": scores})
     assert figures.rows[2] == ("lines to colours: pix2pix", 0.05, 0.85, 4.0)
     assert list(figures.targets.values()) == [True, False, True]  # the input as it is has the higher SSIM
 
 
 def test_few_steps_of_the_student_are_held_against_most_of_the_teacher() -> None:
-    (entry,) = (entry for entry in ENTRIES if entry.name == "diffusion_few_steps")
     table = [("teacher", 1, 90.0), ("teacher", 20, 4.0), ("student", 1, 9.0), ("student", 4, 6.1)]
     table.append(("real images", None, 3.0))  # type: ignore[arg-type]
     scores = [dict(zip(("name", "steps", "fid"), row, strict=True)) for row in table]
-    assert entry.figures({"scores": scores}).targets == {"FID in 4 steps within 1.5 times the teacher's in 20": False}
+    target = "FID in 4 steps within 1.5 times the teacher's in 20"
+    assert diffusion_few_steps({"scores": scores}).targets == {target: False}
     scores[3]["fid"] = 5.9
-    assert list(entry.figures({"scores": scores}).targets.values()) == [True]
+    assert diffusion_few_steps({"scores": scores}).targets == {target: True}
 
 
 def test_the_command_names_folders_and_keeps_what_decides_the_result() -> None:
