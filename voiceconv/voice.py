@@ -201,7 +201,7 @@ class Voice:
     def _from_record(cls, record: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> Voice:
         for key in [key for key in tensors if key.startswith("mel_")]:
             # The first voices read their sources normalised like their results.
-            tensors.setdefault(key.replace("mel_", "source_"), tensors[key])
+            tensors.setdefault(key.replace("mel_", "source_"), tensors[key].clone())
         a, b = (
             Speaker(
                 name=_checked_name(entry["name"]),

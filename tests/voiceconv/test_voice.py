@@ -11,7 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.signals import hum
+from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
+from voiceconv.vocoder import GriffinLim
 from voiceconv.voice import Voice, available_voices, build_generator
 
 
@@ -44,6 +47,19 @@ def test_round_trip(tiny_voice: Path, tmp_path: Path) -> None:
         for key in before:
             torch.testing.assert_close(after[key], before[key], atol=0, rtol=0)
     assert [path.name for path in voice.examples["joe"]] == ["hum.wav"]
+
+
+def test_a_voice_that_knows_less_of_its_speakers_still_loads(copy: Path, tmp_path: Path) -> None:
+    """As the first ones: sources normalised like results, and no tone to bring others near to."""
+    tensors = load_file(copy / "weights.safetensors")
+    rewrite_weights(copy, {key: value for key, value in tensors.items() if not key.startswith("source_")})
+    voice = Voice.load(copy)
+    assert torch.equal(voice.speakers[0].source_mean, voice.speakers[0].mel_mean)
+    assert voice.speakers[0].source_tone is None
+    converter = VoiceConverter(voice, GriffinLim(voice.mel), torch.device("cpu"))
+    assert converter.adapt(hum(200.0, 1.0), "joe").tone is None
+    voice.save(tmp_path / "again")
+    assert Voice.load(tmp_path / "again").speakers[1].source_tone is None
 
 
 def test_normalise_and_back(tiny_voice: Path) -> None:
