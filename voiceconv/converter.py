@@ -157,13 +157,17 @@ class VoiceConverter:
     @torch.inference_mode()
     def convert_mel(self, mel: Tensor, target: str) -> Tensor:
         """log-mel `(n_mels, frames)` of the source speaker, prepared as the voice reads it, -> that of the target."""
+        source = self._to_device(self.voice.speakers[1 - self.voice.index(target)])
+        return self.generate(source.normalise_source(mel.to(self.device)), target)
+
+    @torch.inference_mode()
+    def generate(self, x: Tensor, target: str) -> Tensor:
+        """What the generator that speaks as `target` makes of a log-mel `(n_mels, frames)` of zero mean and unit
+        variance in every band: a log-mel."""
         index = self.voice.index(target)
-        source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
         generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba
-        x = source.normalise_source(mel.to(self.device))[None, None]
-        if self.voice.input == "mask":
-            x = torch.cat([x, torch.ones_like(x)], dim=1)
-        return speaker.denormalise(generator(x)[0, 0])
+        planes = x[None] if self.voice.input != "mask" else torch.stack([x, torch.ones_like(x)])
+        return self._to_device(self.voice.speakers[index]).denormalise(generator(planes[None])[0, 0])
 
     def source_shift(self, f0: NDArray[np.floating], target: str) -> float:
         """Semitones by which speech of the F0 `f0` in Hz is moved before it is converted: into the range of the speaker

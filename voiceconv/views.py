@@ -36,7 +36,7 @@ def views(
 ) -> list[Tensor]:
     """Each training segment of `speaker` as planes `(3, n_mels, frames)` (float16), `ALTERED_VERSIONS` times: itself,
     at the pitch of the other speaker (`moved_mels`), and altered. All as the networks read and write them."""
-    altered = [_alter(data.wavs[name].float(), mel, generator) for name in data.train for _ in range(ALTERED_VERSIONS)]
+    altered = [alter(data.wavs[name].float(), mel, generator) for name in data.train for _ in range(ALTERED_VERSIONS)]
     mean, std = mel_statistics(altered)
     pictures = []
     for number, name in enumerate(data.train):
@@ -46,7 +46,7 @@ def views(
     return pictures
 
 
-def _alter(wav: Tensor, mel: MelSpectrogram, generator: torch.Generator) -> Tensor:
+def alter(wav: Tensor, mel: MelSpectrogram, generator: torch.Generator) -> Tensor:
     """Speech `(T,)` -> its log-mel with other formants, in every second case under noise."""
     formants, chance, decibels = torch.rand(3, generator=generator).tolist()
     if chance < 0.5:

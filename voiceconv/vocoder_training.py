@@ -20,13 +20,14 @@ from generative_core.checkpoint import CheckpointError
 from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
-from voiceconv.dataset import cached
+from voiceconv.dataset import cached, mel_statistics
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.mel_pitch import MelPitch
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.training import SpeakerInfo
+from voiceconv.views import alter
 from voiceconv.vocoder import vocoder_folder
 from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
 from voiceconv.vocoder_losses import ReconstructionLoss
@@ -152,7 +153,7 @@ def train_vocoder(
     speech = prepare_speech(paths, run_dir / "features", mel, seed=seed)
     record_split(run_dir, {"train": speech.train, "development": speech.development})
     if mels_from is not None:
-        speech = dataclasses.replace(speech, converted=restored_mels(speech, paths, speakers, mels_from, mel))
+        speech = dataclasses.replace(speech, converted=restored_mels(speech, paths, speakers, mels_from, mel, seed))
     model = build_model(settings, mel, seed)
     vocoder = ISTFTVocoder(model.generator, mel, settings.generator)  # type: ignore[arg-type]
     if start_from is not None:
@@ -252,11 +253,12 @@ def train_pitch(speech: Speech, config: MelConfig, steps: int, seed: int, lookah
 
 @torch.inference_mode()
 def restored_mels(
-    speech: Speech, folders: Sequence[Path], speakers: Sequence[SpeakerInfo], voice: str, mel: MelConfig
+    speech: Speech, folders: Sequence[Path], speakers: Sequence[SpeakerInfo], voice: str, mel: MelConfig, seed: int
 ) -> dict[str, Tensor]:
     """The training segments' log-mels after the generator of `voice` that speaks as their own speaker, by segment name.
 
-    They are aligned with the real waveforms, and blurred in the ways of that converter. Folders of other speakers have
+    They are aligned with the real waveforms, and blurred in the ways of that converter: what it restores speech to that
+    has been altered as in its training, or, if it was trained without, their own speech. Folders of other speakers have
     none; one at least must be of a speaker of the voice, by its name or its `speaker.json`.
     """
     from voiceconv.converter import VoiceConverter
@@ -274,12 +276,19 @@ def restored_mels(
             f"{', '.join(info.name for info in speakers)}. Give those of these two, named after them or with "
             "a speaker.json."
         )
-    to_mel = MelSpectrogram(mel)
-    return {
-        name: converter.convert_mel(to_mel(speech.wav(name)), names[name.split("/", 1)[0]]).cpu()
-        for name in speech.train
-        if name.split("/", 1)[0] in names
-    }
+    to_mel, generator = MelSpectrogram(mel), torch.Generator().manual_seed(seed)
+    restored = {}
+    for folder, speaker in names.items():
+        own = [name for name in speech.train if name.split("/", 1)[0] == folder]
+        if converter.voice.input == "moved":
+            read = [alter(speech.wav(name), to_mel, generator) for name in own]
+        else:
+            read = [to_mel(speech.wav(name)) for name in own]
+        mean, std = mel_statistics(read)
+        for name, heard in zip(own, read, strict=True):
+            x = (heard - mean[:, None]) / std[:, None]
+            restored[name] = converter.generate(x.to(converter.device), speaker).cpu()
+    return restored
 
 
 def _start_from(vocoder: ISTFTVocoder, name: str) -> None:

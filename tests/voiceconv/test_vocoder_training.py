@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from generative_core.checkpoint import list_checkpoints
+from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig
+from voiceconv.training import SpeakerInfo
 from voiceconv.vocoder import load_vocoder
 from voiceconv.vocoder_data import CropLoader, prepare_speech
-from voiceconv.vocoder_training import PRESETS, build_model, train_vocoder
+from voiceconv.vocoder_training import PRESETS, build_model, restored_mels, train_vocoder
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,27 @@ def test_fine_tuning_starts_from_a_vocoder_and_from_converted_mels(
     assert settings["steps"] == settings["decay_steps"] == PRESETS["smoke"].fine_tuning_steps
     with pytest.raises(UserError, match=r"tiny converts between allison and joe, but the folders are of high"):
         train_vocoder(two_speakers, tmp_path / "other", **options)
+
+
+def test_restored_mels_are_what_the_generator_of_their_own_speaker_makes(
+    two_speakers: tuple[Path, Path], tiny_voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speech = prepare_speech(two_speakers, tmp_path, MelConfig())
+    infos = [SpeakerInfo("joe"), SpeakerInfo("somebody else")]
+    read: list[tuple[torch.Tensor, str]] = []
+
+    def copy(converter: VoiceConverter, x: torch.Tensor, target: str) -> torch.Tensor:
+        read.append((x, target))
+        return converter.voice.speakers[converter.voice.index(target)].denormalise(x)
+
+    monkeypatch.setattr(VoiceConverter, "generate", copy)
+    mels = restored_mels(speech, two_speakers, infos, str(tiny_voice), MelConfig(), 0)
+    assert set(mels) == {name for name in speech.train if name.startswith("high/")}
+    assert all(mel.shape[1] == len(speech.wavs[name]) // 256 for name, mel in mels.items())
+    assert {target for _, target in read} == {"joe"}
+    frames = torch.cat([x for x, _ in read], dim=1)
+    torch.testing.assert_close(frames.mean(1), torch.zeros(80), atol=1e-3, rtol=0)
+    torch.testing.assert_close(frames.std(1), torch.ones(80), atol=1e-3, rtol=0)
 
 
 @pytest.mark.slow
