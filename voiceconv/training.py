@@ -60,9 +60,9 @@ _CONVERTER = CycleGANConfig(
     lambda_cycle=2.0,
     lambda_identity=5.0,
     lambda_classifier=1.0,
-    # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back. Once the voice
-    # is there, the words are held tighter.
-    lambda_content=((1900, 10.0), (2000, 30.0)),
+    # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with a
+    # weight of 30 critics can no longer prevail against it.
+    lambda_content=10.0,
     content_tolerance=0.3,
     max_gradient_norm=15.0,
     pool_size=0,
