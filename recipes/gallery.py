@@ -67,6 +67,11 @@ class Entry(NamedTuple):
     options: str = ""
     """What the recipe is told beside; `RUNS` stands for the folder of all runs."""
 
+    def figures(self, results: dict[str, Any]) -> Figures:
+        """What its `results.json` says."""
+        found: Figures = getattr(_gallery_figures, self.recipe)(results)
+        return found
+
 
 ENTRIES = (
     Entry("autoencoder_mnist", "autoencoder_mnist", "mnist"),
@@ -146,7 +151,7 @@ def section(entry: Entry, folder: Path, docs: Path) -> str:
     title, shows, target = description(entry.recipe)
     if entry.name != entry.recipe:
         title = f"{title}, on {entry.data}"
-    figures: Figures = getattr(_gallery_figures, entry.recipe)(results)
+    figures = entry.figures(results)
     moving = folder / "animation.gif"
     shrink(moving if moving.is_file() else folder / "picture.png", docs / f"{entry.name}.webp")
     lines = [f"## {title}", "", *([shows, ""] if shows else []), f"![{entry.name}]({entry.name}.webp)", ""]
