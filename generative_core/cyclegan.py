@@ -23,6 +23,7 @@ from generative_core.losses import (
     adversarial_generator_loss,
     decision_threshold,
     gradient_penalty,
+    sliced_texture_distance,
     spread,
 )
 from generative_core.nets import PatchDiscriminator, ResNetGenerator
@@ -42,6 +43,7 @@ class CycleGANConfig:
     lambda_identity: Weight = 5.0
     lambda_second_adversarial: float = 0.0  # judge A -> B -> A as well, by discriminators of its own
     lambda_classifier: float = 0.0  # be heard as the target by the domain classifier
+    lambda_texture: float = 0.0  # have the fine details of the domain, `sliced_texture_distance`
     r1: float = 0.0
     r2: float = 0.0
     lambda_content: Weight = 0.0  # contain, to frozen recognisers, what the source contains
@@ -197,6 +199,10 @@ class CycleGAN(nn.Module):
             identity = self._restore(real_a, altered_a, "ba") + self._restore(real_b, altered_b, "ab")
             losses["generator/identity"] = identity
             total = total + lambda_identity * identity
+        if config.lambda_texture:
+            texture = sliced_texture_distance(fake_a, real_a) + sliced_texture_distance(fake_b, real_b)
+            losses["generator/texture"] = texture
+            total = total + config.lambda_texture * texture
         if lambda_content:
             losses["generator/content"] = self._content_loss(real_a, fake_b, "ab")
             losses["generator/content"] += self._content_loss(real_b, fake_a, "ba")

@@ -6,9 +6,10 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from generative_core.files import drop_rows_after, read_rows
 from generative_core.report import Report
 from generative_core.trainer import Trainer
 from voiceconv.audio import save_audio
+from voiceconv.confusion import confusion
 from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData
 from voiceconv.metrics import f0_correlation, f0_offset
@@ -31,14 +33,18 @@ from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import Voice
 from voiceconv.voice_embedding import VoiceEmbedding
 
+T = TypeVar("T")
 PREVIEW_SECONDS = 300.0
 SCORED_CLIPS = 8  # development segments per direction
 CENTROID_CLIPS = 40  # training segments that a speaker's voice is taken from
 HEARD_CLIPS = 2  # of these, kept as audio and pictures
+COMPARED_CLIPS = 200  # training segments that a classifier learns to tell from as many conversions
 COLLAPSE = 0.3  # a score that falls this far under the best, twice in a row, is no hesitation
 SCORE_MEANINGS = {
-    "score": "voice minus phoneme errors, mean of both directions: the voice with the highest is kept",
+    "score": "voice, up to 1, plus confusion minus phoneme errors, mean of both directions: the voice with the highest "
+    "is kept",
     "voice": "how far a speaker encoder of our own hears it come from the source's voice (0) to the target's (1)",
+    "confusion": "how hard a classifier that learns it afresh finds telling it from the target's recordings, 0 to 1",
     "judge": "probability of the target by our own classifier, higher is better",
     "phoneme_errors": "phonemes that a recogniser of our own hears otherwise than in the source, lower is better",
     "cycle": "L1 distance of A -> B -> A, in standard deviations, lower is better",
@@ -89,9 +95,18 @@ class Preview(PeriodicPreview):
     """Converts development segments, scores them, keeps the best voice in `voice/`, and stops a run whose score has
     collapsed."""
 
-    def __init__(self, current_voice: Callable[[], Voice], data: tuple[SpeakerData, SpeakerData]) -> None:
+    def __init__(
+        self,
+        current_voice: Callable[[], Voice],
+        data: tuple[SpeakerData, SpeakerData],
+        sources: tuple[Sequence[Tensor], Sequence[Tensor]],
+        confusion_steps: int,
+    ) -> None:
+        """`sources` are the log-mels `(n_mels, frames)` of both speakers' training segments as generators read them."""
         self.current_voice = current_voice
         self.data = data
+        self.sources = [_spread_over(mels, COMPARED_CLIPS) for mels in sources]
+        self.confusion_steps = confusion_steps
         self.recogniser = PhonemeRecogniser.load("judge")
         self.encoder = VoiceEmbedding.load()
         self.voices = [self.encoder.centroid([d.mels[name] for name in d.train[:CENTROID_CLIPS]]) for d in data]
@@ -102,7 +117,10 @@ class Preview(PeriodicPreview):
         scores: dict[str, float] = {}
         for source in (0, 1):
             scores |= self._preview_direction(converter, source, trainer.step, folder)
-        scores["score"] = fmean(scores[f"{way}/voice"] - scores[f"{way}/phoneme_errors"] for way in _ways(voice))
+        scores["score"] = fmean(
+            min(scores[f"{way}/voice"], 1) + scores[f"{way}/confusion"] - scores[f"{way}/phoneme_errors"]
+            for way in _ways(voice)
+        )
         best = max(self.rows, key=lambda row: row["score"], default={"step": 0, "score": -math.inf})
         if scores["score"] >= best["score"]:
             voice.save(trainer.run_dir / "voice")
@@ -146,6 +164,7 @@ class Preview(PeriodicPreview):
         finite = {key: [row[key] for row in rows if np.isfinite(row[key])] for key in rows[0]}
         means = {key: fmean(values) if values else 0.0 for key, values in finite.items()}
         means["voice"] = self._voice(mels, source)
+        means["confusion"] = self._confusion(converter, source)
         return {f"{direction}/{key}": value for key, value in means.items()}
 
     def _voice(self, converted: list[Tensor], source: int) -> float:
@@ -160,11 +179,36 @@ class Preview(PeriodicPreview):
         end = similarity([other.mels[name] for name in scored_segments(other)])
         return (similarity(converted) - start) / max(end - start, 0.05)
 
+    def _confusion(self, converter: VoiceConverter, source: int) -> float:
+        own, other, target = self.data[source], self.data[1 - source], converter.voice.speakers[1 - source]
+
+        def converted(mels: Sequence[Tensor]) -> list[Tensor]:
+            return [target.normalise(converter.convert_mel(mel, target.name).cpu()) for mel in mels]
+
+        def recorded(names: Sequence[str]) -> list[Tensor]:
+            return [target.normalise(other.mels[name]) for name in names]
+
+        unheard = [
+            converter.source_mel(own.wavs[name].float().to(converter.device), target.name) for name in own.development
+        ]
+        return confusion(
+            recorded(_spread_over(other.train, COMPARED_CLIPS)),
+            converted(self.sources[source]),
+            recorded(other.development),
+            converted(unheard),
+            self.confusion_steps,
+        )
+
     def _phoneme_errors(self, source: Tensor, converted: Tensor) -> float:
         """Errors per phoneme of the source, both log-mels `(n_mels, frames)`; NaN where none is heard."""
         reference = self.recogniser.transcribe(source)
         errors = phoneme_errors(reference, self.recogniser.transcribe(converted))
         return errors / len(reference) if reference else float("nan")
+
+
+def _spread_over(items: Sequence[T], count: int) -> Sequence[T]:
+    """At most `count` of them, evenly spread."""
+    return items[:: -(-len(items) // count)]
 
 
 def _ways(voice: Voice) -> list[str]:

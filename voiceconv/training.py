@@ -47,6 +47,7 @@ class Preset:
     decay_steps: int
     batch_size: int
     frames: int = 64
+    confusion_steps: int = 250  # of the classifiers that score the voice
     classifier: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -56,13 +57,15 @@ _CONVERTER = CycleGANConfig(
     restoring_steps=1000,
     generator_rate=2e-4,
     discriminator_rate=4e-4,
-    # A cycle weight of 10 keeps the source's voice together with its words; 2 lets the voice go.
-    lambda_cycle=2.0,
-    lambda_identity=5.0,
+    # A cycle weight of 10 keeps the source's voice together with its words; the recogniser holds words alone.
+    lambda_cycle=0.5,
+    lambda_identity=0.5,
     lambda_classifier=1.0,
-    # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with a
-    # weight of 30 critics can no longer prevail against it.
-    lambda_content=10.0,
+    # Critics that are trained along let fine details be smoothed away, which any other critic hears at once.
+    lambda_texture=5.0,
+    # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with
+    # larger weights critics can no longer prevail against it.
+    lambda_content=5.0,
     content_tolerance=0.3,
     max_gradient_norm=15.0,
     pool_size=0,
@@ -128,6 +131,7 @@ PRESETS: dict[str, Preset] = {
         steps=20,
         decay_steps=0,
         batch_size=2,
+        confusion_steps=5,
     ),
 }
 
@@ -236,7 +240,7 @@ def train(
             },
         )
 
-    preview = Preview(current_voice, data)
+    preview = Preview(current_voice, data, sources, settings.confusion_steps)
     trainer = Trainer(model, loader, config, [preview])
     try:
         finished = trainer.fit(resume=resume)

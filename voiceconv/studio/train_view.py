@@ -14,8 +14,9 @@ from voiceconv.studio import curves
 LISTED_PROBLEMS = 20
 LOSSES = ("generator/total", "discriminator/total")
 SCORES = {
-    "score": ("Score", "voice minus phoneme errors; the voice with the highest is kept"),
+    "score": ("Score", "voice and confusion minus phoneme errors; the voice with the highest is kept"),
     "voice": ("Voice", "0 is the source's, 1 the target's"),
+    "confusion": ("Confusion", "0: easily told from the target's recordings, 1: not at all"),
     "phoneme_errors": ("Phoneme errors", "words lost on the way, lower is better"),
     "f0_offset": ("Pitch", "semitones from the target's, 0 is best"),
 }
