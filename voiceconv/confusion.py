@@ -39,8 +39,8 @@ def confusion(
         torch.manual_seed(0)
         classifier = PatchClassifier()
         optimizer = torch.optim.AdamW(classifier.parameters(), 1e-3)
-        crops = [MelCrops([mel[None] for mel in mels], FRAMES) for mels in (real, made)]
-        loader = UnpairedLoader(*crops, BATCH_SIZE, seed=0, transform=_change_level)
+        a, b = (MelCrops([mel[None] for mel in mels], FRAMES) for mels in (real, made))
+        loader = UnpairedLoader(a, b, BATCH_SIZE, seed=0, transform=_change_level)
         labels = torch.arange(2).repeat_interleave(BATCH_SIZE)
         with torch.enable_grad():
             for _ in range(steps):

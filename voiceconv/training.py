@@ -81,7 +81,7 @@ PRESETS: dict[str, Preset] = {
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
         classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
-        steps=2_600,
+        steps=2_000,
         decay_steps=800,
         batch_size=16,
     ),
