@@ -77,7 +77,7 @@ def few_of_each(images: Images, count: int, seed: int) -> Images:
 
 
 def build(shape: tuple[int, ...], classes: int, z_dim: int) -> GAN:
-    config = GANConfig(adversarial="relativistic", z_dim=z_dim, classes=classes, r1=0.3, r2=0.3)
+    config = GANConfig(adversarial="relativistic", z_dim=z_dim, classes=classes, r1=0.1, r2=0.1, betas=(0.0, 0.99))
     return convolutional_gan(config, shape, channels=16, augment=change)
 
 

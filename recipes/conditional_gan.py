@@ -50,7 +50,7 @@ class ConditionalRecipe(ImageConfig):
 
     z_dim: int = 64
     """Dimensions of the noise."""
-    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=4000, batch_size=64))
+    train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=5000, batch_size=64))
 
 
 def main(config: ConditionalRecipe) -> None:
@@ -59,7 +59,9 @@ def main(config: ConditionalRecipe) -> None:
         classes = len(train.classes)
         check_images(train, test, by_class=True)
         extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
-        gan = GANConfig(adversarial="relativistic", z_dim=config.z_dim, classes=classes, r1=0.3, r2=0.3)
+        gan = GANConfig(
+            adversarial="relativistic", z_dim=config.z_dim, classes=classes, r1=0.1, r2=0.1, betas=(0.0, 0.99)
+        )
         model = run.train(
             "gan",
             lambda: convolutional_gan(gan, train.shape),
