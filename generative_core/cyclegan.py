@@ -43,7 +43,7 @@ class CycleGANConfig:
     lambda_identity: Weight = 5.0
     lambda_second_adversarial: float = 0.0  # judge A -> B -> A as well, by discriminators of its own
     lambda_classifier: float = 0.0  # be heard as the target by the domain classifier
-    lambda_texture: float = 0.0  # have the fine details of the domain, `sliced_texture_distance`
+    lambda_texture: Weight = 0.0  # have the fine details of the domain, `sliced_texture_distance`
     r1: float = 0.0
     r2: float = 0.0
     lambda_content: Weight = 0.0  # contain, to frozen recognisers, what the source contains
@@ -181,7 +181,7 @@ class CycleGAN(nn.Module):
             self._descend(optimizers["restorer"], identity)
             return {"generator/identity": identity.detach()}
         lambda_cycle, lambda_identity = weight_at(config.lambda_cycle, step), weight_at(config.lambda_identity, step)
-        lambda_content = weight_at(config.lambda_content, step)
+        lambda_texture, lambda_content = weight_at(config.lambda_texture, step), weight_at(config.lambda_content, step)
 
         # Translate there and back again.
         fake_b = self.translate(source_a, "ab", self._random_mask(source_a))
@@ -199,10 +199,10 @@ class CycleGAN(nn.Module):
             identity = self._restore(real_a, altered_a, "ba") + self._restore(real_b, altered_b, "ab")
             losses["generator/identity"] = identity
             total = total + lambda_identity * identity
-        if config.lambda_texture:
+        if lambda_texture:
             texture = sliced_texture_distance(fake_a, real_a) + sliced_texture_distance(fake_b, real_b)
             losses["generator/texture"] = texture
-            total = total + config.lambda_texture * texture
+            total = total + lambda_texture * texture
         if lambda_content:
             losses["generator/content"] = self._content_loss(real_a, fake_b, "ab")
             losses["generator/content"] += self._content_loss(real_b, fake_a, "ba")

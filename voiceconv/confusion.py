@@ -39,6 +39,8 @@ def confusion(
         torch.manual_seed(0)
         classifier = PatchClassifier()
         optimizer = torch.optim.AdamW(classifier.parameters(), 1e-3)
+        # Falling to nothing: what is heard at a steady rate differs much from one step to the next.
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
         a, b = (MelCrops([mel[None] for mel in mels], FRAMES) for mels in (real, made))
         loader = UnpairedLoader(a, b, BATCH_SIZE, seed=0, transform=_change_level)
         labels = torch.arange(2).repeat_interleave(BATCH_SIZE)
@@ -49,6 +51,7 @@ def confusion(
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+                schedule.step()
         with torch.no_grad():
             losses = [
                 F.cross_entropy(classifier(_windows(mels)), torch.tensor(kind).expand(len(_windows(mels))))

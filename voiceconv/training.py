@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import voiceconv
 from generative_core.checkpoint import CheckpointError
-from generative_core.cyclegan import CycleGAN, CycleGANConfig
+from generative_core.cyclegan import CycleGAN, CycleGANConfig, Weight
 from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
@@ -51,42 +51,50 @@ class Preset:
     classifier: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-_CONVERTER = CycleGANConfig(
-    views=True,
-    # A voice comes first, from restoring altered speech; then critics make it natural.
-    restoring_steps=1000,
-    generator_rate=2e-4,
-    discriminator_rate=4e-4,
-    # A cycle weight of 10 keeps the source's voice together with its words; the recogniser holds words alone.
-    lambda_cycle=0.5,
-    lambda_identity=0.5,
-    lambda_classifier=1.0,
-    # Critics that are trained along let fine details be smoothed away, which any other critic hears at once.
-    lambda_texture=5.0,
-    # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with
-    # larger weights critics can no longer prevail against it.
-    lambda_content=5.0,
-    content_tolerance=0.3,
-    max_gradient_norm=15.0,
-    pool_size=0,
-    bfloat16=True,
-)
+def _converter(details_from: int) -> CycleGANConfig:
+    """The losses of the converter: first a voice, then its words, and from the step `details_from` on its details."""
+
+    def then(words: float, details: float) -> Weight:
+        return (details_from - 1, words), (details_from, details)
+
+    return CycleGANConfig(
+        views=True,
+        # A voice comes first, from restoring altered speech; then critics make it natural.
+        restoring_steps=1000,
+        generator_rate=2e-4,
+        discriminator_rate=4e-4,
+        # A cycle weight of 10 keeps the source's voice together with its words; the recogniser holds words alone.
+        lambda_cycle=then(2.0, 0.5),
+        lambda_identity=then(5.0, 0.5),
+        lambda_classifier=1.0,
+        # Critics that are trained along let fine details be smoothed away, which any other critic hears at once. At a
+        # cost in words: a voice that has them by then loses fewer.
+        lambda_texture=then(0.0, 5.0),
+        # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with
+        # larger weights critics can no longer prevail against it.
+        lambda_content=then(10.0, 5.0),
+        content_tolerance=0.3,
+        max_gradient_norm=15.0,
+        pool_size=0,
+        bfloat16=True,
+    )
+
 
 # Of the frames to come the generators see three (35 ms), so that they can convert while somebody speaks. Critics see a
 # third of a second: enough for a voice, too little for which words a speaker's recordings hold.
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
-        cyclegan=_CONVERTER,
+        cyclegan=_converter(details_from=2_000),
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 3},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
         classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
-        steps=2_000,
-        decay_steps=800,
+        steps=2_400,
+        decay_steps=200,
         batch_size=16,
     ),
     "gpu": Preset(
-        cyclegan=_CONVERTER,
+        cyclegan=_converter(details_from=15_000),
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12, "lookahead": 3},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 48, "layers": 2, "band_channels": 384},
@@ -123,7 +131,7 @@ PRESETS: dict[str, Preset] = {
     ),
     # Seconds, to see that everything runs; the result is no voice.
     "smoke": Preset(
-        cyclegan=dataclasses.replace(_CONVERTER, restoring_steps=5, bfloat16=False),
+        cyclegan=dataclasses.replace(_converter(details_from=10), restoring_steps=5, bfloat16=False),
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1, "lookahead": 3},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},

@@ -10,6 +10,7 @@ from torch import nn
 
 from generative_core import CycleGAN, CycleGANConfig
 from generative_core.cyclegan import ImagePool, weight_at
+from generative_core.losses import sliced_texture_distance
 from generative_core.nets import (
     ConvNeXtGenerator,
     GatedGenerator,
@@ -231,6 +232,21 @@ def test_total_is_the_weighted_sum() -> None:
         + 0.3 * losses["generator/classifier"]
     )
     torch.testing.assert_close(losses["generator/total"], expected)
+
+
+def test_texture_is_asked_for_from_its_step_on() -> None:
+    model = mel_cyclegan(lambda_texture=((1, 0.0), (2, 3.0)))
+    data, optimizers = batch(2, 1, 16, 32), model.configure_optimizers()
+    assert "generator/texture" not in model.training_step(data, optimizers, 1)
+    with torch.no_grad():
+        fake_a, fake_b = model.translate(data["b"], "ba"), model.translate(data["a"], "ab")
+    torch.manual_seed(0)
+    expected = sliced_texture_distance(fake_a, data["a"]) + sliced_texture_distance(fake_b, data["b"])
+    torch.manual_seed(0)
+    losses = model.training_step(data, optimizers, 2)
+    assert losses["generator/texture"].item() == pytest.approx(expected.item(), rel=1e-4)
+    rest = losses["generator/adversarial"] + 10 * losses["generator/cycle"] + 5 * losses["generator/identity"]
+    assert losses["generator/total"].item() == pytest.approx((rest + 3 * expected).item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
