@@ -22,10 +22,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
-from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +35,7 @@ from recipes._extractor import Extractor
 from recipes._gan import EMA_DECAY, check_images, convolutional_gan, sample_images, to_model
 from recipes._image import ImageConfig, Run, TrainOptions, open_run
 from recipes._image_data import Images
+from recipes._intervals import Interval, interval
 from recipes._pictures import image_grid
 from voiceconv.errors import UserError
 
@@ -147,23 +146,6 @@ def one_case(run: Run, config: AugmentationRecipe, train: Images, test: Images, 
     if name not in run.unfinished:
         write_atomically(path, json.dumps(found).encode())
     return Case(shown[0], shown[1], found)
-
-
-class Interval(NamedTuple):
-    """A mean over seeds and half the width of its 95 % interval (Student's t), none of a single seed."""
-
-    mean: float
-    half: float | None
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f}" + ("" if self.half is None else f" ± {self.half:.3f}")
-
-
-def interval(values: list[float]) -> Interval:
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Interval(mean, None)
-    return Interval(mean, float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)))
 
 
 def main(config: AugmentationRecipe) -> None:

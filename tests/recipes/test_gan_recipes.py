@@ -17,6 +17,7 @@ from recipes import augmentation, conditional_gan, gan_points, style_gan
 from recipes._animation import LAST_FRAME_SECONDS, write_gif, write_mp4
 from recipes._gan import modes_covered, sample_images
 from recipes._image_data import Images
+from recipes._intervals import Interval, interval
 from voiceconv.errors import UserError
 
 
@@ -149,20 +150,19 @@ def test_a_few_of_each_class_are_drawn_by_seed() -> None:
 
 def test_intervals_are_those_of_student() -> None:
     """Three values 1, 2, 3: mean 2, standard error 1/sqrt(3), and 4.303 is the quantile at two degrees of freedom."""
-    found = augmentation.interval([1.0, 2.0, 3.0])
+    found = interval([1.0, 2.0, 3.0])
     assert found.mean == 2
     assert found.half == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
-    assert augmentation.interval([0.5]).half is None
+    assert interval([0.5]).half is None
 
 
 def test_the_verdict_says_what_the_intervals_say() -> None:
-    interval = augmentation.Interval
     gain = "generated over real only"
     gains = {
-        10: {gain: interval(0.1, 0.05)},
-        20: {gain: interval(-0.1, 0.05)},
-        50: {gain: interval(0.01, 0.05)},
-        100: {gain: interval(0.2, None)},
+        10: {gain: Interval(0.1, 0.05)},
+        20: {gain: Interval(-0.1, 0.05)},
+        50: {gain: Interval(0.01, 0.05)},
+        100: {gain: Interval(0.2, None)},
     }
     expected = "a gain with 10; no clear difference with 50, 100; a loss with 20 real images a class."
     assert augmentation.verdict(gains) == f"{gain}: {expected}"
