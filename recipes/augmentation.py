@@ -10,7 +10,7 @@ of which draws other real images; and the gain of generated images over none and
 seed.
 
 Should tell: whether generated images beat none (they should, with few real ones), and whether they add anything to
-classical augmentation (do not expect it). On MNIST about ten minutes on two cores; with scikit-learn's digits, which
+classical augmentation (do not expect it). On MNIST about six minutes on two cores; with scikit-learn's digits, which
 are taken without --data, five. Any folder with one folder of images for each class will do. `--smoke` takes seconds.
 """
 

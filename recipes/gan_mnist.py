@@ -10,7 +10,7 @@ those of real images against real ones; the digits covered; and FID along the tr
 half tells what is stable.
 
 Must reach: all ten digits with every loss, and an FID of at most five times that of real images; fewer digits when it
-collapses, and all of them again with R1 and R2. About nine minutes on two cores; with scikit-learn's digits, which are
+collapses, and all of them again with R1 and R2. About seven minutes on two cores; with scikit-learn's digits, which are
 taken without --data, three. Any folder with one folder of images for each class will do. `--smoke` takes seconds.
 """
 

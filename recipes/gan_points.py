@@ -11,7 +11,7 @@ whose first two columns of numbers take their place.
 
 Leaves `animation.gif` and `animation.mp4` beside `report.html`. Should reach: a distance of at most three times the
 floor, that of as many real points drawn at random (Wasserstein distance on the axis, energy distance in the plane).
-Costs about two minutes on two cores.
+Costs less than a minute on two cores.
 """
 
 from __future__ import annotations
