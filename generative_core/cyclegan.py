@@ -41,6 +41,7 @@ class CycleGANConfig:
     adversarial: Adversarial = "lsgan"
     lambda_cycle: Weight = 10.0
     lambda_identity: Weight = 5.0
+    lambda_goal: Weight = 0.0  # become the goals that samples bring along, with `views`
     lambda_second_adversarial: float = 0.0  # judge A -> B -> A as well, by discriminators of its own
     lambda_classifier: float = 0.0  # be heard as the target by the domain classifier
     lambda_texture: Weight = 0.0  # have the fine details of the domain, `sliced_texture_distance`
@@ -49,8 +50,8 @@ class CycleGANConfig:
     lambda_content: Weight = 0.0  # contain, to frozen recognisers, what the source contains
     content_tolerance: float = 0.0  # nats that may be heard otherwise at a position for nothing
     views: bool = False  # each sample brings along what the generators read in its place, see `training_step`
-    restoring_steps: int = 0  # at first the generators learn from the identity loss alone, with a rate of its own
-    restoring_rate: float = 6e-4
+    goal_steps: int = 0  # at first the generators learn from the goals alone, with a rate of its own
+    goal_rate: float = 6e-4
     mask_fraction: float = 0.0  # hide up to this share of the last axis and let the generator fill it in
     pool_size: int = 50  # earlier fakes shown to the discriminators; 0 shows the newest only
     generator_rate: float = 2e-4
@@ -132,6 +133,8 @@ class CycleGAN(nn.Module):
             raise ValueError("lambda_classifier is set, but no classifier was given")
         if config.lambda_content and recognisers is None:
             raise ValueError("lambda_content is set, but no recognisers were given")
+        if (config.lambda_goal or config.goal_steps) and not config.views:
+            raise ValueError("goals are asked for, but samples bring them along with views only")
         self.generator_ab, self.generator_ba = generator(), generator()
         self.discriminator_a, self.discriminator_b = discriminator(), discriminator()
         second = bool(config.lambda_second_adversarial)
@@ -150,8 +153,8 @@ class CycleGAN(nn.Module):
                 self._critics().parameters(), config.discriminator_rate, config.betas, fused=True
             ),
         }
-        if config.restoring_steps:
-            optimizers["restorer"] = torch.optim.Adam(parameters, config.restoring_rate, config.betas, fused=True)
+        if config.goal_steps:
+            optimizers["goal"] = torch.optim.Adam(parameters, config.goal_rate, config.betas, fused=True)
         return optimizers
 
     def translate(self, x: Tensor, direction: Direction, mask: Tensor | None = None) -> Tensor:
@@ -169,19 +172,21 @@ class CycleGAN(nn.Module):
     ) -> dict[str, Tensor]:
         """One step on unpaired `batch["a"]` and `batch["b"]`, both `(B, C, H, W)`: generators, then discriminators.
 
-        With `views` every sample is `(B, 3 * C, H, W)`: itself, the version that is translated (and that the cycle
-        comes back to), and an altered version that the identity loss restores to it. They let a domain be prepared for
-        the translation, and make the identity loss learn to remove what was altered instead of doing nothing. The first
-        `restoring_steps` do that alone: critics then meet generators that already speak.
+        With `views` every sample is `(B, 4 * C, H, W)`: itself, the version of it that is translated (and that the
+        cycle comes back to), an altered version of that, and a goal, what both should become, as far as anybody knows.
+        They let a domain be prepared for the translation and begin with pairs that were made otherwise. The first
+        `goal_steps` learn from these alone: critics then meet generators that already speak.
         """
         config = self.config
-        (real_a, source_a, altered_a), (real_b, source_b, altered_b) = self._views(batch["a"]), self._views(batch["b"])
-        if step < config.restoring_steps:
-            identity = self._restore(real_a, altered_a, "ba") + self._restore(real_b, altered_b, "ab")
-            self._descend(optimizers["restorer"], identity)
-            return {"generator/identity": identity.detach()}
+        real_a, source_a, altered_a, goal_a = self._views(batch["a"])
+        real_b, source_b, altered_b, goal_b = self._views(batch["b"])
+        if step < config.goal_steps:
+            goal = self._reach(goal_a, altered_a, "ab") + self._reach(goal_b, altered_b, "ba")
+            self._descend(optimizers["goal"], goal)
+            return {"generator/goal": goal.detach()}
         lambda_cycle, lambda_identity = weight_at(config.lambda_cycle, step), weight_at(config.lambda_identity, step)
         lambda_texture, lambda_content = weight_at(config.lambda_texture, step), weight_at(config.lambda_content, step)
+        lambda_goal = weight_at(config.lambda_goal, step)
 
         # Translate there and back again.
         fake_b = self.translate(source_a, "ab", self._random_mask(source_a))
@@ -196,9 +201,13 @@ class CycleGAN(nn.Module):
         losses = {"generator/adversarial": adversarial, "generator/cycle": cycle}
         total = adversarial + lambda_cycle * cycle
         if lambda_identity:
-            identity = self._restore(real_a, altered_a, "ba") + self._restore(real_b, altered_b, "ab")
+            identity = self._reach(real_a, real_a, "ba") + self._reach(real_b, real_b, "ab")
             losses["generator/identity"] = identity
             total = total + lambda_identity * identity
+        if lambda_goal:
+            goal = self._reach(goal_a, altered_a, "ab") + self._reach(goal_b, altered_b, "ba")
+            losses["generator/goal"] = goal
+            total = total + lambda_goal * goal
         if lambda_texture:
             texture = sliced_texture_distance(fake_a, real_a) + sliced_texture_distance(fake_b, real_b)
             losses["generator/texture"] = texture
@@ -245,16 +254,16 @@ class CycleGAN(nn.Module):
         critics = [self.discriminator_a, self.discriminator_b, self.discriminator_a2, self.discriminator_b2]
         return nn.ModuleList(critic for critic in [*critics, self.classifier] if critic is not None)
 
-    def _views(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A batch from the loader -> the samples, what is translated and what the identity loss starts from."""
+    def _views(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A batch from the loader -> the samples, what is translated, that altered, and what both should become."""
         if not self.config.views:
-            return samples, samples, samples
-        real, source, altered = samples.chunk(3, dim=1)
-        return real, source, altered
+            return samples, samples, samples, samples
+        real, source, altered, goal = samples.chunk(4, dim=1)
+        return real, source, altered, goal
 
-    def _restore(self, real: Tensor, altered: Tensor, direction: Direction) -> Tensor:
-        """Distance from a sample of what its altered version becomes in the translation to its own domain."""
-        return F.l1_loss(self.translate(altered, direction), real)
+    def _reach(self, goal: Tensor, x: Tensor, direction: Direction) -> Tensor:
+        """Distance of what `x` becomes in the translation from what it should become."""
+        return F.l1_loss(self.translate(x, direction), goal)
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)

@@ -1,8 +1,8 @@
 """A small phoneme recogniser of our own: what is said in a mel-spectrogram, frame by frame, whoever says it.
 
-It holds the words in place while a converter is trained (`CycleGANConfig.lambda_content`), and a second one, which
-takes no part in training, counts what a conversion loses. `recipes/phonemes.py` trained both. Neither is the
-recogniser that the evaluation measures with.
+It tells a restorer what is said (`restoring.py`) and holds the words in place while a converter is trained
+(`CycleGANConfig.lambda_content`); a second one, which takes no part in training, counts what a conversion loses.
+`recipes/phonemes.py` trained both. Neither is the recogniser that the evaluation measures with.
 """
 
 from __future__ import annotations
@@ -44,8 +44,12 @@ class PhonemeRecogniser(nn.Module):
         self.leave = nn.Linear(channels, len(self.phonemes))
 
     def forward(self, mel: Tensor) -> Tensor:
+        return self.leave(self.hear(mel).transpose(1, 2)).transpose(1, 2)
+
+    def hear(self, mel: Tensor) -> Tensor:
+        """log-mel `(B, n_mels, T)` -> what the phonemes are told from, `(B, channels, T)`."""
         h = self.blocks(self.enter((mel + 5) / 2.5))  # about zero mean and unit variance
-        return self.leave(self.norm(h.transpose(1, 2))).transpose(1, 2)
+        return self.norm(h.transpose(1, 2)).transpose(1, 2)
 
     def transcribe(self, mel: Tensor) -> list[str]:
         """The phonemes in a log-mel `(n_mels, T)`, without silence: the best path of runs of one phoneme each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -20,17 +21,19 @@ from generative_core.checkpoint import CheckpointError
 from generative_core.cyclegan import CycleGAN, CycleGANConfig, Weight
 from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
-from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
+from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
 from voiceconv.adaptation import speech_frames
-from voiceconv.dataset import MelCrops, SpeakerData, mel_statistics, prepare_speaker
+from voiceconv.dataset import MelCrops, SpeakerData, cached, fingerprint, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
-from voiceconv.views import change_tone, moved_mels, views
+from voiceconv.views import change_tone, conversion_goals, moved_mels, views
 from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
 
 JUDGE_STEPS = 300
+Mels = tuple[list[torch.Tensor], list[torch.Tensor]]
+"""Of the training segments of both speakers, each `(n_mels, frames)`."""
 DISCRIMINATORS: dict[str, type[nn.Module]] = {"patch": PatchDiscriminator, "spectrogram": SpectrogramDiscriminator}
 CLASSIFIERS: dict[str, type[nn.Module]] = {"patch": PatchClassifier, "spectrogram": SpectrogramClassifier}
 
@@ -49,6 +52,7 @@ class Preset:
     frames: int = 64
     confusion_steps: int = 250  # of the classifiers that score the voice
     classifier: dict[str, Any] = dataclasses.field(default_factory=dict)
+    restorer: dict[str, int] = dataclasses.field(default_factory=dict)  # and for how many steps it learns
 
 
 def _converter(details_from: int) -> CycleGANConfig:
@@ -59,13 +63,14 @@ def _converter(details_from: int) -> CycleGANConfig:
 
     return CycleGANConfig(
         views=True,
-        # A voice comes first, from restoring altered speech; then critics make it natural.
-        restoring_steps=1000,
+        # A voice and its words come first, from what restorers make of the recordings; then critics make it natural.
+        goal_steps=1000,
         generator_rate=2e-4,
         discriminator_rate=4e-4,
         # A cycle weight of 10 keeps the source's voice together with its words; the recogniser holds words alone.
         lambda_cycle=then(2.0, 0.5),
-        lambda_identity=then(5.0, 0.5),
+        lambda_identity=0.0,
+        lambda_goal=then(5.0, 0.5),
         lambda_classifier=1.0,
         # Critics that are trained along let fine details be smoothed away, which any other critic hears at once. At a
         # cost in words: a voice that has them by then loses fewer.
@@ -89,6 +94,7 @@ PRESETS: dict[str, Preset] = {
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
         classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
+        restorer={"steps": 1_500, "channels": 256, "blocks": 8},
         steps=2_400,
         decay_steps=200,
         batch_size=16,
@@ -99,6 +105,7 @@ PRESETS: dict[str, Preset] = {
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 48, "layers": 2, "band_channels": 384},
         classifier={"kind": "spectrogram", "channels": 32, "layers": 3, "band_channels": 256},
+        restorer={"steps": 6_000, "channels": 384, "blocks": 12},
         steps=20_000,
         decay_steps=5_000,
         batch_size=32,
@@ -131,11 +138,12 @@ PRESETS: dict[str, Preset] = {
     ),
     # Seconds, to see that everything runs; the result is no voice.
     "smoke": Preset(
-        cyclegan=dataclasses.replace(_converter(details_from=10), restoring_steps=5, bfloat16=False),
+        cyclegan=dataclasses.replace(_converter(details_from=10), goal_steps=5, bfloat16=False),
         generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1, "lookahead": 3},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
         classifier={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
+        restorer={"steps": 3, "channels": 16, "blocks": 1},
         steps=20,
         decay_steps=0,
         batch_size=2,
@@ -217,11 +225,21 @@ def train(
     split = {s.name: {"train": d.train, "development": d.development} for s, d in zip(speakers, data, strict=True)}
     record_split(run_dir, split)
     judge = train_judge(speakers, data, seed)
+    goals = None
+    if settings.restorer:
+        key = json.dumps([resolved, fingerprint(folder_a, mel), fingerprint(folder_b, mel)])
+        made = cached(
+            run_dir / "features" / "goals.safetensors",
+            hashlib.sha256(key.encode()).hexdigest(),
+            lambda: goal_tensors(settings, speakers, data, sources, MelSpectrogram(mel), choose_device(device), seed),
+        )
+        a, b = ([made[f"{s.name}/{name}"] for name in d.train] for s, d in zip(speakers, data, strict=True))
+        goals = a, b
     model = build_model(settings, speakers, seed)
     if start:
         model.generator_ab.load_state_dict(start.generator_ab.state_dict())
         model.generator_ba.load_state_dict(start.generator_ba.state_dict())
-    loader = _loader(settings, speakers, data, sources, MelSpectrogram(mel), seed)
+    loader = _loader(settings, speakers, data, sources, goals, MelSpectrogram(mel), seed)
     config = TrainConfig(
         steps=settings.steps,
         run_dir=run_dir,
@@ -260,14 +278,30 @@ def train(
     return finished
 
 
-def source_mels(
-    settings: Preset, data: tuple[SpeakerData, SpeakerData], mel: MelSpectrogram
-) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """The log-mels `(n_mels, frames)` of both speakers' training segments as the generators read them."""
+def source_mels(settings: Preset, data: tuple[SpeakerData, SpeakerData], mel: MelSpectrogram) -> Mels:
+    """The log-mels of both speakers' training segments as the generators read them."""
     a, b = data
     if settings.input == "moved":
         return moved_mels(a, b.pitch, mel), moved_mels(b, a.pitch, mel)
     return [a.mels[name] for name in a.train], [b.mels[name] for name in b.train]
+
+
+def goal_tensors(
+    settings: Preset,
+    speakers: tuple[Speaker, Speaker],
+    data: tuple[SpeakerData, SpeakerData],
+    sources: Mels,
+    mel: MelSpectrogram,
+    device: torch.device,
+    seed: int,
+) -> dict[str, torch.Tensor]:
+    """What the generators learn from first, `conversion_goals` by speaker and segment."""
+    goals = conversion_goals(speakers, data, sources, mel, seed=seed, device=device, **settings.restorer)
+    return {
+        f"{speaker.name}/{name}": goal.contiguous()
+        for speaker, d, made in zip(speakers, data, goals, strict=True)
+        for name, goal in zip(d.train, made, strict=True)
+    }
 
 
 def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) -> CycleGAN:
@@ -325,20 +359,20 @@ def _loader(
     settings: Preset,
     speakers: tuple[Speaker, Speaker],
     data: tuple[SpeakerData, SpeakerData],
-    sources: tuple[list[torch.Tensor], list[torch.Tensor]],
+    sources: Mels,
+    goals: Mels | None,
     mel: MelSpectrogram,
     seed: int,
 ) -> UnpairedLoader:
-    """Crops of both speakers' training segments, with their views if the family wants them."""
-    crops = []
-    for speaker, d, source in zip(speakers, data, sources, strict=True):
-        if settings.cyclegan.views:
-            pictures = views(speaker, d, source, mel, torch.Generator().manual_seed(seed))
-        else:
-            pictures = [speaker.normalise(d.mels[name])[None] for name in d.train]
-        crops.append(MelCrops(pictures, settings.frames))
-    transform = change_tone if settings.cyclegan.views else None
-    return UnpairedLoader(crops[0], crops[1], settings.batch_size, seed=seed, transform=transform)
+    """Crops of both speakers' training segments, with their views if there are goals."""
+    if goals is not None:
+        pictures = views(speakers, data, sources, goals, mel, seed)
+    else:
+        a, b = ([s.normalise(d.mels[n])[None] for n in d.train] for s, d in zip(speakers, data, strict=True))
+        pictures = a, b
+    crops_a, crops_b = (MelCrops(of_one, settings.frames) for of_one in pictures)
+    transform = change_tone if goals is not None else None
+    return UnpairedLoader(crops_a, crops_b, settings.batch_size, seed=seed, transform=transform)
 
 
 def _speaker(info: SpeakerInfo, data: SpeakerData, source: list[torch.Tensor]) -> Speaker:

@@ -1,9 +1,9 @@
-"""What a converter's training reads beside the recordings: each prepared for translation, and altered to be restored.
+"""What a converter's training reads beside the recordings: each prepared for translation, altered, and as its goal.
 
-A translation starts from the source's words at the target's pitch, because moving the pitch is a calculation and needs
-no learning. The identity loss starts from the target's own speech with formants, tone and noise changed at random, as
-if somebody else spoke it: undoing that teaches the generator to keep the words of any speaker and give them its voice.
-Both are normalised by their own mean and variance, so that to the generators they are of one kind.
+Moving the source's pitch to the target's leaves only the voice to be learned, and a median of two speakers' pitches
+needs no learning. The goal is what a restorer (`restoring.py`) makes of the recording in the other's voice. The
+generators learn it from versions with other formants, tone and noise as well, as in NANSY (Choi et al. 2021,
+arXiv:2110.14513), so that they expect no one speaker.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from voiceconv.dataset import SpeakerData, mel_statistics
+from voiceconv.dataset import SpeakerData
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, semitones_between
+from voiceconv.restoring import restored_goals
 from voiceconv.source_filter import move
 from voiceconv.voice import Speaker
 
@@ -32,32 +33,81 @@ def moved_mels(data: SpeakerData, other: PitchStatistics, mel: MelSpectrogram) -
 
 
 def views(
-    speaker: Speaker, data: SpeakerData, moved: Sequence[Tensor], mel: MelSpectrogram, generator: torch.Generator
-) -> list[Tensor]:
-    """Each training segment of `speaker` as planes `(3, n_mels, frames)` (float16), `ALTERED_VERSIONS` times: itself,
-    at the pitch of the other speaker (`moved_mels`), and altered. All as the networks read and write them."""
-    altered = [alter(data.wavs[name].float(), mel, generator) for name in data.train for _ in range(ALTERED_VERSIONS)]
-    mean, std = mel_statistics(altered)
-    pictures = []
-    for number, name in enumerate(data.train):
-        real, source = speaker.normalise(data.mels[name]), speaker.normalise_source(moved[number])
-        for version in altered[number * ALTERED_VERSIONS : (number + 1) * ALTERED_VERSIONS]:
-            pictures.append(torch.stack([real, source, (version - mean[:, None]) / std[:, None]]).half())
+    speakers: tuple[Speaker, Speaker],
+    data: tuple[SpeakerData, SpeakerData],
+    moved: tuple[Sequence[Tensor], Sequence[Tensor]],
+    goals: tuple[Sequence[Tensor], Sequence[Tensor]],
+    mel: MelSpectrogram,
+    seed: int,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Each training segment of both speakers as planes `(4, n_mels, frames)` (float16), `ALTERED_VERSIONS` times:
+    itself, at the pitch of the other speaker (`moved_mels`), that altered, and its goal (`conversion_goals`). All as
+    the networks read and write them."""
+    pictures: tuple[list[Tensor], list[Tensor]] = [], []
+    for one, (speaker, d) in enumerate(zip(speakers, data, strict=True)):
+        generator = torch.Generator().manual_seed(seed)
+        onward = semitones_between(d.pitch.median_hz, data[1 - one].pitch.median_hz)
+        for name, source, goal in zip(d.train, moved[one], goals[one], strict=True):
+            real, plain = speaker.normalise(d.mels[name]), speaker.normalise_source(source)
+            for _ in range(ALTERED_VERSIONS):
+                altered = speaker.normalise_source(alter(d.wavs[name].float(), mel, generator, onward))
+                pictures[one].append(torch.stack([real, plain, altered, goal]).half())
     return pictures
 
 
-def alter(wav: Tensor, mel: MelSpectrogram, generator: torch.Generator) -> Tensor:
-    """Speech `(T,)` -> its log-mel with other formants, in every second case under noise."""
+def conversion_goals(
+    speakers: tuple[Speaker, Speaker],
+    data: tuple[SpeakerData, SpeakerData],
+    moved: tuple[Sequence[Tensor], Sequence[Tensor]],
+    mel: MelSpectrogram,
+    *,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    **size: int,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The training segments of both speakers as the other would say them, normalised for that other."""
+    goals = []
+    for one in (0, 1):
+        own, target, speaker = data[one], data[1 - one], speakers[1 - one]
+        generator = torch.Generator().manual_seed(seed)
+        goals.append(
+            restored_goals(
+                [speaker.normalise(target.mels[name]) for name in target.train for _ in range(ALTERED_VERSIONS)],
+                [
+                    alter(target.wavs[name].float(), mel, generator)
+                    for name in target.train
+                    for _ in range(ALTERED_VERSIONS)
+                ],
+                [own.mels[name] for name in own.train],
+                moved[one],
+                steps=steps,
+                seed=seed,
+                device=device,
+                change=add_tone,
+                **size,
+            )
+        )
+    return goals[0], goals[1]
+
+
+def alter(wav: Tensor, mel: MelSpectrogram, generator: torch.Generator, pitch: float = 0.0) -> Tensor:
+    """Speech `(T,)` -> its log-mel with other formants, in every second case under noise, and with its pitch moved."""
     formants, chance, decibels = torch.rand(3, generator=generator).tolist()
     if chance < 0.5:
         level = wav.square().mean().sqrt() * 10 ** (-(NOISE_DB[0] + decibels * (NOISE_DB[1] - NOISE_DB[0])) / 20)
         wav = wav + level * torch.randn(wav.shape, generator=generator)
-    return move(mel, wav, formants=(2 * formants - 1) * FORMANT_SEMITONES)
+    return move(mel, wav, pitch=pitch, formants=(2 * formants - 1) * FORMANT_SEMITONES)
 
 
 def change_tone(crop: Tensor, generator: torch.Generator) -> Tensor:
-    """Planes `(3, n_mels, frames)` of `views` with the level and the tone of the altered one changed at random."""
-    bands = torch.linspace(0, 1, crop.shape[1])[:, None]
+    """Planes `(4, n_mels, frames)` of `views` with the level and the tone of the altered one changed at random."""
+    real, source, altered, goal = crop.float()
+    return torch.stack([real, source, add_tone(altered, generator), goal])
+
+
+def add_tone(x: Tensor, generator: torch.Generator) -> Tensor:
+    """A normalised mel `(n_mels, frames)` with its level and its tone changed at random."""
+    bands = torch.linspace(0, 1, x.shape[0])[:, None]
     level, *ripples = (TONE * torch.randn(4, generator=generator)).tolist()
-    tone = level + sum(ripple * torch.cos(torch.pi * (n + 1) * bands) for n, ripple in enumerate(ripples))
-    return torch.cat([crop[:2], crop[2:] + tone]).float()
+    return x + level + sum(ripple * torch.cos(torch.pi * (n + 1) * bands) for n, ripple in enumerate(ripples))

@@ -257,9 +257,9 @@ def restored_mels(
 ) -> dict[str, Tensor]:
     """The training segments' log-mels after the generator of `voice` that speaks as their own speaker, by segment name.
 
-    They are aligned with the real waveforms, and blurred in the ways of that converter: what it restores speech to that
-    has been altered as in its training, or, if it was trained without, their own speech. Folders of other speakers have
-    none; one at least must be of a speaker of the voice, by its name or its `speaker.json`.
+    They are aligned with the real waveforms, and blurred in the ways of that converter: what it makes of their own
+    speech, altered as in its training, or, if it was trained without, as it was recorded. Folders of other speakers
+    have none; one at least must be of a speaker of the voice, by its name or its `speaker.json`.
     """
     from voiceconv.converter import VoiceConverter
 

@@ -68,9 +68,13 @@ def test_a_step_moves_every_network_under_every_option(options: dict[str, object
     assert moved == {name.split(".")[0] for name in before}, still
 
 
+def planes(*values: float) -> torch.Tensor:
+    return torch.cat([torch.full((2, 1, 16, 32), value) for value in values], dim=1)
+
+
 def test_every_network_reads_the_view_that_is_for_it() -> None:
-    """Generators translate the prepared version and restore the altered one, critics see the samples themselves."""
-    model = mel_cyclegan(views=True, lambda_classifier=0.5, pool_size=0)
+    """Generators translate the prepared version and the altered one, critics see the samples themselves."""
+    model = mel_cyclegan(views=True, lambda_goal=1.0, lambda_identity=0.0, lambda_classifier=0.5, pool_size=0)
     seen: dict[str, list[float]] = {}
 
     def watch(name: str) -> None:
@@ -79,27 +83,31 @@ def test_every_network_reads_the_view_that_is_for_it() -> None:
 
     for name in ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b"):
         watch(name)
-    planes = {"a": (1.0, 2.0, 3.0), "b": (4.0, 5.0, 6.0)}
-    samples = {x: torch.cat([torch.full((2, 1, 16, 32), v) for v in values], dim=1) for x, values in planes.items()}
+    samples = {"a": planes(1.0, 2.0, 3.0, 3.5), "b": planes(4.0, 5.0, 6.0, 6.5)}
     model.training_step(samples, model.configure_optimizers(), 0)
-    assert seen["generator_ab"][0] == 2.0  # to B; then from A's fake back; then identity
-    assert seen["generator_ab"][2] == 6.0
+    assert seen["generator_ab"][0] == 2.0  # to B; then from A's fake back; then towards the goal
+    assert seen["generator_ab"][2] == 3.0
     assert seen["generator_ba"][0] == 5.0
-    assert seen["generator_ba"][2] == 3.0
+    assert seen["generator_ba"][2] == 6.0
     assert seen["discriminator_a"][1] == 1.0  # after the fake that is to fool it
     assert seen["discriminator_b"][1] == 4.0
 
 
-def test_cycle_and_identity_losses_come_back_to_the_right_views() -> None:
+def test_every_loss_comes_back_to_the_right_view() -> None:
     """With generators that change nothing, every loss is the distance of two known planes."""
-    config = CycleGANConfig(views=True, lambda_cycle=1.0, lambda_identity=1.0)
+    config = CycleGANConfig(views=True, lambda_cycle=1.0, lambda_identity=1.0, lambda_goal=1.0)
     critic = lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none")  # noqa: E731
     model = CycleGAN(config, generator=lambda: Shift(0.0), discriminator=critic)
-    planes = {"a": (1.0, 2.0, 4.0), "b": (1.0, 3.0, 8.0)}
-    samples = {x: torch.cat([torch.full((2, 1, 16, 32), v) for v in values], dim=1) for x, values in planes.items()}
+    samples = {"a": planes(1.0, 2.0, 4.0, 4.5), "b": planes(1.0, 3.0, 8.0, 10.0)}
     losses = model.training_step(samples, model.configure_optimizers(), 0)
     assert losses["generator/cycle"] == pytest.approx(0.0)
-    assert losses["generator/identity"] == pytest.approx((4 - 1) + (8 - 1))
+    assert losses["generator/identity"] == pytest.approx(0.0)
+    assert losses["generator/goal"] == pytest.approx((4.5 - 4) + (10 - 8))
+
+
+def test_goals_are_asked_for_with_views_only() -> None:
+    with pytest.raises(ValueError, match="with views only"):
+        CycleGAN(CycleGANConfig(lambda_goal=1.0))
 
 
 class Shift(nn.Module):
@@ -143,18 +151,18 @@ def test_what_is_heard_otherwise_is_free_up_to_the_tolerance() -> None:
     assert model._content_loss(real, fake, "ab").item() == pytest.approx((math.log(math.cosh(1)) - 0.1) / 2, rel=1e-5)
 
 
-def test_at_first_generators_learn_to_restore_and_critics_wait() -> None:
-    model = mel_cyclegan(views=True, restoring_steps=1, restoring_rate=1e-2)
+def test_at_first_generators_learn_from_goals_and_critics_wait() -> None:
+    model = mel_cyclegan(views=True, goal_steps=1, goal_rate=1e-2, lambda_goal=1.0)
     optimizers = model.configure_optimizers()
-    views = {name: torch.rand(2, 3, 16, 32) for name in "ab"}
+    views = {name: torch.rand(2, 4, 16, 32) for name in "ab"}
     for step in (0, 1):
         before = {name: value.clone() for name, value in model.named_parameters()}
-        identity = sum(
-            (model.translate(views[name][:, 2:], direction) - views[name][:, :1]).abs().mean()
-            for name, direction in (("a", "ba"), ("b", "ab"))
+        goal = sum(
+            (model.translate(views[name][:, 2:3], direction) - views[name][:, 3:]).abs().mean()
+            for name, direction in (("a", "ab"), ("b", "ba"))
         )
         losses = model.training_step(views, optimizers, step)
-        assert losses["generator/identity"].item() == pytest.approx(identity.item(), rel=1e-4)
+        assert losses["generator/goal"].item() == pytest.approx(goal.item(), rel=1e-4)
         changes = {name: (value - before[name]).abs().max() for name, value in model.named_parameters()}
         critics = [change for name, change in changes.items() if name.startswith("discriminator")]
         assert max(change for name, change in changes.items() if name.startswith("generator")) > 0

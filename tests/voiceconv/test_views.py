@@ -1,46 +1,76 @@
-"""What training reads: each view in its place, altered versions that differ, nothing else touched."""
+"""What training reads: each view in its place, altered versions that differ, goals for the right recordings."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import torch
 
 from tests.signals import hum
-from voiceconv.dataset import SpeakerData, mel_statistics
+from voiceconv.dataset import SpeakerData
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics
 from voiceconv.source_filter import move
-from voiceconv.views import ALTERED_VERSIONS, change_tone, moved_mels, views
+from voiceconv.views import ALTERED_VERSIONS, change_tone, conversion_goals, moved_mels, views
 from voiceconv.voice import Speaker
 
+MEL = MelSpectrogram()
 
-def test_planes_are_the_segment_moved_and_altered() -> None:
-    mel = MelSpectrogram()
-    wav = torch.from_numpy(hum(200.0, 1.0)).half()
-    data = SpeakerData({"x#0": wav}, {"x#0": mel(wav.float())}, {"x#0": torch.full((86,), 200.0)}, ("x#0",), ())
-    moved = moved_mels(data, PitchStatistics(float(np.log(100)), 0.1), mel)
-    torch.testing.assert_close(moved, [move(mel, wav.float(), pitch=-12.0)])
-    own = torch.full((80,), -5.0), torch.full((80,), 2.0)
-    high = Speaker("high", PitchStatistics(float(np.log(200)), 0.1), *own, *mel_statistics(moved), None)
-    pictures = views(high, data, moved, mel, torch.Generator().manual_seed(0))
-    assert len(pictures) == ALTERED_VERSIONS
-    for picture in pictures:
-        torch.testing.assert_close(high.denormalise(picture[0].float()), mel(wav.float()), atol=0.02, rtol=0.01)
-    for plane in (1, 2):  # to the generators, what is translated and what is altered are of one kind
-        mean, std = mel_statistics([picture[plane].float() for picture in pictures])
-        assert mean.abs().max() < 0.01
-        assert ((std - 1).abs() < 0.01).float().mean() > 0.5  # the others hardly vary in a steady hum
-    source = pictures[0][1].float() * high.source_std[:, None] + high.source_mean[:, None]
-    torch.testing.assert_close(source, moved[0], atol=0.02, rtol=0.01)
-    assert not torch.equal(pictures[0][2], pictures[1][2])
-    again = views(high, data, moved, mel, torch.Generator().manual_seed(0))
-    assert all(torch.equal(a, b) for a, b in zip(pictures, again, strict=True))
+
+def hummed(f0: float, seconds: float) -> SpeakerData:
+    wav = torch.from_numpy(hum(f0, seconds)).half()
+    mel = MEL(wav.float())
+    return SpeakerData({"x#0": wav}, {"x#0": mel}, {"x#0": torch.full((mel.shape[1],), f0)}, ("x#0",), ())
+
+
+def speaker(name: str, f0: float, level: float) -> Speaker:
+    own, read = (torch.full((80,), level), torch.full((80,), 2.0)), (torch.full((80,), -4.0), torch.full((80,), 3.0))
+    return Speaker(name, PitchStatistics(float(np.log(f0)), 0.1), *own, *read, None)
+
+
+def test_planes_are_the_segment_moved_altered_and_its_goal() -> None:
+    data, speakers = (hummed(200.0, 1.0), hummed(100.0, 1.5)), (speaker("high", 200, -5), speaker("low", 100, -6))
+    moved = moved_mels(data[0], data[1].pitch, MEL), moved_mels(data[1], data[0].pitch, MEL)
+    torch.testing.assert_close(moved[0], [move(MEL, data[0].wavs["x#0"].float(), pitch=-12.0)])
+    goals = [torch.full_like(moved[0][0], 0.25)], [torch.full_like(moved[1][0], 0.75)]
+    high, low = views(speakers, data, moved, goals, MEL, 0)
+    assert len(high) == len(low) == ALTERED_VERSIONS
+    for own, picture, said, number in ((speakers[0], high[0], data[0], 0), (speakers[1], low[0], data[1], 1)):
+        real, source, _, goal = picture.float()
+        torch.testing.assert_close(own.denormalise(real), said.mels["x#0"], atol=0.02, rtol=0.01)
+        torch.testing.assert_close(source * 3 - 4, moved[number][0], atol=0.02, rtol=0.01)
+        assert torch.equal(goal, goals[number][0])
+    assert not torch.equal(high[0][2], high[1][2])
+    torch.testing.assert_close(high[0][2].float().mean(), high[0][1].float().mean(), atol=0.5, rtol=0)  # moved as well
+    again = views(speakers, data, moved, goals, MEL, 0)
+    assert all(torch.equal(a, b) for a, b in zip(high, again[0], strict=True))
+
+
+def test_goals_are_in_the_voice_of_the_other() -> None:
+    """A restorer knows nothing but its own speaker: whatever it is given, that is what it says."""
+    data = hummed(200.0, 1.0), hummed(100.0, 1.2)
+    high, low = (
+        dataclasses.replace(speaker(name, f0, -5), mel_mean=d.mels["x#0"].mean(1) - above, mel_std=torch.ones(80))
+        for name, f0, d, above in (("high", 200, data[0], 2.0), ("low", 100, data[1], -2.0))
+    )  # normalised, the one hums at 2 in all bands and the other at -2
+    moved = moved_mels(data[0], data[1].pitch, MEL), moved_mels(data[1], data[0].pitch, MEL)
+
+    def goals() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        options = {"steps": 200, "seed": 0, "channels": 16, "blocks": 1}
+        return conversion_goals((high, low), data, moved, MEL, device=torch.device("cpu"), **options)
+
+    learned, again = goals(), goals()
+    for one, level in ((0, -2.0), (1, 2.0)):
+        assert [goal.shape for goal in learned[one]] == [mel.shape for mel in moved[one]]
+        assert torch.equal(learned[one][0], again[one][0])
+        assert learned[one][0].mean().item() * level > 1
 
 
 def test_tone_changes_smoothly_and_in_the_altered_plane_only() -> None:
-    crop = torch.randn(3, 80, 64).half()
+    crop = torch.randn(4, 80, 64).half()
     changed = change_tone(crop, torch.Generator().manual_seed(1))
-    assert torch.equal(changed[:2], crop[:2].float())
+    assert torch.equal(changed[[0, 1, 3]], crop[[0, 1, 3]].float())
     difference = changed[2] - crop[2].float()
     torch.testing.assert_close(difference, difference[:, :1].expand_as(difference), atol=1e-3, rtol=0)
     assert difference.abs().max() > 0.05

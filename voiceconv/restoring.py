@@ -1,0 +1,105 @@
+"""Goals for a converter to learn from: the source's own recordings, said by somebody who knows only the target.
+
+A restorer turns altered speech of its speaker back into the recordings, from the altered mel and from what a phoneme
+recogniser hears in it. It therefore knows no other voice, and the recogniser, which has heard many, tells it what is
+said by those whom it does not know. Given the other speaker's recordings it says them in its own voice, frame by frame:
+pairs, from recordings of which no two say the same. It may look at whole recordings and be slow; the generators that
+learn from its pairs need not. Speech put together again from what a recogniser hears is that of phonetic posteriorgrams
+(Sun et al. 2016), learning from one's own conversions back-translation (Sennrich et al. 2016, arXiv:1511.06709), pairs
+for a small converter by a slow one those of LLVC (Sadov et al. 2023, arXiv:2311.00873).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from generative_core.nets import ConvNeXtGenerator
+from voiceconv.dataset import MelCrops, mel_statistics
+from voiceconv.phonemes import PhonemeRecogniser
+
+FRAMES = 64
+BATCH_SIZE = 16
+RATE = 1.5e-3
+MAX_GRADIENT_NORM = 5.0
+
+
+class Restorer(nn.Module):
+    """Mel `(B, bands, T)` and what a recogniser hears, `(B, heard, T)`, each of zero mean and unit variance in every
+    row, -> the mel of one speaker `(B, bands, T)`, normalised for that speaker."""
+
+    def __init__(self, heard: int, *, bands: int = 80, channels: int = 256, blocks: int = 8) -> None:
+        super().__init__()
+        self.listen = nn.Conv1d(heard, bands, 1)
+        self.generator = ConvNeXtGenerator(bands=bands, planes=2, channels=channels, blocks=blocks)
+
+    def forward(self, mel: Tensor, heard: Tensor) -> Tensor:
+        return self.generator(torch.stack([mel, self.listen(heard)], dim=1))[:, 0]
+
+
+def restored_goals(
+    real: Sequence[Tensor],
+    altered: Sequence[Tensor],
+    others: Sequence[Tensor],
+    moved: Sequence[Tensor],
+    *,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    change: Callable[[Tensor, torch.Generator], Tensor],
+    **size: int,
+) -> list[Tensor]:
+    """What another speaker's recordings would be in a speaker's voice: mels `(n_mels, T)`, normalised as `real` is.
+
+    `real` are the speaker's normalised mels, `altered` log-mels of the same that seem to be said by others; `others`
+    are log-mels of the other speaker's recordings, `moved` those of the same with their pitch moved to the speaker's.
+    `change(mel, generator)` varies the tone of a crop of an altered mel. The restorer learns for `steps`.
+    """
+    recogniser = PhonemeRecogniser.load("training").to(device)
+
+    @torch.no_grad()
+    def hear(mels: Sequence[Tensor]) -> list[Tensor]:
+        return [recogniser.hear(mel.float().to(device)[None])[0].cpu() for mel in mels]
+
+    bands = real[0].shape[0]
+    pictures = [
+        torch.cat([goal, mel, heard])[None].half()
+        for goal, mel, heard in zip(real, standardised(altered), standardised(hear(altered)), strict=True)
+    ]
+
+    def vary(crop: Tensor, generator: torch.Generator) -> Tensor:
+        goal, mel, heard = crop[0].float().split(rows)
+        return torch.cat([goal, change(mel, generator), heard])
+
+    crops, chance = MelCrops(pictures, FRAMES), torch.Generator().manual_seed(seed)
+    rows = bands, bands, pictures[0].shape[1] - 2 * bands
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(seed)
+        restorer = Restorer(rows[2], bands=bands, **size).to(device)
+        optimizer = torch.optim.AdamW(restorer.parameters(), RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=max(steps, 2), pct_start=0.1)
+        for _ in tqdm(range(steps), desc="Preparing pairs", unit="step", leave=False, disable=None):
+            chosen = torch.randint(len(crops), (BATCH_SIZE,), generator=chance)
+            batch = torch.stack([vary(crops[int(i)], chance) for i in chosen])
+            goal, mel, heard = batch.to(device).split(rows, dim=1)
+            with torch.autocast(device.type, torch.bfloat16):
+                made = restorer(mel, heard)
+            loss = F.l1_loss(made.float(), goal)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(restorer.parameters(), MAX_GRADIENT_NORM)
+            optimizer.step()
+            schedule.step()
+    with torch.no_grad():
+        read = zip(standardised(moved), standardised(hear(others)), strict=True)
+        return [restorer(mel.to(device)[None], heard.to(device)[None])[0].cpu() for mel, heard in read]
+
+
+def standardised(pictures: Sequence[Tensor]) -> list[Tensor]:
+    """Pictures `(rows, T)` with zero mean and unit variance in every row, over all of them."""
+    mean, std = mel_statistics(pictures)
+    return [(picture - mean[:, None]) / std[:, None] for picture in pictures]
