@@ -96,6 +96,10 @@ class GriffinLim:
     @torch.no_grad()
     def __call__(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         self.mel.require_shape(mel)
+        # One by one: the iterations grow the rounding in which a batch differs from its clips until it can be heard.
+        return torch.cat([self._invert(clip[None]) for clip in mel])
+
+    def _invert(self, mel: Tensor) -> Tensor:
         hop_length, frames = self.mel.hop_length, mel.shape[-1]
         # torchaudio centres frame i on sample i * hop_length, our mel half a hop later: a few more frames at each end,
         # cut off again, bring the two together and leave no sample without all of its frames.
