@@ -96,7 +96,7 @@ class GriffinLim:
     @torch.no_grad()
     def __call__(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         self.mel.require_shape(mel)
-        # One by one: the iterations grow the rounding in which a batch differs from its clips until it can be heard.
+        # One by one: the iterations grow the rounding in which a batch differs from its clips to thousandths.
         return torch.cat([self._invert(clip[None]) for clip in mel])
 
     def _invert(self, mel: Tensor) -> Tensor:
