@@ -81,7 +81,7 @@ def restored_goals(
         torch.manual_seed(seed)
         restorer = Restorer(rows[2], bands=bands, **size).to(device)
         optimizer = torch.optim.AdamW(restorer.parameters(), RATE)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=max(steps, 2), pct_start=0.1)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
         for _ in tqdm(range(steps), desc="Preparing pairs", unit="step", leave=False, disable=None):
             chosen = torch.randint(len(crops), (BATCH_SIZE,), generator=chance)
             batch = torch.stack([vary(crops[int(i)], chance) for i in chosen])
