@@ -14,7 +14,8 @@ help:
 	@echo "make demo    install and open the page on http://127.0.0.1:7860"
 	@echo "make test    install what the tests need and run them"
 	@echo "make eval    install what voiceconv evaluate measures with"
-	@echo "make gallery MNIST=FOLDER EMOJI=FOLDER OPENMOJI=FOLDER   run the recipes of the lecture, and write docs/gallery"
+	@echo "make gallery MNIST=FOLDER EMOJI=FOLDER OPENMOJI=FOLDER EARTH=FOLDER SPEECH=FOLDER"
+	@echo "             run the recipes of the lecture, and write docs/gallery"
 	@echo "make check   lint, formatting and types"
 	@echo "make clean   remove .venv and caches"
 
@@ -33,7 +34,7 @@ eval: $(VENV)/.installed-eval
 
 gallery: $(VENV)/.installed-test
 	$(VENV)/bin/python -m recipes.gallery $(if $(MNIST),--mnist "$(MNIST)") $(if $(EMOJI),--emoji "$(EMOJI)") \
-		$(if $(OPENMOJI),--openmoji "$(OPENMOJI)")
+		$(if $(OPENMOJI),--openmoji "$(OPENMOJI)") $(if $(EARTH),--earth "$(EARTH)") $(if $(SPEECH),--speech "$(SPEECH)")
 
 $(VENV)/bin/python:
 	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { \

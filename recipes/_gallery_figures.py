@@ -192,7 +192,7 @@ def style_gan(results: dict[str, Any]) -> Figures:
 
 
 def pix2pix(results: dict[str, Any]) -> Figures:
-    return _translations({"lines to colours": results["scores"]})
+    return _translations({"": results["scores"]})
 
 
 def cyclegan(results: dict[str, Any]) -> Figures:
@@ -206,11 +206,12 @@ def _translations(tables: dict[str, list[dict[str, Any]]]) -> Figures:
     names = list(next(iter(tables.values()))[0])[1:]
     rows, targets = [], {}
     for direction, scores in tables.items():
-        rows += [(f"{direction}: {row['name']}", *(row[name] for name in names)) for row in scores]
+        which = f"{direction}: " if direction else ""
+        rows += [(f"{which}{row['name']}", *(row[name] for name in names)) for row in scores]
         *baselines, translated, _ = scores
         for name in names:
             sign = -1 if name == "SSIM" else 1
-            targets[f"{direction}, {name} better than the input's and than a change of colours"] = all(
+            targets[f"{which}{name} better than the input's and than a change of colours"] = all(
                 sign * translated[name] < sign * baseline[name] for baseline in baselines
             )
     return Figures(("", *names), rows, targets)
@@ -240,6 +241,34 @@ def diffusion_few_steps(results: dict[str, Any]) -> Figures:
                 student["fid"] <= 1.5 * teacher["fid"]
             )
         },
+    )
+
+
+def diffusion_emoji(results: dict[str, Any]) -> Figures:
+    scores = results["scores"]
+    drawn = "own name among 100, drawn"
+    known = [row for row in scores if row["group"] == "names of the training"]
+    return Figures(
+        ("", *list(scores[0])[1:]),
+        [tuple(row.values()) for row in scores],
+        {f"half of the known names, {row['style'] or 'all'}": row[drawn] >= 0.5 for row in known},
+    )
+
+
+def diffusion_restore(results: dict[str, Any]) -> Figures:
+    rows, targets = results["scores"], {}
+    for damaged, restored, mean in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+        targets[f"{damaged['task']}, better FID than damaged"] = restored["fid"] < damaged["fid"]
+        targets[f"{damaged['task']}, mean nearer than damaged"] = mean["psnr"] > damaged["psnr"]
+    return Figures(("task", "", "PSNR, dB", "SSIM", "FID"), [tuple(row.values()) for row in rows], targets)
+
+
+def diffusion_voice(results: dict[str, Any]) -> Figures:
+    distances = results["mmd"]
+    return Figures(
+        ("", "discrepancy of frames (MMD)"),
+        list(distances.items()),
+        {"less than half of the discrepancy of noise": distances["drawn"] < distances["noise"] / 2},
     )
 
 

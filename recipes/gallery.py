@@ -1,12 +1,12 @@
 """The lecture's gallery: its recipes, one after the other, and a page with what came out.
 
-    python -m recipes.gallery --mnist datasets/mnist --emoji datasets/emoji --openmoji datasets/openmoji
+    python -m recipes.gallery --mnist MNIST --emoji EMOJI --openmoji OPENMOJI --earth EARTH --speech SPEECH
     python -m recipes.gallery --pages-only
 
 Runs what is not yet in `--runs`, goes on with what was stopped there or ended by its budget, and writes a page of
 pictures and figures to `--docs`, with what each recipe must reach and whether it did. With --pages-only nothing is
-trained. Twelve runs of at most ten minutes each, and four of up to half an hour that translate and diffuse: about three
-hours on two cores.
+trained. What the page says of a run that is not in `--runs` any more stays as it is. Twelve runs of at most ten minutes
+each, and those that translate and diffuse, of up to an hour: about six hours on two cores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageSequence
 
@@ -35,10 +35,10 @@ WIDEST_MOVING = 640
 FIRST_LINES = """# The lecture, run
 
 The recipes of the lecture, in [its order](../lecture.md), each with the command that ran it. This page is written by
-`make gallery MNIST=datasets/mnist EMOJI=datasets/emoji OPENMOJI=datasets/openmoji` from what the runs left; nothing in
-it is selected or edited. MNIST is a folder as torchvision lays it out (a recipe fetches it with `--download`), EMOJI
-one of drawings with `emoji.json` (`recipes/_image_data.py` says what it holds), OPENMOJI one with the drawings of
-OpenMoji in `black` and `color`, and RUNS where the runs are.
+`make gallery` from what the runs left; nothing in it is selected or edited. MNIST is a folder as torchvision lays it
+out (a recipe fetches it with `--download`), EMOJI one of drawings with `emoji.json` (`recipes/_image_data.py` says what
+it holds), OPENMOJI one with the drawings of OpenMoji in `black` and `color`, EARTH one with maps of the Earth by day
+and by night, SPEECH one with recordings of one speaker, and RUNS where the runs are.
 """
 
 
@@ -51,7 +51,11 @@ class GalleryConfig:
     emoji: Path | None = None
     """Folder of emoji drawings with emoji.json."""
     openmoji: Path | None = None
-    """Folder with the drawings of OpenMoji, as lines in one folder and in colour in another."""
+    """Folder with the drawings of OpenMoji, as lines in `black` and in colour in `color`."""
+    earth: Path | None = None
+    """Folder with two maps of the whole Earth whose file names say day and night."""
+    speech: Path | None = None
+    """Folder with recordings of one speaker."""
     runs: Path = Path("runs/gallery")
     docs: Path = Path("docs/gallery")
     pages_only: bool = False
@@ -63,9 +67,20 @@ class Entry(NamedTuple):
 
     name: str
     recipe: str
-    data: Literal["mnist", "emoji", "openmoji"] | None
+    data: str | None
+    """Which of the folders it gets, or a folder within one of them."""
     options: str = ""
     """What the recipe is told beside; `RUNS` stands for the folder of all runs."""
+    subject: str | None = None
+    """What the title says beside the recipe's."""
+
+    def folder(self, config: GalleryConfig) -> Path | None:
+        """Where its data is."""
+        if self.data is None:
+            return None
+        name, _, within = self.data.partition("/")
+        folder: Path | None = getattr(config, name)
+        return folder and folder / within
 
     def figures(self, results: dict[str, Any]) -> Figures:
         """What its `results.json` says."""
@@ -73,6 +88,11 @@ class Entry(NamedTuple):
         return found
 
 
+EARTH = (
+    "--crop-size 128 --network unet_128 --channels 32 --train.batch-size 4 --train.steps 1500 --budget 10m "
+    "--precision auto"
+)
+NARROW = "--channels 16 --train.batch-size 4 --train.steps 1500"
 ENTRIES = (
     Entry("autoencoder_mnist", "autoencoder_mnist", "mnist"),
     Entry("denoising_mnist", "denoising_mnist", "mnist"),
@@ -80,7 +100,7 @@ ENTRIES = (
     Entry("beta_vae", "beta_vae", "mnist"),
     Entry("debiasing_vae", "debiasing_vae", "emoji"),
     Entry("anomaly", "anomaly", "mnist"),
-    Entry("anomaly_emoji", "anomaly", "emoji"),
+    Entry("anomaly_emoji", "anomaly", "emoji", subject="on emoji"),
     Entry("gan_points", "gan_points", None),
     Entry("gan_mnist", "gan_mnist", "mnist"),
     Entry("conditional_gan", "conditional_gan", "mnist"),
@@ -90,9 +110,30 @@ ENTRIES = (
         "pix2pix",
         "pix2pix",
         "openmoji",
-        "--task openmoji --channels 16 --train.batch-size 4 --train.steps 11000 --budget 30m",
+        "--task openmoji --channels 16 --upsampling resize --train.batch-size 4 --train.steps 6000 --budget 40m "
+        "--precision auto",
+        "lines to colours",
+    ),
+    Entry(
+        "pix2pix_colourise",
+        "pix2pix",
+        "openmoji/color",
+        "--task colourise --crop-size 128 --network unet_128 --channels 16 --train.batch-size 4 --train.steps 2500 "
+        "--budget 12m --precision auto",
+        "black-and-white to colour",
+    ),
+    Entry("pix2pix_map", "pix2pix", None, f"--task map {EARTH}", "from above to the map"),
+    Entry("pix2pix_labels", "pix2pix", None, f"--task map --direction ba {EARTH}", "from the map to the picture"),
+    Entry(
+        "pix2pix_day_night",
+        "pix2pix",
+        "earth",
+        "--task day_night --channels 32 --train.batch-size 4 --train.steps 1200 --budget 8m --precision auto",
+        "from day to night",
     ),
     Entry("cyclegan", "cyclegan", "emoji", "--channels 16 --train.steps 4000 --budget 30m"),
+    Entry("cut", "cyclegan", "emoji", f"--model cut {NARROW} --budget 12m --precision auto", "CUT"),
+    Entry("fastcut", "cyclegan", "emoji", f"--model fastcut {NARROW} --budget 10m --precision auto", "FastCUT"),
     Entry("diffusion_mnist", "diffusion_mnist", "mnist", "--budget 30m"),
     Entry(
         "diffusion_few_steps",
@@ -100,17 +141,35 @@ ENTRIES = (
         "mnist",
         "--teacher RUNS/diffusion_mnist --train.batch-size 32 --train.steps 600 --budget 20m",
     ),
+    Entry(
+        "diffusion_emoji",
+        "diffusion_emoji",
+        "emoji",
+        "--train.steps 5000 --train.batch-size 48 --budget 65m",
+    ),
+    Entry(
+        "diffusion_restore",
+        "diffusion_restore",
+        "openmoji/color",
+        "--train.batch-size 48 --train.steps 1800 --budget 28m",
+    ),
+    Entry(
+        "diffusion_voice",
+        "diffusion_voice",
+        "speech",
+        "--train.batch-size 4 --train.steps 2000 --budget 25m",
+    ),
 )
 
 
 def main(config: GalleryConfig) -> None:
     if not config.pages_only:
-        data = {"mnist": config.mnist, "emoji": config.emoji, "openmoji": config.openmoji}
-        missing = [f"--{name} FOLDER" for name, folder in data.items() if folder is None]
+        needed = {entry.data.partition("/")[0] for entry in ENTRIES if entry.data}
+        missing = [f"--{name} FOLDER" for name in sorted(needed) if getattr(config, name) is None]
         if missing:
             raise UserError(f"Say where the data is: {', '.join(missing)}. Or train nothing: --pages-only.")
         for entry in ENTRIES:
-            train(entry, config.runs / entry.name, data[entry.data] if entry.data else None)
+            train(entry, config.runs / entry.name, entry.folder(config))
     write_page(config.runs, config.docs)
 
 
@@ -129,13 +188,17 @@ def train(entry: Entry, folder: Path, data: Path | None) -> None:
 
 
 def write_page(runs: Path, docs: Path) -> None:
-    """`README.md` and its pictures from the runs that have results; the others are named on the page."""
+    """`README.md` and its pictures from the runs that have results; of the others the page keeps what it says, and
+    names them if it says nothing."""
     docs.mkdir(parents=True, exist_ok=True)
     parts, unfinished = [FIRST_LINES], []
+    kept = sections(docs / "README.md")
     for entry in ENTRIES:
         folder = runs / entry.name
         if (folder / "results.json").is_file():
             parts.append(section(entry, folder, docs))
+        elif entry.name in kept:
+            parts.append(kept[entry.name])
         else:
             unfinished.append(entry.name)
     if unfinished:
@@ -145,12 +208,19 @@ def write_page(runs: Path, docs: Path) -> None:
     print(f"The page is {docs / 'README.md'}.")
 
 
+def sections(page: Path) -> dict[str, str]:
+    """The parts of a page by the names of their runs; none if there is no page."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    parts = [f"## {part.rstrip()}\n" for part in text.split("\n## ")[1:]]
+    return {found[1]: part for part in parts if (found := re.search(r"^!\[(\w+)\]", part, re.MULTILINE))}
+
+
 def section(entry: Entry, folder: Path, docs: Path) -> str:
     """The part of the page on one run, whose pictures it puts beside the page."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     title, shows, target = description(entry.recipe)
-    if entry.name != entry.recipe:
-        title = f"{title}, on {entry.data}"
+    if entry.subject:
+        title = f"{title}, {entry.subject}"
     figures = entry.figures(results)
     moving = folder / "animation.gif"
     shrink(moving if moving.is_file() else folder / "picture.png", docs / f"{entry.name}.webp")
@@ -177,7 +247,8 @@ def command(entry: Entry, results: dict[str, Any]) -> str:
             next(words)
         elif word == "--data":
             next(words)
-            shown += [word, str(entry.data).upper()]
+            name, slash, within = str(entry.data).partition("/")
+            shown += [word, name.upper() + slash + within]
         elif word == "--teacher":
             shown += [word, f"RUNS/{Path(next(words)).name}"]
         elif word != "--resume":

@@ -66,7 +66,7 @@ PRESETS: dict[str, Preset] = {
     # Meant for an hour on two cores. A step without the discriminators costs a quarter of one with them, so they wait
     # until the reconstruction has little left to gain.
     "cpu": Preset(
-        gan=WaveformGANConfig(adversarial_after=2_000, bfloat16=True),
+        gan=WaveformGANConfig(adversarial_after=2_000, discriminator_rate=1e-3, bfloat16=True),
         generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 1},
         period_channels=8,
         resolution_channels=16,
@@ -76,6 +76,7 @@ PRESETS: dict[str, Preset] = {
         decay_steps=2_500,
         batch_size=4,
         frames=64,
+        fine_tuning_steps=6_500,
     ),
     "gpu": Preset(
         gan=WaveformGANConfig(adversarial_after=1_000, bfloat16=True),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from recipes._gallery_figures import debiasing_vae, diffusion_few_steps, pix2pix
+from recipes._gallery_figures import debiasing_vae, diffusion_emoji, diffusion_few_steps, diffusion_restore, pix2pix
 from recipes.autoencoder_mnist import AutoencoderRecipe
 from recipes.autoencoder_mnist import main as autoencoder
 from recipes.gallery import ENTRIES, WIDEST, WIDEST_MOVING, GalleryConfig, command, description, main, train
@@ -68,6 +68,20 @@ def test_the_page_shows_what_is_done_and_names_what_is_not(tmp_path: Path, monke
         assert still.width <= WIDEST
 
 
+def test_the_page_keeps_what_it_says_of_runs_that_are_gone(tmp_path: Path) -> None:
+    runs, docs = tmp_path / "runs", tmp_path / "docs"
+    points_run(runs / "gan_points", unfinished=[])
+    main(GalleryConfig(runs=runs, docs=docs, pages_only=True))
+    page = (docs / "README.md").read_text(encoding="utf-8")
+    main(GalleryConfig(runs=tmp_path / "elsewhere", docs=docs, pages_only=True))
+    assert (docs / "README.md").read_text(encoding="utf-8") == page
+    assert "47 s on 2 threads" in page
+
+    points_run(runs / "again" / "gan_points", unfinished=[], seconds=48)
+    main(GalleryConfig(runs=runs / "again", docs=docs, pages_only=True))
+    assert (docs / "README.md").read_text(encoding="utf-8") == page.replace("47 s", "48 s")
+
+
 def test_a_finished_run_is_left_alone_and_missing_data_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,7 +91,7 @@ def test_a_finished_run_is_left_alone_and_missing_data_is_asked_for(
     train(entry, tmp_path / "gan_points", None)
     assert "already there" in capsys.readouterr().out
     assert sorted(tmp_path.rglob("*")) == before
-    with pytest.raises(UserError, match=r"--emoji FOLDER, --openmoji FOLDER.*--pages-only"):
+    with pytest.raises(UserError, match=r"--earth FOLDER, --emoji FOLDER, --openmoji FOLDER, --speech.*--pages-only"):
         main(GalleryConfig(mnist=tmp_path, runs=tmp_path, docs=tmp_path))
 
 
@@ -107,7 +121,7 @@ def test_a_translation_is_held_against_both_baselines_score_by_score() -> None:
     table = [("input", 0.1, 0.9, 9.0), ("change of colours", 0.2, 0.8, 5.0), ("pix2pix", 0.05, 0.85, 4.0)]
     scores = [dict(zip(names, row, strict=True)) for row in (*table, ("real pictures", None, None, 3.0))]
     figures = pix2pix({"scores": scores})
-    assert figures.rows[2] == ("lines to colours: pix2pix", 0.05, 0.85, 4.0)
+    assert figures.rows[2] == ("pix2pix", 0.05, 0.85, 4.0)
     assert list(figures.targets.values()) == [True, False, True]  # the input as it is has the higher SSIM
 
 
@@ -119,6 +133,22 @@ def test_few_steps_of_the_student_are_held_against_most_of_the_teacher() -> None
     assert diffusion_few_steps({"scores": scores}).targets == {target: False}
     scores[3]["fid"] = 5.9
     assert diffusion_few_steps({"scores": scores}).targets == {target: True}
+
+
+def test_restorations_are_held_against_the_damaged_pictures_task_by_task() -> None:
+    header = ("task", "name", "psnr", "ssim", "fid")
+    table = [("inpaint", "damaged", 10.0, 0.5, 90.0), ("inpaint", "restored", 9.0, 0.6, 40.0)]
+    table += [("inpaint", "mean of 4 restorations", 9.5, 0.6, 95.0)]
+    figures = diffusion_restore({"scores": [dict(zip(header, row, strict=True)) for row in table]})
+    assert figures.targets == {"inpaint, better FID than damaged": True, "inpaint, mean nearer than damaged": False}
+
+
+def test_half_of_the_known_names_are_asked_of_each_style() -> None:
+    header = ("group", "style", "drawn", "own name among 100, drawn", "real drawings")
+    table = [("names of the training", "noto", 300, 0.5, 1.0), ("names of the training", "twemoji", 300, 0.49, 1.0)]
+    table += [("names kept from it", "noto", 300, 0.1, 1.0)]
+    figures = diffusion_emoji({"scores": [dict(zip(header, row, strict=True)) for row in table]})
+    assert figures.targets == {"half of the known names, noto": True, "half of the known names, twemoji": False}
 
 
 def test_the_command_names_folders_and_keeps_what_decides_the_result() -> None:
