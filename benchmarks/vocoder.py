@@ -5,7 +5,8 @@
 Speed: each vocoder in a process of its own, after one synthesis to warm up; times are the median of `--repeats`, memory
 is the peak of the whole process. Quality: recordings through mel-spectrogram and vocoder against themselves, mean and
 95 % interval over clips. Where a vocoder lists recordings of a folder as kept from its training, only those are taken;
-folders that it does not name were not trained on. Writes `vocoder.md` and `vocoder.json` into `--out`.
+folders that it does not name were not trained on. Writes `vocoder.md`, `vocoder.json` and `spectrograms.png`, two
+seconds of each folder and of what each vocoder makes of them, into `--out`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import tyro
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.conversion import peak_memory
@@ -170,8 +172,25 @@ def speed_table(config: Config) -> tuple[str, dict[str, Speed]]:
     return "\n".join([*lines, ""]), speeds
 
 
+@torch.no_grad()
+def spectrograms(clips: dict[str, Wav], vocoders: dict[str, Vocoder]) -> Figure:
+    """The first two seconds of each clip `(T,)`, and after each vocoder: linear in frequency, where stripes, buzz and
+    missing highs show."""
+    figure = Figure(figsize=(4 * (1 + len(vocoders)), 2.6 * len(clips)), layout="constrained")
+    axes = figure.subplots(len(clips), 1 + len(vocoders), squeeze=False)
+    for row, (speaker, wav) in zip(axes, clips.items(), strict=True):
+        rate = next(iter(vocoders.values())).mel.sample_rate
+        wav = wav[: 2 * rate]
+        made = {name: v(MelSpectrogram(v.mel)(torch.from_numpy(wav))[None])[0].numpy() for name, v in vocoders.items()}
+        for plot, (name, sound) in zip(row, {"recording": wav, **made}.items(), strict=True):
+            plot.specgram(sound + 1e-6, NFFT=1024, noverlap=896, Fs=rate, vmin=-140, vmax=-30, cmap="magma")
+            plot.set_title(f"{speaker}: {name}", fontsize=9)
+            plot.set_yticks([0, 4000, 8000])
+    return figure
+
+
 def main(config: Config) -> int:
-    """Prints the tables and writes both files."""
+    """Prints the tables and writes the files."""
     vocoders = [load_vocoder(name, MelConfig()) for name in config.vocoders]
     clips = {folder.resolve().name: choose_clips(folder, vocoders, config) for folder in config.data}
     speed, speeds = speed_table(config)
@@ -186,6 +205,8 @@ def main(config: Config) -> int:
     document = "\n".join(tables)
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "vocoder.md").write_text(document, encoding="utf-8")
+    first = {speaker: next(iter(wavs.values())) for speaker, wavs in clips.items()}
+    spectrograms(first, dict(zip(config.vocoders, vocoders, strict=True))).savefig(config.out / "spectrograms.png")
     record = {"speed": {name: s._asdict() for name, s in speeds.items()}, "quality": results}
     (config.out / "vocoder.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     print(document)
