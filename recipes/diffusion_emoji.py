@@ -9,7 +9,8 @@ classifier of our own, which has seen all drawings and all names, picks the draw
 same of the real drawings. With `--latent` the model draws in the latent space of a VAE, so that `--size 128` is
 affordable.
 
-Should reach: half of the known names among 100, in some hours of two cores or, with `--channels 96`, an hour of a GPU.
+Should reach: half of the known names among 100, in an hour of one core with `--train.steps 5000 --train.batch-size 48
+--budget 65m`.
 Without --data it draws the digits of scikit-learn by their names; with a folder of images for each class, by the names
 of the folders. `--smoke` takes seconds.
 """
