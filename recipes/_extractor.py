@@ -62,6 +62,22 @@ def perceptual_distance(extractor: Extractor, x: Tensor, y: Tensor) -> float:
     return total
 
 
+def turned_four_ways(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Square images `(N, C, H, H)` turned by 0, 90, 180 and 270 degrees one set after the other, and by how many times
+    90 each is, `(4 N,)`: what an extractor can learn from images without labels (Gidaris et al. 2018,
+    arXiv:1803.07728)."""
+    return torch.cat([x.rot90(turn, (2, 3)) for turn in range(4)]), torch.arange(4).repeat_interleave(len(x))
+
+
+def by_way_up(images: Images) -> Images:
+    """Images of one class become four classes, by which of four ways is up; others are left alone."""
+    if len(images.classes) > 1:
+        return images
+    x, ways = turned_four_ways(images.x)
+    classes = tuple(f"{90 * turn}°" for turn in range(4))
+    return Images(f"{images.name}, by which way is up", x, ways.to(x.device), classes)
+
+
 def train_extractor(train: Images, test: Images, folder: Path, *, seed: int = 0, steps: int = STEPS) -> Extractor:
     """An extractor for these images, trained in seconds, or as the run folder already holds it.
 

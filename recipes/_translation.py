@@ -24,7 +24,7 @@ from generative_core.nets import (
     Upsampling,
     initialise_normal,
 )
-from recipes._extractor import Extractor, perceptual_distance, train_extractor
+from recipes._extractor import Extractor, perceptual_distance, train_extractor, turned_four_ways
 from recipes._image import Run, RunConfig, TrainOptions
 from recipes._image_data import Images
 from recipes._pictures import image_grid
@@ -268,9 +268,9 @@ def _which_way_up(name: str, a: Sequence[Tensor], b: Sequence[Tensor], run: Run)
     x, y = [], []
     for domain, side in enumerate((a, b)):
         small = torch.cat([_at_scored_size(in_colour(_bytes_to_unit(picture))) for picture in side[:SCORED]])
-        for turn in range(4):
-            x.append(small.rot90(turn, (2, 3)))
-            y.append(torch.full((len(small),), 4 * domain + turn))
+        turned, ways = turned_four_ways(small)
+        x.append(turned)
+        y.append(4 * domain + ways)
     classes = tuple(f"{domain}, {90 * turn}°" for domain in "AB" for turn in range(4))
     return Images(name, torch.cat(x), torch.cat(y), classes).to(run.device)
 

@@ -29,7 +29,7 @@ from generative_core.data import batch_generator
 from generative_core.metrics import fid, psnr, ssim
 from recipes._command import run_recipe
 from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick
-from recipes._extractor import train_extractor
+from recipes._extractor import by_way_up, train_extractor
 from recipes._gan import check_images, to_images, to_model
 from recipes._image import TrainOptions, open_run
 from recipes._pictures import image_grid
@@ -126,7 +126,7 @@ def main(config: Restore) -> None:
         tasks = tuple(task for task in config.tasks if task != "colourise" or planes == 3)
         if not tasks:
             raise UserError(f"{train.name} is grey and cannot teach colourising. Choose other --tasks or data.")
-        extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
+        extractor = train_extractor(by_way_up(train), by_way_up(test), run.folder, steps=run.steps(800))
         setup = DiffusionConfig(shape=train.shape, formulation=config.formulation, image_planes=planes + 1)
         model = run.train(
             "diffusion",
@@ -161,7 +161,9 @@ def main(config: Restore) -> None:
                 (f"mean of {VARIANTS} restorations", versions.mean(0)),
             ):
                 similar = ssim(restored, real) if min(real.shape[2:]) >= SMALLEST_SSIM else None
-                rows.append([task, name, psnr(restored, real), similar, fid(real, restored, extractor)])
+                # Of all pictures as one: that of a grey one, which has no colours to lose, knows no bounds.
+                noise = psnr(restored.flatten(0, 1)[None], real.flatten(0, 1)[None])
+                rows.append([task, name, noise, similar, fid(real, restored, extractor)])
             pictures.append((task, torch.cat([real[None], damaged[None], versions])[:, :SHOWN]))
 
         report = run.report(

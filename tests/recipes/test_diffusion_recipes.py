@@ -11,6 +11,8 @@ import torch
 from generative_core import DiffusionConfig
 from generative_core.precision import Precision
 from recipes._diffusion import diffusion_unet, draw
+from recipes._extractor import by_way_up
+from recipes._image_data import Images
 from recipes.diffusion_few_steps import FewSteps
 from recipes.diffusion_few_steps import main as few_steps
 from recipes.diffusion_mnist import DiffusionMNIST
@@ -38,3 +40,16 @@ def test_a_student_is_judged_by_the_extractor_of_its_teachers_run(tmp_path: Path
     assert student["extractor"] == teacher["extractor"]
     assert student["scores"][-1]["fid"] == teacher["scores"][-1]["FID"]  # of real images
     assert not (tmp_path / "student" / "extractor.safetensors").exists()
+
+
+def test_pictures_of_one_kind_are_scored_by_which_way_is_up() -> None:
+    x = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    images = Images("drawings", x, torch.zeros(3, dtype=torch.long), ("drawings",))
+    turned = by_way_up(images)
+    assert turned.classes == ("0°", "90°", "180°", "270°")
+    assert turned.y.tolist() == 3 * [0] + 3 * [1] + 3 * [2] + 3 * [3]
+    assert torch.equal(turned.x[:3], x)
+    assert torch.equal(turned.x[3, :, 0, 0], x[0, :, 0, -1])  # counter-clockwise: the right upper corner comes left
+    assert torch.equal(turned.x[6], x[0].flip(1, 2))
+    several = Images("digits", x, torch.tensor([0, 1, 0]), ("zero", "one"))
+    assert by_way_up(several) is several
