@@ -110,7 +110,7 @@ ENTRIES = (
         "pix2pix",
         "pix2pix",
         "openmoji",
-        "--task openmoji --channels 16 --upsampling resize --train.batch-size 4 --train.steps 6000 --budget 40m "
+        "--task openmoji --channels 16 --upsampling resize --train.batch-size 4 --train.steps 6000 --budget 30m "
         "--precision auto",
         "lines to colours",
     ),
