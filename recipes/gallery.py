@@ -89,10 +89,9 @@ class Entry(NamedTuple):
 
 
 EARTH = (
-    "--crop-size 128 --network unet_128 --channels 32 --train.batch-size 4 --train.steps 1500 --budget 10m "
+    "--crop-size 128 --network unet_128 --channels 32 --train.batch-size 4 --train.steps 700 --budget 10m "
     "--precision auto"
 )
-NARROW = "--channels 16 --train.batch-size 4 --train.steps 1500"
 ENTRIES = (
     Entry("autoencoder_mnist", "autoencoder_mnist", "mnist"),
     Entry("denoising_mnist", "denoising_mnist", "mnist"),
@@ -118,7 +117,7 @@ ENTRIES = (
         "pix2pix_colourise",
         "pix2pix",
         "openmoji/color",
-        "--task colourise --crop-size 128 --network unet_128 --channels 16 --train.batch-size 4 --train.steps 2500 "
+        "--task colourise --crop-size 128 --network unet_128 --channels 16 --train.batch-size 4 --train.steps 1500 "
         "--budget 12m --precision auto",
         "black-and-white to colour",
     ),
@@ -128,12 +127,17 @@ ENTRIES = (
         "pix2pix_day_night",
         "pix2pix",
         "earth",
-        "--task day_night --channels 32 --train.batch-size 4 --train.steps 1200 --budget 8m --precision auto",
+        "--task day_night --channels 32 --train.batch-size 4 --train.steps 500 --budget 8m --precision auto",
         "from day to night",
     ),
     Entry("cyclegan", "cyclegan", "emoji", "--channels 16 --train.steps 4000 --budget 30m"),
-    Entry("cut", "cyclegan", "emoji", f"--model cut {NARROW} --budget 12m --precision auto", "CUT"),
-    Entry("fastcut", "cyclegan", "emoji", f"--model fastcut {NARROW} --budget 10m --precision auto", "FastCUT"),
+    Entry(
+        "cut",
+        "cyclegan",
+        "emoji",
+        "--model cut --channels 16 --train.batch-size 4 --train.steps 1500 --budget 12m --precision auto",
+        "CUT",
+    ),
     Entry("diffusion_mnist", "diffusion_mnist", "mnist", "--budget 30m"),
     Entry(
         "diffusion_few_steps",
