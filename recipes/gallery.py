@@ -117,8 +117,8 @@ ENTRIES = (
         "pix2pix_colourise",
         "pix2pix",
         "openmoji/color",
-        "--task colourise --crop-size 128 --network unet_128 --channels 16 --train.batch-size 4 --train.steps 1500 "
-        "--budget 12m --precision auto",
+        "--task colourise --crop-size 128 --network unet_128 --channels 16 --upsampling resize --train.batch-size 4 "
+        "--train.steps 1500 --budget 12m --precision auto",
         "black-and-white to colour",
     ),
     Entry("pix2pix_map", "pix2pix", None, f"--task map {EARTH}", "from above to the map"),
@@ -127,7 +127,8 @@ ENTRIES = (
         "pix2pix_day_night",
         "pix2pix",
         "earth",
-        "--task day_night --channels 32 --train.batch-size 4 --train.steps 500 --budget 8m --precision auto",
+        "--task day_night --channels 32 --upsampling resize --train.batch-size 4 --train.steps 500 --budget 8m "
+        "--precision auto",
         "from day to night",
     ),
     Entry("cyclegan", "cyclegan", "emoji", "--channels 16 --train.steps 4000 --budget 30m"),
