@@ -109,8 +109,7 @@ ENTRIES = (
         "pix2pix",
         "pix2pix",
         "openmoji",
-        "--task openmoji --channels 16 --upsampling resize --train.batch-size 4 --train.steps 6000 --budget 30m "
-        "--precision auto",
+        "--task openmoji --channels 16 --train.batch-size 4 --train.steps 11000 --budget 30m",
         "lines to colours",
     ),
     Entry(
