@@ -178,8 +178,8 @@ def spectrograms(clips: dict[str, Wav], vocoders: dict[str, Vocoder]) -> Figure:
     missing highs show."""
     figure = Figure(figsize=(4 * (1 + len(vocoders)), 2.6 * len(clips)), layout="constrained")
     axes = figure.subplots(len(clips), 1 + len(vocoders), squeeze=False)
+    rate = MelConfig().sample_rate
     for row, (speaker, wav) in zip(axes, clips.items(), strict=True):
-        rate = next(iter(vocoders.values())).mel.sample_rate
         wav = wav[: 2 * rate]
         made = {name: v(MelSpectrogram(v.mel)(torch.from_numpy(wav))[None])[0].numpy() for name, v in vocoders.items()}
         for plot, (name, sound) in zip(row, {"recording": wav, **made}.items(), strict=True):

@@ -8,8 +8,7 @@ Measures how far the frames are from those of recordings kept from the training 
 `voiceconv.metrics.mmd`), beside the same of real speech and of noise with the speaker's mean and deviation.
 
 Should reach: less than half of the discrepancy of that noise, in a quarter of an hour of one core with
-`--train.batch-size 4 --train.steps 2000`. Without --data it needs
-`--smoke`, which takes seconds on a synthetic hum.
+`--train.batch-size 4 --train.steps 2000`. Without --data it needs `--smoke`, which takes seconds on a synthetic hum.
 """
 
 from __future__ import annotations
