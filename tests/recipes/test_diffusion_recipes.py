@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from generative_core import DiffusionConfig
 from generative_core.precision import Precision
@@ -17,6 +19,8 @@ from recipes.diffusion_few_steps import FewSteps
 from recipes.diffusion_few_steps import main as few_steps
 from recipes.diffusion_mnist import DiffusionMNIST
 from recipes.diffusion_mnist import main as diffusion_mnist
+from recipes.diffusion_restore import Restore
+from recipes.diffusion_restore import main as diffusion_restore
 
 
 def test_drawing_in_bfloat16_gives_nearly_the_same_samples_in_single_precision() -> None:
@@ -42,7 +46,21 @@ def test_a_student_is_judged_by_the_extractor_of_its_teachers_run(tmp_path: Path
     assert not (tmp_path / "student" / "extractor.safetensors").exists()
 
 
-def test_pictures_of_one_kind_are_scored_by_which_way_is_up() -> None:
+def test_a_folder_of_one_kind_is_scored_by_an_extractor_that_has_something_to_learn(tmp_path: Path) -> None:
+    (tmp_path / "drawings").mkdir()
+    for number in range(120):
+        grey, red = np.full((32, 32, 3), number, np.uint8), np.zeros((32, 32, 3), np.uint8)
+        red[..., 0] = 255
+        Image.fromarray(grey if number % 2 else red).save(tmp_path / "drawings" / f"{number}.png")
+    diffusion_restore(Restore(data=tmp_path / "drawings", run=tmp_path / "run", device="cpu", smoke=True))
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert "by which way is up" in results["extractor"]
+    # Half of the pictures are grey and lose nothing; their PSNR must not hide that the red ones lose their colour.
+    assert (results["scores"][0]["task"], results["scores"][0]["name"]) == ("colourise", "damaged")
+    assert 6 < results["scores"][0]["psnr"] < 15
+
+
+def test_images_of_one_class_are_turned_four_ways() -> None:
     x = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     images = Images("drawings", x, torch.zeros(3, dtype=torch.long), ("drawings",))
     turned = by_way_up(images)
