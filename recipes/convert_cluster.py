@@ -11,6 +11,7 @@ half written. It takes as long as the work of one machine divided by their numbe
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -129,6 +130,7 @@ def main(config: ClusterConfig) -> None:
 
 def convert_corpus(config: ClusterConfig) -> list[str]:
     """Converts what is not yet done; the sentences on those recordings that failed."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its makers unless told otherwise
     import ray
 
     pitch = "auto" if config.pitch is None else config.pitch

@@ -7,9 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -24,19 +26,48 @@ RECORDINGS = 24
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two nodes with a CPU each, as far as Ray can tell."""
-    import ray
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of two nodes with two CPUs each, as far as Ray can tell."""
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the workers import what is tested
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     machines.add_node(num_cpus=2)
-    ray.init(address=machines.address, log_to_driver=False)
-    yield
-    ray.shutdown()
+    yield machines.address
     machines.shutdown()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What is asked of the server of metrics that Ray's statistics on its users are taken from."""
+    questions: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            questions.append(self.path)
+            self.send_error(404)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever).start()
+    monkeypatch.setenv("RAY_PROMETHEUS_HOST", f"http://127.0.0.1:{server.server_port}")
+    yield questions
+    server.shutdown()
+    server.server_close()
+
+
+def convert(config: ClusterConfig, address: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own: Ray leaves threads behind in the one that it worked for."""
+    flags = [
+        f"--source={config.source}",
+        f"--out={config.out}",
+        f"--model={config.model}",
+        f"--vocoder={config.vocoder}",
+        f"--workers={config.workers}",
+        f"--address={address}",
+    ]
+    command = [sys.executable, "-m", "recipes.convert_cluster", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def workers() -> list[int]:
@@ -46,7 +77,9 @@ def workers() -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_and_doubles_nothing(cluster: None, tiny_voice: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_loses_and_doubles_nothing(
+    cluster: str, asked: list[str], tiny_voice: Path, tmp_path: Path
+) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     (source / "deep").mkdir(parents=True)
     for number in range(RECORDINGS):
@@ -65,12 +98,13 @@ def test_a_killed_worker_loses_and_doubles_nothing(cluster: None, tiny_voice: Pa
     over = threading.Event()
     killer = threading.Thread(target=kill_one)
     killer.start()
-    failed = convert_corpus(config)
+    first = convert(config, cluster)
     over.set()
     killer.join()
     assert killed, "no worker was found to kill"
-    assert len(failed) == 1
-    assert "broken.mp3 cannot be read as audio" in failed[0]
+    assert first.returncode != 0
+    assert "1 recordings failed, the others are done" in first.stderr
+    assert "broken.mp3 cannot be read as audio" in first.stderr
     rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
     assert sorted(row["source"] for row in rows) == sorted(
         p.relative_to(source).as_posix() for p in source.rglob("*.*")
@@ -85,9 +119,11 @@ def test_a_killed_worker_loses_and_doubles_nothing(cluster: None, tiny_voice: Pa
     (out / "00.wav").unlink()
     shutil.copy(source / "01.wav" if (source / "01.wav").exists() else source / "02.wav", source / "broken.mp3")
     time.sleep(0.01)
-    assert convert_corpus(config) == []
+    second = convert(config, cluster)
+    assert second.returncode == 0, second.stderr
     changed = {p.name for p in out.rglob("*.wav") if p.stat().st_mtime_ns != before.get(p)}
     assert changed == {"00.wav", "broken.wav"}
+    assert asked == []
 
 
 def test_storage_keeps_names_and_hides_what_is_unfinished(tmp_path: Path) -> None:
