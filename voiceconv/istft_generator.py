@@ -7,8 +7,12 @@ filters start from the mel itself, spread back over the frequencies with the pse
 FreeV (Lv et al. 2024, arXiv:2406.08196). Untrained, this is a classical vocoder; what is learned is what it lacks. And
 a pitch that is given is spoken: a mel-spectrogram of 80 bands does not tell that of a low voice.
 
-Nothing is normalised over time, and of the frames to come only `lookahead` are used: a part of a clip sounds the same
-whatever follows later, which live conversion needs.
+Frames that are filtered one by one do not agree where they overlap, and their sum is not what any of them said. So
+there is a second pass: each frame is read again from its neighbourhood, which makes neighbours agree, and its bands are
+brought to where the network wants them, as in an iteration of Griffin and Lim (1984) that knows the mel alone.
+
+Nothing is normalised over time, and of the frames to come only `lookahead + NEXT` are used: a part of a clip sounds the
+same whatever follows later, which live conversion needs.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.mel_pitch import UNKNOWN_HZ, MelPitch, phases
 
 MAX_GAIN = 1e3  # of one frequency of one frame; sources have unit power, a full-scale tone n_fft / 4 = 256
+MAX_CORRECTION = 1.0  # nepers that the second pass raises or lowers a band
+NEXT = 1  # frames to come that the second pass knows; with all three that overlap it gains little more
+LEAST_WEIGHT = 1e-3  # of a sample that is at the end of all windows that reach it
 
 
 class InverseSTFT(nn.Module):
@@ -52,8 +59,30 @@ class InverseSTFT(nn.Module):
     def overlap_add(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
         """Spectra -> the sum of their windowed frames and that of the windows, each `(B or 1, (frames - 1) * hop_length
         + n_fft)`; the first `margin` samples lie before the clip."""
-        frames = torch.fft.irfft(spectrum) * self.window
+        frames = self.frames(spectrum)
         return self._add(frames), self._add(self.window.square().expand(1, *frames.shape[1:]))
+
+    def frames(self, spectrum: Tensor) -> Tensor:
+        """`(B, frames, n_fft // 2 + 1)` -> `(B, frames, n_fft)`, windowed again."""
+        return torch.fft.irfft(spectrum) * self.window
+
+    def neighbourhoods(self, frames: Tensor, known: Tensor) -> Tensor:
+        """Of `n` frames, the `overlap - 1` before and the `NEXT` after them, `(B, overlap - 1 + n + NEXT, n_fft)`, ->
+        the waveform where each of the `n` lies, as far as these say, `(B, n, n_fft)`. `known` `(overlap - 1 + n +
+        NEXT,)` is 0 for frames that there are not, whose samples are zeros, and 1 for others."""
+        n_fft, hop = len(self.window), self.hop_length
+        before = n_fft // hop - 1
+        n = frames.shape[1] - before - NEXT
+        windows = known[None, :, None] * self.window.square()
+
+        def added(x: Tensor) -> Tensor:
+            parts = []
+            for k in range(-before, NEXT + 1):  # frame i + k begins k hops after frame i
+                part = x[:, before + k : before + k + n]
+                parts.append(F.pad(part[..., -k * hop :], (0, -k * hop)) if k < 0 else F.pad(part, (k * hop, -k * hop)))
+            return torch.stack(parts).sum(0)
+
+        return added(frames) / added(windows).clamp_min(LEAST_WEIGHT)
 
     def _add(self, frames: Tensor) -> Tensor:
         overlap = frames.shape[2] // self.hop_length
@@ -68,21 +97,22 @@ class ISTFTGenerator(nn.Module):
     """log-mel, F0 in Hz and voicing as one `(B, n_mels + 2, frames)` -> waveform `(B, frames * hop_length)`.
 
     F0 is never 0: where nothing is voiced it holds the last value, and voicing is 0 instead of 1. `channels` and
-    `blocks` are the size of the ConvNeXt trunk. Sample `t` depends on no frame that begins (`frame * hop_length`) later
+    `blocks` are the size of the ConvNeXt trunk, which looks `lookahead` frames ahead. Sample `t` depends on no frame that begins (`frame * hop_length`) later
     than sample `t + lookahead_samples`, and on none before `context` frames earlier, but for the phase of the source.
     `pitch` is a network of its own, for mels that come without an F0.
     """
 
     inverse_filters: Tensor
+    shares: Tensor
     window: Tensor
 
     def __init__(
-        self, mel: MelConfig, *, channels: int = 256, blocks: int = 8, kernel_size: int = 7, lookahead: int = 1
+        self, mel: MelConfig, *, channels: int = 256, blocks: int = 8, kernel_size: int = 7, lookahead: int = 0
     ) -> None:
         super().__init__()
         if not 0 <= lookahead < kernel_size:
             raise ValueError(f"lookahead must be from 0 to {kernel_size - 1} frames, not {lookahead}")
-        self.mel, self.lookahead = mel, lookahead
+        self.mel = mel
         self.padding = (kernel_size - 1 - lookahead, lookahead)
         self.enter = nn.Conv1d(mel.n_mels, channels, kernel_size)
         self.enter_pitch = nn.Conv1d(2, channels, 1)
@@ -94,18 +124,26 @@ class ISTFTGenerator(nn.Module):
         self.harmonics = nn.Linear(channels, bins)
         self.rotation = nn.Linear(channels, bins)
         self.noise = nn.Linear(channels, bins)
-        for layer in (self.harmonics, self.rotation, self.noise):  # the prior as it is, to start with
+        self.correction = nn.Linear(channels, mel.n_mels)
+        for layer in (self.harmonics, self.rotation, self.noise, self.correction):  # the mel as it is, to start with
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self.pitch = MelPitch(mel.n_mels, lookahead=lookahead).requires_grad_(False)
+        self.pitch = MelPitch(mel.n_mels).requires_grad_(False)
         self.inverse = InverseSTFT(mel)
-        self.register_buffer("inverse_filters", torch.linalg.pinv(MelSpectrogram(mel).filters), persistent=False)
+        self.to_mel = MelSpectrogram(mel)
+        filters = self.to_mel.filters
+        self.register_buffer("inverse_filters", torch.linalg.pinv(filters), persistent=False)
+        # How much each band has to say about a frequency: above and below all bands, nothing.
+        self.register_buffer("shares", (filters / filters.sum(1, keepdim=True).clamp_min(1e-8)).T, persistent=False)
         self.register_buffer("window", torch.hann_window(mel.n_fft), persistent=False)
         self.known_bins = int(mel.f_max * mel.n_fft / mel.sample_rate * 0.98)
         self.log_floor = math.log(mel.log_floor)
-        overlap = mel.n_fft // mel.hop_length // 2  # frames that reach into a hop from either side
-        self.context = (kernel_size - 1) * (blocks + 1) - lookahead + overlap, lookahead + overlap
-        self.lookahead_samples = lookahead * mel.hop_length + self.inverse.margin
+        overlap = mel.n_fft // mel.hop_length
+        self.before = overlap - 1  # frames that the second pass looks back
+        # Half of those that overlap reach into a hop from either side.
+        past, future = self.before + overlap // 2, NEXT + overlap // 2
+        self.context = (kernel_size - 1) * (blocks + 1) - lookahead + past, lookahead + future
+        self.lookahead_samples = (lookahead + NEXT) * mel.hop_length + self.inverse.margin
 
     def forward(self, condition: Tensor) -> Tensor:
         """With fresh noise, and a source whose phase is 0 in the first frame."""
@@ -122,22 +160,38 @@ class ISTFTGenerator(nn.Module):
     def synthesise(self, mel: Tensor, f0: Tensor, voiced: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
         """log-mel `(B, n_mels, frames)`, F0 in Hz, voicing and the source's phase in radians at the middle of each
         frame, all `(B, frames)`, white noise `(B, noise_length(frames))` -> waveform `(B, frames * hop_length)`."""
-        return self.inverse(self.spectrum(self.trunk(mel, f0, voiced), mel, f0, voiced, phase, noise))
+        spectrum, wanted = self.first_pass(self.trunk(mel, f0, voiced), mel, f0, voiced, phase, noise)
+        frames = F.pad(self.inverse.frames(spectrum), (0, 0, self.before, NEXT))
+        known = F.pad(frames.new_ones(mel.shape[2]), (self.before, NEXT))
+        return self.inverse(self.second_pass(frames, known, wanted))
 
     def trunk(self, mel: Tensor, f0: Tensor, voiced: Tensor) -> Tensor:
         """-> what the filters are read from, `(B, channels, frames)`."""
         entered = self.enter(F.pad(self.scale(mel), self.padding))
         return self.blocks(entered + self.enter_pitch(self.pitch_features(f0, voiced)))
 
-    def spectrum(self, h: Tensor, mel: Tensor, f0: Tensor, voiced: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
-        """The trunk's output and what it was made of -> complex `(B, frames, n_fft // 2 + 1)`."""
+    def first_pass(
+        self, h: Tensor, mel: Tensor, f0: Tensor, voiced: Tensor, phase: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The trunk's output and what it was made of -> the filtered sources, complex `(B, frames, n_fft // 2 + 1)`, and
+        the log-mel that the second pass is to give them, `(B, n_mels, frames)`."""
         h = self.norm(h.transpose(1, 2))
         with torch.autocast(mel.device.type, enabled=False):  # phases and sums of waves want single precision
-            h, prior = h.float(), self.log_prior(mel.float())
-            limit = math.log(MAX_GAIN)
+            h, mel = h.float(), mel.float()
+            prior, limit = self.log_prior(mel), math.log(MAX_GAIN)
             harmonics = torch.polar((prior + self.harmonics(h)).clamp_max(limit).exp(), self.rotation(h))
             breath = (prior + self.noise(h)).clamp_max(limit).exp()
-            return harmonics * self.harmonic_source(f0, voiced, phase) + breath * self.noise_source(noise)
+            spectrum = harmonics * self.harmonic_source(f0, voiced, phase) + breath * self.noise_source(noise)
+            return spectrum, mel + self.correction(h).transpose(1, 2)
+
+    def second_pass(self, frames: Tensor, known: Tensor, wanted: Tensor) -> Tensor:
+        """Frames of the first pass as `InverseSTFT.neighbourhoods` takes them, and the log-mels `(B, n_mels, n)` that
+        they should have -> complex `(B, n, n_fft // 2 + 1)`."""
+        with torch.autocast(frames.device.type, enabled=False):
+            spectrum = torch.fft.rfft(self.inverse.neighbourhoods(frames, known) * self.window)
+            magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+            missing = (wanted - self.to_mel.from_magnitude(magnitude)).clamp(-MAX_CORRECTION, MAX_CORRECTION)
+            return spectrum * (missing.transpose(1, 2) @ self.shares).exp()
 
     @staticmethod
     def scale(mel: Tensor) -> Tensor:

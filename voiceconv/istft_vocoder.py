@@ -21,7 +21,7 @@ from voiceconv.istft_generator import ISTFTGenerator
 from voiceconv.mel import MelConfig
 from voiceconv.mel_pitch import hold, phases
 
-FORMAT = 1
+FORMAT = 2  # 1 had no second pass
 MAX_WEIGHTS_BYTES = 100_000_000
 MAX_JSON_BYTES = 1_000_000
 NOISE_SAMPLES = 2**18  # repeated after 12 s

@@ -17,6 +17,7 @@ from torch import Tensor
 from generative_core.nets import ConvNeXtGenerator, Streamed, block_layers
 from voiceconv.adaptation import Adaptation
 from voiceconv.errors import UserError
+from voiceconv.istft_generator import NEXT
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import RATE_STEP, MelSpectrogram
 from voiceconv.mel_pitch import UNKNOWN_HZ, phases
@@ -70,8 +71,8 @@ class LiveConversion:
     @property
     def latency(self) -> float:
         """Seconds from a sample's going in until it can come out: what the windows and networks look ahead."""
-        ahead = self.generator.lookahead + self.vocoder.generator.lookahead
-        samples = self.reach + self.hop // 2 + ahead * self.hop + self.vocoder.generator.inverse.margin
+        ahead = max(self.generator.lookahead, self.pitch.padding[1]) * self.hop
+        samples = self.reach + self.hop // 2 + ahead + self.vocoder.generator.lookahead_samples
         return samples / self.mel.config.sample_rate
 
     @torch.inference_mode()
@@ -171,6 +172,11 @@ class VocoderStream:
         self.last: tuple[float, float] | None = None  # F0 and phase of the last frame
         self.unvoiced = 0  # frames in a row until now
         self.frames = 0
+        # Of the second pass: frames that it still looks at, which of them there are, and the mels of those that it has
+        # not come to.
+        n_fft = generator.mel.n_fft
+        self.first, self.known = (torch.zeros(*s, device=device) for s in ((1, generator.before, n_fft), (generator.before,)))
+        self.wanted = torch.zeros(1, generator.mel.n_mels, 0, device=device)
         self.sums = torch.zeros(2, 0, device=device)  # of the frames and of the windows, where more are to be added
         self.skip = generator.inverse.margin  # samples before the clip
 
@@ -183,7 +189,7 @@ class VocoderStream:
         return self._synthesise(self.enter.push(self.generator.scale(mel[None])))
 
     def flush(self) -> Tensor:
-        last = self._synthesise(self.enter.flush())
+        last = torch.cat([self._synthesise(self.enter.flush()), self._second_pass(None)])
         wav, weights = self.sums[:, : self.generator.inverse.margin]
         return torch.cat([last, self._clip(wav / weights)])
 
@@ -219,9 +225,27 @@ class VocoderStream:
         h = self.blocks.push(entered + generator.enter_pitch(generator.pitch_features(f0, voiced)))
         noise = self.noise_at(self.frames * generator.mel.hop_length, generator.noise_length(count))
         self.frames += count
-        added = torch.cat(generator.inverse.overlap_add(generator.spectrum(h, mel, f0, voiced, phase, noise)))
+        spectrum, wanted = generator.first_pass(h, mel, f0, voiced, phase, noise)
+        self.wanted = torch.cat([self.wanted, wanted], dim=-1)
+        return self._second_pass(generator.inverse.frames(spectrum))
+
+    def _second_pass(self, frames: Tensor | None) -> Tensor:
+        """Frames of the first pass, or none at the end, -> the samples that are complete then."""
+        generator = self.generator
+        n_fft, hop = generator.mel.n_fft, generator.mel.hop_length
+        exist = frames is not None
+        frames = frames if frames is not None else self.first.new_zeros(1, NEXT, n_fft)
+        self.first = torch.cat([self.first, frames], dim=1)
+        self.known = torch.cat([self.known, self.known.new_full((frames.shape[1],), float(exist))])
+        count = self.first.shape[1] - generator.before - NEXT
+        if count < 1 or not self.wanted.shape[-1]:
+            return frames.new_zeros(0)
+        wanted, self.wanted = self.wanted[..., :count], self.wanted[..., count:]
+        spectrum = generator.second_pass(self.first, self.known, wanted)
+        self.first, self.known = self.first[:, count:], self.known[count:]
+        added = torch.cat(generator.inverse.overlap_add(spectrum))
         added[:, : self.sums.shape[1]] += self.sums
-        done = count * generator.mel.hop_length
+        done = count * hop
         self.sums = added[:, done:]
         wav, weights = added[:, :done]
         return self._clip(wav / weights)

@@ -1,8 +1,8 @@
 """Goals for a converter to learn from: the source's own recordings, said by somebody who knows only the target.
 
-A restorer turns altered speech of its speaker back into the recordings, from the altered mel and from what a phoneme
-recogniser hears in it. It therefore knows no other voice, and the recogniser, which has heard many, tells it what is
-said by those whom it does not know. Given the other speaker's recordings it says them in its own voice, frame by frame:
+A restorer turns disguised speech of its speaker back into the recordings, from its mel, the pitch moved back, and from
+what a phoneme recogniser hears in it. It therefore knows no other voice, and the recogniser, which has heard many, tells
+it what is said by those whom it does not know. Given the other speaker's recordings it says them in its own voice, frame by frame:
 pairs, from recordings of which no two say the same. It may look at whole recordings and be slow; the generators that
 learn from its pairs need not. Speech put together again from what a recogniser hears is that of phonetic posteriorgrams
 (Sun et al. 2016), learning from one's own conversions back-translation (Sennrich et al. 2016, arXiv:1511.06709), pairs
@@ -11,7 +11,7 @@ for a small converter by a slow one those of LLVC (Sadov et al. 2023, arXiv:2311
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ FRAMES = 64
 BATCH_SIZE = 16
 RATE = 1.5e-3
 MAX_GRADIENT_NORM = 5.0
+Pair = tuple[Tensor, Tensor]
+"""Log-mels `(n_mels, T)` of speech as it is spoken, and with its pitch moved to that of the restorer's speaker."""
 
 
 class Restorer(nn.Module):
@@ -43,9 +45,8 @@ class Restorer(nn.Module):
 
 def restored_goals(
     real: Sequence[Tensor],
-    altered: Sequence[Tensor],
-    others: Sequence[Tensor],
-    moved: Sequence[Tensor],
+    disguised: Sequence[Pair],
+    others: Sequence[Pair],
     *,
     steps: int,
     seed: int,
@@ -55,20 +56,22 @@ def restored_goals(
 ) -> list[Tensor]:
     """What another speaker's recordings would be in a speaker's voice: mels `(n_mels, T)`, normalised as `real` is.
 
-    `real` are the speaker's normalised mels, `altered` log-mels of the same that seem to be said by others; `others`
-    are log-mels of the other speaker's recordings, `moved` those of the same with their pitch moved to the speaker's.
-    `change(mel, generator)` varies the tone of a crop of an altered mel. The restorer learns for `steps`.
+    `real` are the speaker's normalised mels, `disguised` log-mels of the same as if others said them, and the same with
+    their pitch moved back to the speaker's; `others` are log-mels of the other speaker's recordings, and the same with
+    their pitch moved to the speaker's. `change(mel, generator)` varies the tone of a crop of a disguised mel. The
+    restorer learns for `steps`.
     """
     recogniser = PhonemeRecogniser.load("training").to(device)
 
     @torch.no_grad()
-    def hear(mels: Sequence[Tensor]) -> list[Tensor]:
-        return [recogniser.hear(mel.float().to(device)[None])[0].cpu() for mel in mels]
+    def readable(pairs: Sequence[Pair]) -> Iterable[tuple[Tensor, Tensor]]:
+        heard = [recogniser.hear(spoken.float().to(device)[None])[0].cpu() for spoken, _ in pairs]
+        return zip(standardised([moved for _, moved in pairs]), standardised(heard), strict=True)
 
     bands = real[0].shape[0]
     pictures = [
         torch.cat([goal, mel, heard])[None].half()
-        for goal, mel, heard in zip(real, standardised(altered), standardised(hear(altered)), strict=True)
+        for goal, (mel, heard) in zip(real, readable(disguised), strict=True)
     ]
 
     def vary(crop: Tensor, generator: torch.Generator) -> Tensor:
@@ -95,8 +98,7 @@ def restored_goals(
             optimizer.step()
             schedule.step()
     with torch.no_grad():
-        read = zip(standardised(moved), standardised(hear(others)), strict=True)
-        return [restorer(mel.to(device)[None], heard.to(device)[None])[0].cpu() for mel, heard in read]
+        return [restorer(mel.to(device)[None], heard.to(device)[None])[0].cpu() for mel, heard in readable(others)]
 
 
 def standardised(pictures: Sequence[Tensor]) -> list[Tensor]:

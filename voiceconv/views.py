@@ -18,10 +18,12 @@ from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, semitones_between
 from voiceconv.restoring import restored_goals
 from voiceconv.source_filter import move
+from voiceconv.vocoder import Vocoder, load_vocoder
 from voiceconv.voice import Speaker
 
 ALTERED_VERSIONS = 3  # of each segment
 FORMANT_SEMITONES = 4.0  # either way: a child's vocal tract to a large man's
+AWAY_SEMITONES = 2.0  # that a disguised pitch is off the other speaker's, either way
 NOISE_DB = (45.0, 15.0)  # under the speech, in half of the versions
 TONE = 0.25  # standard deviation of level and tilt, in those of the bands
 
@@ -67,20 +69,17 @@ def conversion_goals(
     **size: int,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The training segments of both speakers as the other would say them, normalised for that other."""
-    goals = []
+    vocoder, goals = load_vocoder("istft", mel.config), []
     for one in (0, 1):
         own, target, speaker = data[one], data[1 - one], speakers[1 - one]
         generator = torch.Generator().manual_seed(seed)
+        away = semitones_between(target.pitch.median_hz, own.pitch.median_hz)
+        names = [name for name in target.train for _ in range(ALTERED_VERSIONS)]
         goals.append(
             restored_goals(
-                [speaker.normalise(target.mels[name]) for name in target.train for _ in range(ALTERED_VERSIONS)],
-                [
-                    alter(target.wavs[name].float(), mel, generator)
-                    for name in target.train
-                    for _ in range(ALTERED_VERSIONS)
-                ],
-                [own.mels[name] for name in own.train],
-                moved[one],
+                [speaker.normalise(target.mels[name]) for name in names],
+                [disguise(target.wavs[name].float(), mel, generator, vocoder, away) for name in names],
+                list(zip([own.mels[name] for name in own.train], moved[one], strict=True)),
                 steps=steps,
                 seed=seed,
                 device=device,
@@ -89,6 +88,20 @@ def conversion_goals(
             )
         )
     return goals[0], goals[1]
+
+
+def disguise(
+    wav: Tensor, mel: MelSpectrogram, generator: torch.Generator, vocoder: Vocoder, away: float
+) -> tuple[Tensor, Tensor]:
+    """Speech `(T,)` spoken by a vocoder as if by somebody whose pitch is about `away` semitones higher and whose formants
+    are others, half of the time under noise: the log-mel of that, and the same with its pitch moved back. So what is
+    lost where a pitch is moved is lost here, too."""
+    distance = float(torch.rand((), generator=generator))
+    away += (2 * distance - 1) * AWAY_SEMITONES
+    f0 = vocoder.pitch(mel(wav)[None])
+    assert f0 is not None
+    spoken = vocoder(alter(wav, mel, generator, away)[None], f0 * 2 ** (away / 12))[0]
+    return mel(spoken), move(mel, spoken, pitch=-away)
 
 
 def alter(wav: Tensor, mel: MelSpectrogram, generator: torch.Generator, pitch: float = 0.0) -> Tensor:

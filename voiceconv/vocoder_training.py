@@ -67,7 +67,7 @@ PRESETS: dict[str, Preset] = {
     # until the reconstruction has little left to gain.
     "cpu": Preset(
         gan=WaveformGANConfig(adversarial_after=2_000, discriminator_rate=1e-3, bfloat16=True),
-        generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 1},
+        generator={"channels": 256, "blocks": 8, "kernel_size": 7, "lookahead": 0},
         period_channels=8,
         resolution_channels=16,
         mel_scales={2048: 160, 1024: 80, 512: 40, 256: 20},
@@ -80,7 +80,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "gpu": Preset(
         gan=WaveformGANConfig(adversarial_after=1_000, bfloat16=True),
-        generator={"channels": 384, "blocks": 8, "kernel_size": 7, "lookahead": 1},
+        generator={"channels": 384, "blocks": 8, "kernel_size": 7, "lookahead": 0},
         period_channels=32,
         resolution_channels=32,
         mel_scales={2048: 320, 1024: 160, 512: 80, 256: 40, 128: 20},
@@ -93,7 +93,7 @@ PRESETS: dict[str, Preset] = {
     # Seconds, to see that everything runs; the result is noise.
     "smoke": Preset(
         gan=WaveformGANConfig(adversarial_after=4),
-        generator={"channels": 16, "blocks": 1, "kernel_size": 7, "lookahead": 1},
+        generator={"channels": 16, "blocks": 1, "kernel_size": 7, "lookahead": 0},
         period_channels=1,
         resolution_channels=2,
         mel_scales={512: 40},
@@ -162,7 +162,7 @@ def train_vocoder(
     else:
         steps, cache = settings.pitch_steps, run_dir / "features" / "pitch.safetensors"
         known = hashlib.sha256(json.dumps([record, *speech.train]).encode()).hexdigest()
-        weights = cached(cache, known, lambda: train_pitch(speech, mel, steps, seed, settings.generator["lookahead"]))
+        weights = cached(cache, known, lambda: train_pitch(speech, mel, steps, seed))
         vocoder.generator.pitch.load_state_dict(weights)
 
     def current_vocoder() -> ISTFTVocoder:
@@ -219,7 +219,7 @@ def build_model(settings: Preset, mel: MelConfig, seed: int) -> WaveformGAN:
     )
 
 
-def train_pitch(speech: Speech, config: MelConfig, steps: int, seed: int, lookahead: int) -> dict[str, Tensor]:
+def train_pitch(speech: Speech, config: MelConfig, steps: int, seed: int) -> dict[str, Tensor]:
     """The weights of a `MelPitch` that has learned the training segments' F0 from their mels.
 
     It hears them at other pitches as well (pitch and formants moved together), and at other levels.
@@ -228,7 +228,7 @@ def train_pitch(speech: Speech, config: MelConfig, steps: int, seed: int, lookah
     hop, frames = config.hop_length, 96
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = MelPitch(config.n_mels, lookahead=lookahead)
+        network = MelPitch(config.n_mels)
         optimizer = torch.optim.AdamW(network.parameters(), PITCH_RATE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PITCH_RATE, total_steps=max(steps, 2))
         for _ in range(steps):

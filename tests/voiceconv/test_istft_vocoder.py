@@ -105,8 +105,8 @@ def test_hostile_sizes_are_refused(folder: Path, size: dict[str, object]) -> Non
     [
         ("{", "not valid JSON"),
         ("[]", "has the format None"),
-        ('{"format": 99}', "has the format 99, this program reads format 1"),
-        ('{"format": 1}', "not a complete vocoder"),
+        ('{"format": 99}', "has the format 99, this program reads format 2"),
+        ('{"format": 2}', "not a complete vocoder"),
     ],
 )
 def test_bad_descriptions_are_refused(folder: Path, content: str, message: str) -> None:

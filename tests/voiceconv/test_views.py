@@ -12,7 +12,16 @@ from voiceconv.dataset import SpeakerData
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics
 from voiceconv.source_filter import move
-from voiceconv.views import ALTERED_VERSIONS, change_tone, conversion_goals, moved_mels, views
+from voiceconv.views import (
+    ALTERED_VERSIONS,
+    AWAY_SEMITONES,
+    change_tone,
+    conversion_goals,
+    disguise,
+    moved_mels,
+    views,
+)
+from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import Speaker
 
 MEL = MelSpectrogram()
@@ -65,6 +74,21 @@ def test_goals_are_in_the_voice_of_the_other() -> None:
         assert [goal.shape for goal in learned[one]] == [mel.shape for mel in moved[one]]
         assert torch.equal(learned[one][0], again[one][0])
         assert learned[one][0].mean().item() * level > 1
+
+
+def test_a_disguise_is_spoken_at_another_pitch_and_moved_back() -> None:
+    wav = torch.from_numpy(hum(200.0, 1.5))
+    vocoder, generator = load_vocoder("istft", MEL.config), torch.Generator().manual_seed(0)
+    pairs = [disguise(wav, MEL, generator, vocoder, -10.0) for _ in range(4)]
+    heard = []
+    for spoken, back in pairs:
+        assert spoken.shape == back.shape == MEL(wav).shape
+        pitches = [vocoder.pitch(mel[None]) for mel in (MEL(wav), spoken, back)]
+        own, away, again = (float(p[p > 0].median()) for p in pitches if p is not None)
+        assert abs(12 * np.log2(again / own)) < 0.7
+        heard.append(12 * np.log2(away / own))
+    assert all(abs(semitones + 10) < AWAY_SEMITONES + 0.7 for semitones in heard), heard
+    assert max(heard) - min(heard) > 0.5  # never the same one
 
 
 def test_tone_changes_smoothly_and_in_the_altered_plane_only() -> None:
