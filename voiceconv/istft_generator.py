@@ -97,8 +97,9 @@ class ISTFTGenerator(nn.Module):
     """log-mel, F0 in Hz and voicing as one `(B, n_mels + 2, frames)` -> waveform `(B, frames * hop_length)`.
 
     F0 is never 0: where nothing is voiced it holds the last value, and voicing is 0 instead of 1. `channels` and
-    `blocks` are the size of the ConvNeXt trunk, which looks `lookahead` frames ahead. Sample `t` depends on no frame that begins (`frame * hop_length`) later
-    than sample `t + lookahead_samples`, and on none before `context` frames earlier, but for the phase of the source.
+    `blocks` are the size of the ConvNeXt trunk, which looks `lookahead` frames ahead. Sample `t` depends on no frame
+    that begins (`frame * hop_length`) later than sample `t + lookahead_samples`, and on none before `context` frames
+    earlier, but for the phase of the source.
     `pitch` is a network of its own, for mels that come without an F0.
     """
 
@@ -173,8 +174,8 @@ class ISTFTGenerator(nn.Module):
     def first_pass(
         self, h: Tensor, mel: Tensor, f0: Tensor, voiced: Tensor, phase: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The trunk's output and what it was made of -> the filtered sources, complex `(B, frames, n_fft // 2 + 1)`, and
-        the log-mel that the second pass is to give them, `(B, n_mels, frames)`."""
+        """The trunk's output and what it was made of -> the filtered sources, complex `(B, frames, n_fft // 2 + 1)`,
+        and the log-mel that the second pass is to give them, `(B, n_mels, frames)`."""
         h = self.norm(h.transpose(1, 2))
         with torch.autocast(mel.device.type, enabled=False):  # phases and sums of waves want single precision
             h, mel = h.float(), mel.float()

@@ -174,8 +174,8 @@ class VocoderStream:
         self.frames = 0
         # Of the second pass: frames that it still looks at, which of them there are, and the mels of those that it has
         # not come to.
-        n_fft = generator.mel.n_fft
-        self.first, self.known = (torch.zeros(*s, device=device) for s in ((1, generator.before, n_fft), (generator.before,)))
+        self.first = torch.zeros(1, generator.before, generator.mel.n_fft, device=device)
+        self.known = torch.zeros(generator.before, device=device)
         self.wanted = torch.zeros(1, generator.mel.n_mels, 0, device=device)
         self.sums = torch.zeros(2, 0, device=device)  # of the frames and of the windows, where more are to be added
         self.skip = generator.inverse.margin  # samples before the clip
@@ -189,7 +189,9 @@ class VocoderStream:
         return self._synthesise(self.enter.push(self.generator.scale(mel[None])))
 
     def flush(self) -> Tensor:
-        last = torch.cat([self._synthesise(self.enter.flush()), self._second_pass(None)])
+        last = self._synthesise(self.enter.flush())
+        after = self.first.new_zeros(1, NEXT, self.generator.mel.n_fft)
+        last = torch.cat([last, self._second_pass(after, there=False)])
         wav, weights = self.sums[:, : self.generator.inverse.margin]
         return torch.cat([last, self._clip(wav / weights)])
 
@@ -229,23 +231,21 @@ class VocoderStream:
         self.wanted = torch.cat([self.wanted, wanted], dim=-1)
         return self._second_pass(generator.inverse.frames(spectrum))
 
-    def _second_pass(self, frames: Tensor | None) -> Tensor:
-        """Frames of the first pass, or none at the end, -> the samples that are complete then."""
+    def _second_pass(self, frames: Tensor, *, there: bool = True) -> Tensor:
+        """More frames of the first pass `(1, n, n_fft)`, or zeros for those that there are not after the last one, ->
+        the samples that are complete then."""
         generator = self.generator
-        n_fft, hop = generator.mel.n_fft, generator.mel.hop_length
-        exist = frames is not None
-        frames = frames if frames is not None else self.first.new_zeros(1, NEXT, n_fft)
         self.first = torch.cat([self.first, frames], dim=1)
-        self.known = torch.cat([self.known, self.known.new_full((frames.shape[1],), float(exist))])
+        self.known = torch.cat([self.known, self.known.new_full((frames.shape[1],), float(there))])
         count = self.first.shape[1] - generator.before - NEXT
-        if count < 1 or not self.wanted.shape[-1]:
+        if count < 1:
             return frames.new_zeros(0)
         wanted, self.wanted = self.wanted[..., :count], self.wanted[..., count:]
         spectrum = generator.second_pass(self.first, self.known, wanted)
         self.first, self.known = self.first[:, count:], self.known[count:]
         added = torch.cat(generator.inverse.overlap_add(spectrum))
         added[:, : self.sums.shape[1]] += self.sums
-        done = count * hop
+        done = count * generator.mel.hop_length
         self.sums = added[:, done:]
         wav, weights = added[:, :done]
         return self._clip(wav / weights)

@@ -1,12 +1,12 @@
 """Goals for a converter to learn from: the source's own recordings, said by somebody who knows only the target.
 
 A restorer turns disguised speech of its speaker back into the recordings, from its mel, the pitch moved back, and from
-what a phoneme recogniser hears in it. It therefore knows no other voice, and the recogniser, which has heard many, tells
-it what is said by those whom it does not know. Given the other speaker's recordings it says them in its own voice, frame by frame:
-pairs, from recordings of which no two say the same. It may look at whole recordings and be slow; the generators that
-learn from its pairs need not. Speech put together again from what a recogniser hears is that of phonetic posteriorgrams
-(Sun et al. 2016), learning from one's own conversions back-translation (Sennrich et al. 2016, arXiv:1511.06709), pairs
-for a small converter by a slow one those of LLVC (Sadov et al. 2023, arXiv:2311.00873).
+what a phoneme recogniser hears in it. It therefore knows no other voice, and the recogniser, which has heard many,
+tells it what is said by those whom it does not know. Given the other speaker's recordings it says them in its own
+voice, frame by frame: pairs, from recordings of which no two say the same. It may look at whole recordings and be slow;
+the generators that learn from its pairs need not. Speech put together again from what a recogniser hears is that of
+phonetic posteriorgrams (Sun et al. 2016), learning from one's own conversions back-translation (Sennrich et al. 2016,
+arXiv:1511.06709), pairs for a small converter by a slow one those of LLVC (Sadov et al. 2023, arXiv:2311.00873).
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def restored_goals(
 
     bands = real[0].shape[0]
     pictures = [
-        torch.cat([goal, mel, heard])[None].half()
-        for goal, (mel, heard) in zip(real, readable(disguised), strict=True)
+        torch.cat([goal, mel, heard])[None].half() for goal, (mel, heard) in zip(real, readable(disguised), strict=True)
     ]
 
     def vary(crop: Tensor, generator: torch.Generator) -> Tensor:

@@ -93,9 +93,9 @@ def conversion_goals(
 def disguise(
     wav: Tensor, mel: MelSpectrogram, generator: torch.Generator, vocoder: Vocoder, away: float
 ) -> tuple[Tensor, Tensor]:
-    """Speech `(T,)` spoken by a vocoder as if by somebody whose pitch is about `away` semitones higher and whose formants
-    are others, half of the time under noise: the log-mel of that, and the same with its pitch moved back. So what is
-    lost where a pitch is moved is lost here, too."""
+    """Speech `(T,)` spoken by a vocoder as if by somebody whose pitch is about `away` semitones higher and whose
+    formants are others, half of the time under noise: the log-mel of that, and the same with its pitch moved back. So
+    what is lost where a pitch is moved is lost here, too."""
     distance = float(torch.rand((), generator=generator))
     away += (2 * distance - 1) * AWAY_SEMITONES
     f0 = vocoder.pitch(mel(wav)[None])
