@@ -25,10 +25,11 @@ from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.mel_pitch import MelPitch
+from voiceconv.pitch import semitones_between
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.training import SpeakerInfo
-from voiceconv.views import alter
-from voiceconv.vocoder import vocoder_folder
+from voiceconv.views import disguise
+from voiceconv.vocoder import load_vocoder, vocoder_folder
 from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
 from voiceconv.vocoder_losses import ReconstructionLoss
 
@@ -259,7 +260,7 @@ def restored_mels(
     """The training segments' log-mels after the generator of `voice` that speaks as their own speaker, by segment name.
 
     They are aligned with the real waveforms, and blurred in the ways of that converter: what it makes of their own
-    speech, altered as in its training, or, if it was trained without, as it was recorded. Folders of other speakers
+    speech, disguised as the other's, or, if it reads speech at any pitch, as it was recorded. Folders of other speakers
     have none; one at least must be of a speaker of the voice, by its name or its `speaker.json`.
     """
     from voiceconv.converter import VoiceConverter
@@ -277,12 +278,15 @@ def restored_mels(
             f"{', '.join(info.name for info in speakers)}. Give those of these two, named after them or with "
             "a speaker.json."
         )
-    to_mel, generator = MelSpectrogram(mel), torch.Generator().manual_seed(seed)
+    to_mel, generator, vocoder = MelSpectrogram(mel), torch.Generator().manual_seed(seed), load_vocoder("istft", mel)
     restored = {}
     for folder, speaker in names.items():
         own = [name for name in speech.train if name.split("/", 1)[0] == folder]
         if converter.voice.input == "moved":
-            read = [alter(speech.wav(name), to_mel, generator) for name in own]
+            here = converter.voice.index(speaker)
+            pitch, other = (converter.voice.speakers[i].pitch.median_hz for i in (here, 1 - here))
+            away = semitones_between(pitch, other)
+            read = [disguise(speech.wav(name), to_mel, generator, vocoder, away)[1] for name in own]
         else:
             read = [to_mel(speech.wav(name)) for name in own]
         mean, std = mel_statistics(read)
