@@ -18,7 +18,7 @@ from voiceconv.adaptation import Adaptation, tone_between
 from voiceconv.audio import LOUDNESS, gain_to, measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.live import SILENCE_DB, LiveConversion, gate, require_finite, require_speech
+from voiceconv.live import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.source_filter import move
@@ -104,11 +104,15 @@ class VoiceConverter:
         shift = adaptation.shift
         plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles))
         if self.voice.input == "moved":
-            moved, f0 = move(self.mel, wav, pitch=shift, middles=middles), self.vocoder.pitch(plain[None])
-            spoken = None if f0 is None else f0 * 2 ** (shift / 12)
+            own = self.vocoder.pitch(plain[None])
+            hop = self.voice.mel.hop_length
+            f0 = own[0] if own is not None else torch.from_numpy(extract_f0(wav.cpu().numpy(), self.sample_rate, hop))
+            read = adaptation.apply(move(self.mel, wav, pitch=shift, middles=middles))
+            mel = keep_unvoiced(self.convert_mel(read, target), self._in_bands_of(target, read), f0)
+            spoken = f0.to(mel)[None] * 2 ** (shift / 12)
         else:  # the network moves the pitch, so the vocoder has to find it in what comes out
-            moved, spoken = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift)), None
-        mel = self.convert_mel(adaptation.apply(moved), target)
+            moved = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift))
+            mel, spoken = self.convert_mel(adaptation.apply(moved), target), None
         require_speech(mel)
         converted = self.vocoder(mel[None], spoken)
         require_finite(converted)
@@ -159,6 +163,12 @@ class VoiceConverter:
         """log-mel `(n_mels, frames)` of the source speaker, prepared as the voice reads it, -> that of the target."""
         source = self._to_device(self.voice.speakers[1 - self.voice.index(target)])
         return self.generate(source.normalise_source(mel.to(self.device)), target)
+
+    def _in_bands_of(self, target: str, mel: Tensor) -> Tensor:
+        """A log-mel as `convert_mel` takes it, with the means and deviations of the target's bands and nothing else."""
+        index = self.voice.index(target)
+        source, speaker = (self._to_device(self.voice.speakers[i]) for i in (1 - index, index))
+        return speaker.denormalise(source.normalise_source(mel))
 
     @torch.inference_mode()
     def generate(self, x: Tensor, target: str) -> Tensor:

@@ -17,6 +17,7 @@ same whatever follows later, which live conversion needs.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -80,7 +81,7 @@ class InverseSTFT(nn.Module):
             for k in range(-before, NEXT + 1):  # frame i + k begins k hops after frame i
                 part = x[:, before + k : before + k + n]
                 parts.append(F.pad(part[..., -k * hop :], (0, -k * hop)) if k < 0 else F.pad(part, (k * hop, -k * hop)))
-            return torch.stack(parts).sum(0)
+            return functools.reduce(torch.add, parts)
 
         return added(frames) / added(windows).clamp_min(LEAST_WEIGHT)
 

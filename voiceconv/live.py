@@ -26,6 +26,7 @@ from voiceconv.voice import Speaker
 
 Wav = NDArray[np.float32]
 SILENCE_DB = -70.0  # of full scale; where the input stays below, the output is digital silence
+UNVOICED_SHARE = 0.5  # of the source that is kept where nothing is voiced
 LOUDEST_MEL = 20.0  # log-mels of full scale stay under 6; vocoders make any noise of what lies far above
 RESAMPLING_REACH = 32  # input samples that a resampled one depends on, to either side, and some
 
@@ -63,6 +64,9 @@ class LiveConversion:
         self.loud = np.zeros(0, bool)  # hops with sound in them, from `first_hop` on
         self.first_hop = 0
         self.received, self.read, self.sent = 0, 0, 0  # samples, frames, samples
+        self.entered = torch.zeros(
+            mel.config.n_mels, 0, device=self.device
+        )  # frames that the generator still waits with
         self.converted = torch.zeros(mel.config.n_mels, 0, device=self.device)  # frames that wait for their pitch ...
         self.f0 = torch.zeros(0, device=self.device)  # ... or the other way round
         self.ready = np.zeros(0, np.float32)
@@ -116,8 +120,9 @@ class LiveConversion:
         plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles - self.start))
         moved = move(self.mel, wav, pitch=self.shift, middles=middles - self.start) if self.shift else plain
         self._forget()
-        entering = self.source.normalise_source(self.adaptation.apply(moved))[None]
-        return self.generator_stream.push(entering), self.pitch_stream.push(self.pitch.scale(plain[None]))
+        entering = self.source.normalise_source(self.adaptation.apply(moved))
+        self.entered = torch.cat([self.entered, self.target.denormalise(entering)], dim=1)
+        return self.generator_stream.push(entering[None]), self.pitch_stream.push(self.pitch.scale(plain[None]))
 
     def _forget(self) -> None:
         """Drops what no frame to come will look at, but for the hops whose sound the gate still has to know."""
@@ -142,9 +147,10 @@ class LiveConversion:
             self.f0 = torch.cat([self.f0, f0])
         count = min(self.converted.shape[1], len(self.f0))
         if count:
-            wav = self.vocoder.push(self.converted[:, :count], self.f0[:count])
+            f0 = self.f0[:count]
+            wav = self.vocoder.push(keep_unvoiced(self.converted[:, :count], self.entered[:, :count], f0), f0)
             require_finite(wav)
-            self.converted, self.f0 = self.converted[:, count:], self.f0[count:]
+            self.entered, self.converted, self.f0 = (x[..., count:] for x in (self.entered, self.converted, self.f0))
             self.ready = np.concatenate([self.ready, wav.cpu().numpy()])
 
     def _send(self, limit: int) -> Wav:
@@ -254,6 +260,12 @@ class VocoderStream:
         skipped = min(self.skip, len(wav))
         self.skip -= skipped
         return wav[skipped:].clamp(-1, 1)
+
+
+def keep_unvoiced(converted: Tensor, source: Tensor, f0: Tensor) -> Tensor:
+    """Half of the source where nothing is voiced: bursts and hisses tell little of who speaks and much of what is said,
+    and a generator blurs them. Log-mels `(n_mels, T)`, both as of the target, and F0 `(T,)`, 0 where unvoiced."""
+    return torch.lerp(converted, source, UNVOICED_SHARE * (f0.to(converted) == 0).to(converted))
 
 
 def require_speech(mel: Tensor) -> None:
