@@ -138,5 +138,8 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid JSON ({error}). Copy the vocoder again.") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else None
-        raise UserError(f"{path} has the format {found!r}, this program reads format {FORMAT}. Update voiceconv.")
+        raise UserError(
+            f"{path} has the format {found!r}, this program reads format {FORMAT}. If it is of a newer version, update "
+            "voiceconv; if it is of an older one, train it again."
+        )
     return record

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from voiceconv.adaptation import Adaptation
 from voiceconv.audio import load_audio, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.live import LiveConversion, gate
+from voiceconv.live import LiveConversion, gate, keep_unvoiced
 from voiceconv.live_terminal import Delay, speak_file
 
 LENGTH = 33_333  # no multiple of anything
@@ -123,6 +124,12 @@ def test_the_gate_worked_out_by_hand() -> None:
     expected = [1.0] * 7 + [0.75, 0.5, 0.25] + [0.0] * 5 + [0.25, 0.5, 0.75] + [1.0] * 6
     assert gate(loud, 0, 24, 4).tolist() == expected
     assert gate(loud, 7, 4, 4).tolist() == expected[7:11]
+
+
+def test_half_of_the_source_is_kept_where_nothing_is_voiced() -> None:
+    converted, source = torch.full((80, 3), -4.0), torch.full((80, 3), -2.0)
+    kept = keep_unvoiced(converted, source, torch.tensor([0.0, 110.0, 0.0]))
+    assert kept[0].tolist() == kept[79].tolist() == [-3.0, -4.0, -3.0]
 
 
 def test_an_empty_stream_ends_empty(converter: VoiceConverter) -> None:
