@@ -15,6 +15,7 @@ from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import HOME
 from voiceconv.mel import MelConfig
 from voiceconv.pitch import PitchStatistics
+from voiceconv.vocoder import vocoder_folder
 from voiceconv.voice import Speaker, Voice, build_generator, build_judge
 
 
@@ -72,9 +73,11 @@ def streaming(tiny_voice: Path) -> VoiceConverter:
     voice.generator = size
     voice.generator_ab, voice.generator_ba = build_generator(size), build_generator(size)
     vocoder = ISTFTVocoder.build(MelConfig(), {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 1})
-    for layer in (vocoder.generator.harmonics, vocoder.generator.noise, vocoder.generator.rotation):
+    filters = vocoder.generator
+    for layer in (filters.harmonics, filters.noise, filters.rotation, filters.correction):
         torch.nn.init.normal_(layer.weight, std=0.05)
-    vocoder.generator.pitch.leave.bias.data[0] = 0.2
+    vocoder.generator.noise.bias.data.fill_(-2.0)  # so that a pitch is heard, which the shipped network reads
+    vocoder.generator.pitch = ISTFTVocoder.load(vocoder_folder("istft")).generator.pitch
     vocoder.generator.eval().requires_grad_(False)
     return VoiceConverter(voice, vocoder, torch.device("cpu"))
 

@@ -242,7 +242,10 @@ def test_a_voice_is_trained_from_the_page(
     expect(status).to_contain_text("high-low finished; step 20 of 20", timeout=2 * WAIT)
     expect(page.locator("#curves svg").first).to_be_visible()
     expect(page.locator("#previews audio")).to_have_count(4)
-    assert min(page.locator("#previews img").evaluate_all("all => all.map(each => each.naturalWidth)")) > 300
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#previews img')].every(each => each.naturalWidth > 300)", timeout=WAIT
+    )
+    assert page.locator("#previews img").count() == 4
 
     page.get_by_text("Try the voice as it is now").click()
     page.locator("#try-source").get_by_role("button", name="Upload file").click()
