@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generative_core.nets import ConvNeXtBlock1d
-from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.mel import MelConfig, MelSpectrogram, magnitude_of
 from voiceconv.mel_pitch import UNKNOWN_HZ, MelPitch, phases
 
 MAX_GAIN = 1e3  # of one frequency of one frame; sources have unit power, a full-scale tone n_fft / 4 = 256
@@ -191,8 +191,8 @@ class ISTFTGenerator(nn.Module):
         they should have -> complex `(B, n, n_fft // 2 + 1)`."""
         with torch.autocast(frames.device.type, enabled=False):
             spectrum = torch.fft.rfft(self.inverse.neighbourhoods(frames, known) * self.window)
-            magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
-            missing = (wanted - self.to_mel.from_magnitude(magnitude)).clamp(-MAX_CORRECTION, MAX_CORRECTION)
+            missing = wanted - self.to_mel.from_magnitude(magnitude_of(spectrum))
+            missing = missing.clamp(-MAX_CORRECTION, MAX_CORRECTION)
             return spectrum * (missing.transpose(1, 2) @ self.shares).exp()
 
     @staticmethod

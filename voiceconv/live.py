@@ -64,9 +64,7 @@ class LiveConversion:
         self.loud = np.zeros(0, bool)  # hops with sound in them, from `first_hop` on
         self.first_hop = 0
         self.received, self.read, self.sent = 0, 0, 0  # samples, frames, samples
-        self.entered = torch.zeros(
-            mel.config.n_mels, 0, device=self.device
-        )  # frames that the generator still waits with
+        self.entered = torch.zeros(mel.config.n_mels, 0, device=self.device)  # as read, until spoken
         self.converted = torch.zeros(mel.config.n_mels, 0, device=self.device)  # frames that wait for their pitch ...
         self.f0 = torch.zeros(0, device=self.device)  # ... or the other way round
         self.ready = np.zeros(0, np.float32)

@@ -135,12 +135,16 @@ class MelSpectrogram(nn.Module):
 
     def _magnitude(self, frames: Tensor, window: Tensor | None = None) -> Tensor:
         spectrum = torch.fft.rfft(frames * (self.window if window is None else window))
-        # The small constant keeps the gradient of the magnitude finite where the signal is exactly zero.
-        return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+        return magnitude_of(spectrum)
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """`(..., frames, n_fft // 2 + 1)` -> log-mel `(..., n_mels, frames)`."""
         return (magnitude @ self.filters).clamp_min(self.config.log_floor).log().transpose(-1, -2)
+
+
+def magnitude_of(spectrum: Tensor) -> Tensor:
+    """With a small constant that keeps the gradient finite where the signal is exactly zero."""
+    return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
 
 
 def falling_within(window: Tensor, samples: int) -> Tensor:

@@ -9,6 +9,8 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from voiceconv.mel import magnitude_of
+
 
 class ReconstructionLoss(nn.Module):
     """`(fake, real)`, waveforms `(B, T)` -> the weighted term `mel`: the L1 distance of log-mel-spectrograms at several
@@ -40,12 +42,7 @@ class ReconstructionLoss(nn.Module):
 
     def _log_mel(self, spectrum: Tensor) -> Tensor:
         n_fft = 2 * (spectrum.shape[1] - 1)
-        return (_magnitude(spectrum).transpose(1, 2) @ self.get_buffer(f"filters_{n_fft}")).clamp_min(1e-5).log()
-
-
-def _magnitude(spectrum: Tensor) -> Tensor:
-    """With a small constant that keeps the gradient finite where the signal is exactly zero."""
-    return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+        return (magnitude_of(spectrum).transpose(1, 2) @ self.get_buffer(f"filters_{n_fft}")).clamp_min(1e-5).log()
 
 
 def log_mel_distance(fake: Tensor, real: Tensor) -> float:
