@@ -27,6 +27,7 @@ from generative_core.losses import (
     spread,
 )
 from generative_core.nets import PatchDiscriminator, ResNetGenerator
+from generative_core.precision import autocast_where_fast
 
 Weight = float | tuple[tuple[int, float], ...]
 """A loss weight: a constant, or `((step, value), ...)` points joined by straight lines."""
@@ -58,7 +59,8 @@ class CycleGANConfig:
     discriminator_rate: float = 2e-4
     max_gradient_norm: float = math.inf  # of all generators' and of all critics' parameters
     betas: tuple[float, float] = (0.5, 0.999)
-    bfloat16: bool = False  # run the networks under autocast; losses and penalties stay in single precision
+    # Run the networks under autocast where that is fast; losses and penalties stay in single precision.
+    bfloat16: bool = False
 
 
 def weight_at(weight: Weight, step: int) -> float:
@@ -274,7 +276,7 @@ class CycleGAN(nn.Module):
         optimizer.step()
 
     def _autocast(self, x: Tensor) -> torch.autocast:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+        return autocast_where_fast(x.device, wanted=self.config.bfloat16)
 
     def _output(self, critic: nn.Module, x: Tensor) -> Tensor:
         with self._autocast(x):

@@ -21,6 +21,7 @@ from generative_core.losses import (
     spread,
 )
 from generative_core.nets import PatchDiscriminator, UNetGenerator
+from generative_core.precision import autocast_where_fast
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Pix2PixConfig:
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    bfloat16: bool = False  # run the networks under autocast; losses stay in single precision
+    # Run the networks under autocast where that is fast; losses stay in single precision.
+    bfloat16: bool = False
 
 
 class Pix2Pix(nn.Module):
@@ -113,4 +115,4 @@ class Pix2Pix(nn.Module):
             return self.discriminator(torch.cat([a, b], dim=1)).float()
 
     def _autocast(self, x: Tensor) -> torch.autocast:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+        return autocast_where_fast(x.device, wanted=self.config.bfloat16)

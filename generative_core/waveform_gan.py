@@ -21,6 +21,7 @@ from generative_core.losses import (
     adversarial_generator_loss,
     decision_threshold,
 )
+from generative_core.precision import autocast_where_fast
 
 Reconstruction = Callable[[Tensor, Tensor], dict[str, Tensor]]
 """`(generated, real)`, both `(B, T)` -> named terms, each a scalar that already carries its weight."""
@@ -38,7 +39,8 @@ class WaveformGANConfig:
     discriminator_rate: float = 5e-4
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 0.01
-    bfloat16: bool = False  # run the networks under autocast; losses stay in single precision
+    # Run the networks under autocast where that is fast; losses stay in single precision.
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         if self.adversarial == "relativistic":
@@ -156,4 +158,4 @@ class WaveformGAN(nn.Module):
         return outputs.float(), features
 
     def _autocast(self, x: Tensor) -> torch.autocast:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+        return autocast_where_fast(x.device, wanted=self.config.bfloat16)

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from generative_core.nets import ConvNeXtGenerator
+from generative_core.precision import autocast_where_fast
 from voiceconv.dataset import MelCrops, mel_statistics
 from voiceconv.phonemes import PhonemeRecogniser
 
@@ -88,7 +89,7 @@ def restored_goals(
             chosen = torch.randint(len(crops), (BATCH_SIZE,), generator=chance)
             batch = torch.stack([vary(crops[int(i)], chance) for i in chosen])
             goal, mel, heard = batch.to(device).split(rows, dim=1)
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast_where_fast(device):
                 made = restorer(mel, heard)
             loss = F.l1_loss(made.float(), goal)
             optimizer.zero_grad()

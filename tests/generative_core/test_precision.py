@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from generative_core import TensorLoader, TrainConfig, Trainer
-from generative_core.precision import Precision, choose_precision
+from generative_core import Pix2Pix, Pix2PixConfig, TensorLoader, TrainConfig, Trainer
+from generative_core.precision import Precision, choose_precision, has_fast_bfloat16
 
 
 @dataclass(frozen=True)
@@ -81,3 +82,22 @@ def test_the_trainer_follows_the_choice(bfloat16: bool, channels_last: bool, tmp
     assert model.seen == [(torch.bfloat16 if bfloat16 else torch.float32, channels_last)] * 2
     assert model.layer.weight.dtype == torch.float32
     assert model.layer.weight.is_contiguous(memory_format=torch.channels_last) == channels_last
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_families_compute_in_bfloat16_only_where_that_is_fast(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generative_core.precision.has_fast_bfloat16", lambda device: fast)
+    x = torch.rand(1, 3, 16, 16)
+    drawn = []
+    for bfloat16 in (False, True):
+        torch.manual_seed(0)
+        model = Pix2Pix(Pix2PixConfig(bfloat16=bfloat16), generator=lambda: nn.Conv2d(3, 3, 3))
+        drawn.append(model.translate(x))
+    assert torch.equal(*drawn) == (not fast)
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="says what a processor can do on Linux only")
+def test_a_processor_with_bfloat16_is_known_by_its_flags() -> None:
+    flags = re.findall(r"\w+", Path("/proc/cpuinfo").read_text())
+    assert has_fast_bfloat16(torch.device("cpu")) == ("avx512_bf16" in flags)
+    assert not has_fast_bfloat16(torch.device("meta"))
