@@ -104,10 +104,12 @@ class VoiceConverter:
         shift = adaptation.shift
         plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles))
         if self.voice.input == "moved":
-            f0 = self._pitch(wav, plain)
-            read = adaptation.apply(move(self.mel, wav, f0, pitch=shift))
+            own = self.vocoder.pitch(plain[None])
+            hop = self.voice.mel.hop_length
+            f0 = own[0] if own is not None else torch.from_numpy(extract_f0(wav.cpu().numpy(), self.sample_rate, hop))
+            read = adaptation.apply(move(self.mel, wav, pitch=shift, middles=middles))
             mel = keep_unvoiced(self.convert_mel(read, target), self._in_bands_of(target, read), f0)
-            spoken = f0[None] * 2 ** (shift / 12)
+            spoken = f0.to(mel)[None] * 2 ** (shift / 12)
         else:  # the network moves the pitch, so the vocoder has to find it in what comes out
             moved = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift))
             mel, spoken = self.convert_mel(adaptation.apply(moved), target), None
@@ -147,19 +149,9 @@ class VoiceConverter:
         if source.source_tone is None or self.voice.input != "moved" or not wav.any():
             return Adaptation(shift)
         padded, middles = self._frames_of(wav)
-        f0 = self._pitch(padded, self.mel.from_magnitude(self.mel.magnitude_at(padded, middles)))
-        moved = move(self.mel, padded, f0, pitch=shift)
+        moved = move(self.mel, padded, pitch=shift, middles=middles)
         seconds_per_frame = self.voice.mel.hop_length / self.sample_rate
         return Adaptation(shift, tone_between(moved, source.source_tone, seconds_per_frame))
-
-    def _pitch(self, wav: Tensor, mel: Tensor) -> Tensor:
-        """The F0 in Hz `(frames,)` of speech `(T,)` with the log-mel `(n_mels, frames)`, 0 where unvoiced: what a
-        vocoder reads in the mel, if it does, and otherwise the tracker's."""
-        read = self.vocoder.pitch(mel[None])
-        if read is not None:
-            return read[0]
-        tracked = extract_f0(wav.cpu().numpy(), self.sample_rate, self.voice.mel.hop_length)
-        return torch.from_numpy(tracked).to(mel)
 
     def _frames_of(self, wav: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
         """Samples up to a full frame `(T,)`, and the middles of their frames."""
@@ -198,10 +190,9 @@ class VoiceConverter:
             return onward
         return float(np.clip(into_range, -MAX_SEMITONES, MAX_SEMITONES)) + onward
 
-    def source_mel(self, wav: Tensor, f0: Tensor, target: str) -> Tensor:
-        """Speech `(T,)` of the speaker who is not `target`, and its F0 in Hz `(T // hop_length,)`, 0 where unvoiced, ->
-        log-mel `(n_mels, frames)` as `convert_mel` reads it."""
-        return move(self.mel, wav, f0, pitch=self._onward(target))
+    def source_mel(self, wav: Tensor, target: str) -> Tensor:
+        """Speech `(T,)` of the speaker who is not `target` -> log-mel `(n_mels, frames)` as `convert_mel` reads it."""
+        return move(self.mel, wav, pitch=self._onward(target))
 
     def _onward(self, target: str) -> float:
         """Semitones from the source speaker's range to that of `target`, if the voice reads speech moved there."""

@@ -30,7 +30,7 @@ from voiceconv.metrics import f0_correlation, f0_offset
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.pitch import extract_f0
 from voiceconv.vocoder import load_vocoder
-from voiceconv.voice import Speaker, Voice
+from voiceconv.voice import Voice
 from voiceconv.voice_embedding import VoiceEmbedding
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class Preview(PeriodicPreview):
         rows, mels = [], []
         for number, name in enumerate(scored_segments(data)):
             own_f0 = data.f0[name].numpy()
-            mel = _read(converter, data, name, target)
+            mel = converter.source_mel(data.wavs[name].float().to(converter.device), target.name)
             converted = converter.convert_mel(mel, target.name)
             back = converter.convert_mel(converted, speaker.name)
             mels.append(converted.cpu())
@@ -188,7 +188,9 @@ class Preview(PeriodicPreview):
         def recorded(names: Sequence[str]) -> list[Tensor]:
             return [target.normalise(other.mels[name]) for name in names]
 
-        unheard = [_read(converter, own, name, target) for name in own.development]
+        unheard = [
+            converter.source_mel(own.wavs[name].float().to(converter.device), target.name) for name in own.development
+        ]
         return confusion(
             recorded(_spread_over(other.train, COMPARED_CLIPS)),
             converted(self.sources[source]),
@@ -212,12 +214,6 @@ def _spread_over(items: Sequence[T], count: int) -> Sequence[T]:
 def _ways(voice: Voice) -> list[str]:
     a, b = voice.names
     return [f"{a}-to-{b}", f"{b}-to-{a}"]
-
-
-def _read(converter: VoiceConverter, data: SpeakerData, name: str, target: Speaker) -> Tensor:
-    """A segment's log-mel `(n_mels, frames)` as the generator that speaks as `target` reads it."""
-    wav, f0 = (x[name].float().to(converter.device) for x in (data.wavs, data.f0))
-    return converter.source_mel(wav, f0, target.name)
 
 
 def scored_segments(data: SpeakerData) -> list[str]:
