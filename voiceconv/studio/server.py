@@ -94,8 +94,12 @@ def serve(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
         print(f"The page is open on {page.local_url} (Ctrl-C ends it)", flush=True)
-        with kept_clean(cache, limits.kept_seconds):
-            page.block_thread()
+        try:
+            with kept_clean(cache, limits.kept_seconds):
+                page.block_thread()
+        finally:
+            # The server runs in a daemon thread, which Python would end by force, also inside compiled code.
+            page.close(verbose=False)
     return 0
 
 
