@@ -50,6 +50,7 @@ class CycleGANConfig:
     r2: float = 0.0
     lambda_content: Weight = 0.0  # contain, to frozen recognisers, what the source contains
     content_tolerance: float = 0.0  # nats that may be heard otherwise at a position for nothing
+    render_from: int | None = None  # from this step on critics judge what renderers make of samples
     views: bool = False  # each sample brings along what the generators read in its place, see `training_step`
     goal_steps: int = 0  # at first the generators learn from the goals alone, with a rate of its own
     goal_rate: float = 6e-4
@@ -116,6 +117,8 @@ class CycleGAN(nn.Module):
     `generator`, `discriminator` and `classifier` build one network each. Generators get the planes of a sample, and
     behind them the mask with `mask_fraction`. The classifier gives two logits, "from A" and "from B". `recognisers`
     are frozen networks for samples of A and of B whose logits `(B, classes, ...)` say what a sample contains.
+    `renderers`, frozen as well and differentiable, turn samples of A and of B into what is seen or heard of them in
+    the end: from the step `render_from` on critics, the classifier, texture and recognisers judge that.
     """
 
     ema_modules = ("generator_ab", "generator_ba")
@@ -128,6 +131,7 @@ class CycleGAN(nn.Module):
         discriminator: Callable[[], nn.Module] = PatchDiscriminator,
         classifier: Callable[[], nn.Module] | None = None,
         recognisers: tuple[nn.Module, nn.Module] | None = None,
+        renderers: tuple[nn.Module, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.config = config = config or CycleGANConfig()
@@ -137,6 +141,10 @@ class CycleGAN(nn.Module):
             raise ValueError("lambda_content is set, but no recognisers were given")
         if (config.lambda_goal or config.goal_steps) and not config.views:
             raise ValueError("goals are asked for, but samples bring them along with views only")
+        if config.render_from is not None and renderers is None:
+            raise ValueError("render_from is set, but no renderers were given")
+        if config.render_from is not None and config.lambda_second_adversarial:
+            raise ValueError("the second adversarial loss judges samples as they are: it does not go with render_from")
         self.generator_ab, self.generator_ba = generator(), generator()
         self.discriminator_a, self.discriminator_b = discriminator(), discriminator()
         second = bool(config.lambda_second_adversarial)
@@ -144,6 +152,7 @@ class CycleGAN(nn.Module):
         self.discriminator_b2 = discriminator() if second else None
         self.classifier = classifier() if classifier and config.lambda_classifier else None
         self.recognisers = nn.ModuleList(recognisers).requires_grad_(False).eval() if recognisers else None
+        self.renderers = nn.ModuleList(renderers).requires_grad_(False).eval() if renderers else None
         self.pool_a, self.pool_b = ImagePool(config.pool_size), ImagePool(config.pool_size)
 
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -195,13 +204,10 @@ class CycleGAN(nn.Module):
         fake_a = self.translate(source_b, "ba", self._random_mask(source_b))
         cycle_a, cycle_b = self.translate(fake_b, "ba"), self.translate(fake_a, "ab")
 
-        # Generators: fool the discriminators, come back to where they started, leave their own domain alone.
-        self._critics().requires_grad_(False)
-        adversarial = self._fool(self.discriminator_a, fake_a, real_a)
-        adversarial = adversarial + self._fool(self.discriminator_b, fake_b, real_b)
+        # Generators: come back to where they started, leave their own domain alone, fool the discriminators.
         cycle = F.l1_loss(cycle_a, source_a) + F.l1_loss(cycle_b, source_b)
-        losses = {"generator/adversarial": adversarial, "generator/cycle": cycle}
-        total = adversarial + lambda_cycle * cycle
+        losses = {"generator/cycle": cycle}
+        total = lambda_cycle * cycle
         if lambda_identity:
             identity = self._reach(real_a, real_a, "ba") + self._reach(real_b, real_b, "ab")
             losses["generator/identity"] = identity
@@ -210,6 +216,16 @@ class CycleGAN(nn.Module):
             goal = self._reach(goal_a, altered_a, "ab") + self._reach(goal_b, altered_b, "ba")
             losses["generator/goal"] = goal
             total = total + lambda_goal * goal
+        if self.renderers is not None and config.render_from is not None and step >= config.render_from:
+            render_a, render_b = self.renderers
+            with torch.no_grad():
+                real_a, real_b = render_a(real_a), render_b(real_b)
+            fake_a, fake_b = render_a(fake_a), render_b(fake_b)
+        self._critics().requires_grad_(False)
+        adversarial = self._fool(self.discriminator_a, fake_a, real_a)
+        adversarial = adversarial + self._fool(self.discriminator_b, fake_b, real_b)
+        losses["generator/adversarial"] = adversarial
+        total = total + adversarial
         if lambda_texture:
             texture = sliced_texture_distance(fake_a, real_a) + sliced_texture_distance(fake_b, real_b)
             losses["generator/texture"] = texture

@@ -39,6 +39,7 @@ from voiceconv.dataset import split
 from voiceconv.errors import UserError
 from voiceconv.mel import MelSpectrogram
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
+from voiceconv.pitch import extract_f0
 from voiceconv.source_filter import move
 
 SILENCE = "_"
@@ -124,10 +125,12 @@ def read_folder(text: str, seed: int, *, smoke: bool) -> list[Utterance]:
     mel, vary = MelSpectrogram(), random.Random(seed)
     utterances = []
     for path, phonemes in zip(paths, said, strict=True):
-        wav = torch.from_numpy(load_audio(path, mel.config.sample_rate))
+        samples = load_audio(path, mel.config.sample_rate)
+        wav = torch.from_numpy(samples)
         if len(wav) > LONGEST_SECONDS * mel.config.sample_rate or len(wav) < mel.config.n_fft:
             continue
-        altered = [move(mel, wav, vary.uniform(-10, 10), vary.uniform(-4, 4)) for _ in range(ALTERED_VERSIONS)]
+        f0 = torch.from_numpy(extract_f0(samples, mel.config.sample_rate, mel.config.hop_length))
+        altered = [move(mel, wav, f0, vary.uniform(-10, 10), vary.uniform(-4, 4)) for _ in range(ALTERED_VERSIONS)]
         aside = f"{path.relative_to(folder).as_posix()}#0" in held_out
         utterances.append(Utterance([mel(wav), *altered], phonemes, aside))
     return utterances

@@ -29,6 +29,7 @@ from recipes._command import run_recipe
 from voiceconv.dataset import read_segments, split
 from voiceconv.errors import UserError
 from voiceconv.mel import MelSpectrogram
+from voiceconv.pitch import extract_f0
 from voiceconv.source_filter import move
 from voiceconv.voice_embedding import WINDOW, VoiceEmbedding
 
@@ -96,11 +97,12 @@ def read_speaker(folder: Path, number: int, clips: int, chance: random.Random) -
     altered: tuple[list[Clip], list[Clip]] = [], []
     for kind, names in zip(altered, (train, aside), strict=True):
         for position, name in enumerate(chance.sample(names, min(clips, len(names)))):
-            wav = torch.from_numpy(segments[name])[: round(LONGEST_SECONDS * rate)]
+            samples = segments[name][: round(LONGEST_SECONDS * rate)]
+            wav, f0 = torch.from_numpy(samples), torch.from_numpy(extract_f0(samples, rate, mel.config.hop_length))
             for which, (formants, pitch) in enumerate(ALTERATIONS):
                 if (position + which) % 2 == 0:
                     speaker = number * len(ALTERATIONS) + which
-                    kind.append(Clip(move(mel, wav, pitch=pitch, formants=formants).half(), speaker))
+                    kind.append(Clip(move(mel, wav, f0, pitch=pitch, formants=formants).half(), speaker))
     return altered
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PRESETS = ("cpu", "gpu", "maskcyclegan-vc", "smoke")
+PRESETS = ("cpu", "cpu-from", "gpu", "maskcyclegan-vc", "smoke")
 VOCODER_PRESETS = ("cpu", "gpu", "smoke")
 VOCODER_HELP = "istft, hifigan, griffin-lim, or the folder of a vocoder"
 

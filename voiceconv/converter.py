@@ -102,19 +102,16 @@ class VoiceConverter:
         """Speech `(T,)` as `target`, `(T,)`: `stream` does it piece by piece."""
         wav, middles = self._frames_of(source)
         shift = adaptation.shift
-        plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles))
+        f0 = None
         if self.voice.input == "moved":
-            own = self.vocoder.pitch(plain[None])
-            hop = self.voice.mel.hop_length
-            f0 = own[0] if own is not None else torch.from_numpy(extract_f0(wav.cpu().numpy(), self.sample_rate, hop))
-            read = adaptation.apply(move(self.mel, wav, pitch=shift, middles=middles))
-            mel = keep_unvoiced(self.convert_mel(read, target), self._in_bands_of(target, read), f0)
-            spoken = f0.to(mel)[None] * 2 ** (shift / 12)
-        else:  # the network moves the pitch, so the vocoder has to find it in what comes out
+            f0 = self._pitch(wav, self.mel.from_magnitude(self.mel.magnitude_at(wav, middles)))
+            moved = move(self.mel, wav, f0, pitch=shift)
+            f0 = f0 * 2 ** (shift / 12)
+        else:
             moved = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift))
-            mel, spoken = self.convert_mel(adaptation.apply(moved), target), None
+        mel, f0 = self.for_vocoder(adaptation.apply(moved), f0, target)
         require_speech(mel)
-        converted = self.vocoder(mel[None], spoken)
+        converted = self.vocoder(mel[None], None if f0 is None else f0[None])
         require_finite(converted)
         return converted[0, : len(source)].float().cpu().numpy()
 
@@ -135,7 +132,7 @@ class VoiceConverter:
         if not isinstance(self.vocoder, ISTFTVocoder):
             raise UserError(f"The vocoder {self.vocoder.name!r} speaks whole recordings only; choose --vocoder istft.")
         source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
-        adaptation = adaptation or Adaptation(self._onward(target))
+        adaptation = adaptation or Adaptation(self.onward(target))
         return LiveConversion(self.mel, source, speaker, generator, self.vocoder, adaptation, silence_db)
 
     @torch.inference_mode()
@@ -149,9 +146,19 @@ class VoiceConverter:
         if source.source_tone is None or self.voice.input != "moved" or not wav.any():
             return Adaptation(shift)
         padded, middles = self._frames_of(wav)
-        moved = move(self.mel, padded, pitch=shift, middles=middles)
+        f0 = self._pitch(padded, self.mel.from_magnitude(self.mel.magnitude_at(padded, middles)))
+        moved = move(self.mel, padded, f0, pitch=shift)
         seconds_per_frame = self.voice.mel.hop_length / self.sample_rate
         return Adaptation(shift, tone_between(moved, source.source_tone, seconds_per_frame))
+
+    def _pitch(self, wav: Tensor, mel: Tensor) -> Tensor:
+        """The F0 in Hz `(frames,)` of speech `(T,)` with the log-mel `(n_mels, frames)`, 0 where unvoiced: what a
+        vocoder reads in the mel, if it does, and otherwise the tracker's."""
+        read = self.vocoder.pitch(mel[None])
+        if read is not None:
+            return read[0]
+        tracked = extract_f0(wav.cpu().numpy(), self.sample_rate, self.voice.mel.hop_length)
+        return torch.from_numpy(tracked).to(mel)
 
     def _frames_of(self, wav: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
         """Samples up to a full frame `(T,)`, and the middles of their frames."""
@@ -163,6 +170,17 @@ class VoiceConverter:
         """log-mel `(n_mels, frames)` of the source speaker, prepared as the voice reads it, -> that of the target."""
         source = self._to_device(self.voice.speakers[1 - self.voice.index(target)])
         return self.generate(source.normalise_source(mel.to(self.device)), target)
+
+    @torch.inference_mode()
+    def for_vocoder(self, read: Tensor, f0: Tensor | None, target: str) -> tuple[Tensor, Tensor | None]:
+        """log-mel `(n_mels, frames)` as `convert_mel` takes it, and the F0 in Hz `(frames,)` that it was moved to, 0
+        where unvoiced -> log-mel and F0 that the vocoder is to speak; without F0 it finds the pitch in the mel, as it
+        has to where the network moved it."""
+        converted = self.convert_mel(read, target)
+        if f0 is None or self.voice.input != "moved":
+            return converted, None
+        f0 = f0.to(self.device)
+        return keep_unvoiced(converted, self._in_bands_of(target, read.to(self.device)), f0), f0
 
     def _in_bands_of(self, target: str, mel: Tensor) -> Tensor:
         """A log-mel as `convert_mel` takes it, with the means and deviations of the target's bands and nothing else."""
@@ -182,7 +200,7 @@ class VoiceConverter:
     def source_shift(self, f0: NDArray[np.floating], target: str) -> float:
         """Semitones by which speech of the F0 `f0` in Hz is moved before it is converted: into the range of the speaker
         who is not `target`, and on to that of `target` if the voice reads speech that has been moved there."""
-        source, onward = self.voice.speakers[1 - self.voice.index(target)].pitch, self._onward(target)
+        source, onward = self.voice.speakers[1 - self.voice.index(target)].pitch, self.onward(target)
         if not (f0 > 0).any():
             return onward
         into_range = semitones_between(PitchStatistics.from_f0([f0]).median_hz, source.median_hz)
@@ -190,11 +208,12 @@ class VoiceConverter:
             return onward
         return float(np.clip(into_range, -MAX_SEMITONES, MAX_SEMITONES)) + onward
 
-    def source_mel(self, wav: Tensor, target: str) -> Tensor:
-        """Speech `(T,)` of the speaker who is not `target` -> log-mel `(n_mels, frames)` as `convert_mel` reads it."""
-        return move(self.mel, wav, pitch=self._onward(target))
+    def source_mel(self, wav: Tensor, f0: Tensor, target: str) -> Tensor:
+        """Speech `(T,)` of the speaker who is not `target`, and its F0 in Hz `(T // hop_length,)`, 0 where unvoiced, ->
+        log-mel `(n_mels, frames)` as `convert_mel` reads it."""
+        return move(self.mel, wav, f0, pitch=self.onward(target))
 
-    def _onward(self, target: str) -> float:
+    def onward(self, target: str) -> float:
         """Semitones from the source speaker's range to that of `target`, if the voice reads speech moved there."""
         index = self.voice.index(target)
         source, speaker = self.voice.speakers[1 - index].pitch, self.voice.speakers[index].pitch

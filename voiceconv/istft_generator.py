@@ -208,7 +208,8 @@ class ISTFTGenerator(nn.Module):
     def log_prior(self, mel: Tensor) -> Tensor:
         """The log of FreeV's first guess of the amplitudes, `|mel . pinv(filters)|`, `(B, frames, n_fft // 2 + 1)`;
         above the mel bands it stays where they end."""
-        guess = (mel.exp().transpose(1, 2) @ self.inverse_filters).abs().log().clamp_min(self.log_floor)
+        guess = (mel.exp().transpose(1, 2) @ self.inverse_filters).abs()
+        guess = guess.clamp_min(math.exp(self.log_floor)).log()  # so that an empty bin has a gradient
         known = guess[..., : self.known_bins]
         return torch.cat([known, known[..., -8:].mean(-1, keepdim=True).expand_as(guess[..., self.known_bins :])], -1)
 

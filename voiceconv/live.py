@@ -7,8 +7,6 @@ or guessed, and nothing drifts: positions are counted in samples and frames from
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,7 +17,7 @@ from voiceconv.adaptation import Adaptation
 from voiceconv.errors import UserError
 from voiceconv.istft_generator import NEXT
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import RATE_STEP, MelSpectrogram
+from voiceconv.mel import MelSpectrogram
 from voiceconv.mel_pitch import UNKNOWN_HZ, phases
 from voiceconv.source_filter import move
 from voiceconv.voice import Speaker
@@ -28,7 +26,6 @@ Wav = NDArray[np.float32]
 SILENCE_DB = -70.0  # of full scale; where the input stays below, the output is digital silence
 UNVOICED_SHARE = 0.5  # of the source that is kept where nothing is voiced
 LOUDEST_MEL = 20.0  # log-mels of full scale stay under 6; vocoders make any noise of what lies far above
-RESAMPLING_REACH = 32  # input samples that a resampled one depends on, to either side, and some
 
 
 class LiveConversion:
@@ -48,32 +45,29 @@ class LiveConversion:
         silence_db: float,
     ) -> None:
         self.mel, self.source, self.target, self.adaptation = mel, source, target, adaptation
-        self.shift = shift = adaptation.shift
+        self.shift = adaptation.shift
         self.generator, self.pitch = generator, vocoder.generator.pitch
         self.silence = 10 ** (silence_db / 20)
         self.device = mel.window.device
         self.generator_stream, self.pitch_stream = Streamed.trunk(generator), Streamed.trunk(self.pitch)
         self.vocoder = VocoderStream(vocoder)
         self.hop = mel.config.hop_length
-        longer, ends = max(1.0, 2 ** (shift / 12)), RESAMPLING_REACH if shift else 0
-        self.reach_back = math.ceil(mel.config.n_fft / 2 * longer) + ends  # samples that a frame looks at, to its left
-        self.reach = mel.config.n_fft // 2 + ends  # ... and to its right
-        # A recording is resampled piece by piece: pieces begin where both rates have a sample.
-        self.grid = mel.config.sample_rate // math.gcd(mel.config.sample_rate, RATE_STEP)
+        self.reach = mel.config.n_fft // 2  # samples that a frame looks at, to either side
         self.recording, self.start = np.zeros(0, np.float32), 0  # what is still needed, and where it began
         self.loud = np.zeros(0, bool)  # hops with sound in them, from `first_hop` on
         self.first_hop = 0
-        self.received, self.read, self.sent = 0, 0, 0  # samples, frames, samples
-        self.entered = torch.zeros(mel.config.n_mels, 0, device=self.device)  # as read, until spoken
-        self.converted = torch.zeros(mel.config.n_mels, 0, device=self.device)  # frames that wait for their pitch ...
-        self.f0 = torch.zeros(0, device=self.device)  # ... or the other way round
+        self.received, self.sent = 0, 0  # samples
+        self.read, self.moved = 0, 0  # frames, as they are and with their pitch moved
+        # Until they are spoken: the target's pitch, and the frames as the generator reads them.
+        self.before = 0.0  # F0 of the last frame that was moved
+        self.f0, self.entered = (torch.zeros(*rows, 0, device=self.device) for rows in ((), (mel.config.n_mels,)))
         self.ready = np.zeros(0, np.float32)
         self.ended = False
 
     @property
     def latency(self) -> float:
         """Seconds from a sample's going in until it can come out: what the windows and networks look ahead."""
-        ahead = max(self.generator.lookahead, self.pitch.padding[1]) * self.hop
+        ahead = (self.pitch.padding[1] + self.generator.lookahead) * self.hop
         samples = self.reach + self.hop // 2 + ahead + self.vocoder.generator.lookahead_samples
         return samples / self.mel.config.sample_rate
 
@@ -89,7 +83,7 @@ class LiveConversion:
             raise UserError("The recording holds values that are not numbers. Export it again from where it was made.")
         self.recording = np.concatenate([self.recording, samples])
         self.received += len(samples)
-        self._speak(*self._read_frames((self.received - self.hop // 2 - self.reach) // self.hop + 1))
+        self._speak(self._move_frames(self._read_frames((self.received - self.hop // 2 - self.reach) // self.hop + 1)))
         return self._send(self.received)
 
     @torch.inference_mode()
@@ -102,25 +96,38 @@ class LiveConversion:
         frames = -(-total // self.hop)
         self.recording = np.pad(self.recording, (0, frames * self.hop - total))
         self.received = frames * self.hop
-        self._speak(*self._read_frames(frames))
-        self._speak(self.generator_stream.flush(), self.pitch_stream.flush())
+        for pitched in (self._read_frames(frames), self.pitch_stream.flush()):
+            self._speak(self._move_frames(pitched))
+        self._speak(self.generator_stream.flush())
         self.ready = np.concatenate([self.ready, self.vocoder.flush().cpu().numpy()])
         return self._send(total)
 
-    def _read_frames(self, until: int) -> tuple[Tensor, Tensor]:
-        """The frames up to `until` that were not read yet, through the trunks of the generator and of the pitch."""
+    def _read_frames(self, until: int) -> Tensor:
+        """The frames up to `until` that were not read yet, through the trunk that hears their pitch."""
         if until <= self.read:
-            nothing = torch.zeros(1, 0, 0, device=self.device)
-            return nothing, nothing
+            return torch.zeros(1, 0, 0, device=self.device)
         middles = torch.arange(self.read, until) * self.hop + self.hop // 2
         self.read = until
-        wav = torch.from_numpy(self.recording).to(self.device)
-        plain = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles - self.start))
-        moved = move(self.mel, wav, pitch=self.shift, middles=middles - self.start) if self.shift else plain
+        plain = self.mel.from_magnitude(self.mel.magnitude_at(self._known(), middles - self.start))
+        return self.pitch_stream.push(self.pitch.scale(plain[None]))
+
+    def _move_frames(self, pitched: Tensor) -> Tensor:
+        """The next frames, of which the pitch's trunk gave `(1, channels, n)`, through the trunk of the generator."""
+        if not pitched.shape[-1]:
+            return pitched
+        f0 = self.pitch.decode(self.pitch.answer(pitched))[0]
+        middles = torch.arange(self.moved, self.moved + len(f0)) * self.hop + self.hop // 2
+        self.moved += len(f0)
+        moved = move(self.mel, self._known(), f0, pitch=self.shift, middles=middles - self.start, before=self.before)
+        self.before = float(f0[-1]) if len(f0) else self.before
         self._forget()
         entering = self.source.normalise_source(self.adaptation.apply(moved))
         self.entered = torch.cat([self.entered, self.target.denormalise(entering)], dim=1)
-        return self.generator_stream.push(entering[None]), self.pitch_stream.push(self.pitch.scale(plain[None]))
+        self.f0 = torch.cat([self.f0, f0 * 2 ** (self.shift / 12)])
+        return self.generator_stream.push(entering[None])
+
+    def _known(self) -> Tensor:
+        return torch.from_numpy(self.recording).to(self.device)
 
     def _forget(self) -> None:
         """Drops what no frame to come will look at, but for the hops whose sound the gate still has to know."""
@@ -128,28 +135,22 @@ class LiveConversion:
         begin = (self.first_hop + len(self.loud)) * self.hop - self.start
         new = self.recording[begin : begin + hops * self.hop].reshape(hops, self.hop)
         self.loud = np.concatenate([self.loud, (np.abs(new) > self.silence).any(axis=1)])
-        needed = min(
-            self.read * self.hop + self.hop // 2 - self.reach_back, (self.first_hop + len(self.loud)) * self.hop
-        )
-        start = max(self.start, needed // self.grid * self.grid)
+        needed = min(self.moved * self.hop + self.hop // 2 - self.reach, (self.first_hop + len(self.loud)) * self.hop)
+        start = max(self.start, needed)
         self.recording, self.start = self.recording[start - self.start :], start
 
-    def _speak(self, heard: Tensor, pitched: Tensor) -> None:
-        """What the trunks gave, `(1, channels, n)` and `(1, channels, m)`, on to the vocoder."""
-        if heard.shape[-1]:
-            frames = self.target.denormalise(self.generator.answer(heard)[0, 0])
-            require_speech(frames)
-            self.converted = torch.cat([self.converted, frames], dim=1)
-        if pitched.shape[-1]:
-            f0 = self.pitch.decode(self.pitch.answer(pitched))[0] * 2 ** (self.shift / 12)
-            self.f0 = torch.cat([self.f0, f0])
-        count = min(self.converted.shape[1], len(self.f0))
-        if count:
-            f0 = self.f0[:count]
-            wav = self.vocoder.push(keep_unvoiced(self.converted[:, :count], self.entered[:, :count], f0), f0)
-            require_finite(wav)
-            self.entered, self.converted, self.f0 = (x[..., count:] for x in (self.entered, self.converted, self.f0))
-            self.ready = np.concatenate([self.ready, wav.cpu().numpy()])
+    def _speak(self, heard: Tensor) -> None:
+        """What the generator's trunk gave, `(1, channels, n)`, on to the vocoder."""
+        count = heard.shape[-1]
+        if not count:
+            return
+        converted = self.target.denormalise(self.generator.answer(heard)[0, 0])
+        require_speech(converted)
+        f0 = self.f0[:count]
+        wav = self.vocoder.push(keep_unvoiced(converted, self.entered[:, :count], f0), f0)
+        require_finite(wav)
+        self.f0, self.entered = self.f0[count:], self.entered[:, count:]
+        self.ready = np.concatenate([self.ready, wav.cpu().numpy()])
 
     def _send(self, limit: int) -> Wav:
         """Samples that are ready, gated, up to `limit` in all."""

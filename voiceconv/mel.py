@@ -103,7 +103,7 @@ class MelSpectrogram(nn.Module):
             return self.magnitude_at(wav, self.middles(wav.shape[-1]), semitones)
         padded = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (padding, padding), mode="reflect")
         frames = padded.unfold(-1, config.n_fft, config.hop_length)
-        return self._magnitude(frames.reshape(*wav.shape[:-1], *frames.shape[2:]))
+        return self.magnitude_of_frames(frames.reshape(*wav.shape[:-1], *frames.shape[2:]))
 
     def middles(self, samples: int) -> Tensor:
         """The samples that the frames of a clip are centred on."""
@@ -112,17 +112,19 @@ class MelSpectrogram(nn.Module):
 
     def magnitude_at(self, wav: Tensor, middles: Tensor, semitones: float = 0.0) -> Tensor:
         """`(..., T)` -> magnitudes `(..., len(middles), n_fft // 2 + 1)` of frames centred on these samples, with
-        silence before and after the clip. With `semitones`, of the clip played that much faster, at these instants:
-        windows are longer in the recording then, and fall faster for it, so that they end where one as it is ends."""
-        n_fft, rate, window = self.config.n_fft, self.config.sample_rate, self.window
+        silence before and after the clip. With `semitones`, of the clip played that much faster, at these instants."""
         if semitones:
-            faster = self.faster_rate(semitones)
+            rate, faster = self.config.sample_rate, self.faster_rate(semitones)
             wav = torchaudio.functional.resample(wav, rate, faster)
             middles = (2 * middles * faster + rate) // (2 * rate)  # rounded, exactly, wherever in a recording
-            if faster < rate:
-                window = falling_within(window, n_fft * faster // (2 * rate))
+        return self.magnitude_of_frames(self.frames_at(wav, middles))
+
+    def frames_at(self, wav: Tensor, middles: Tensor) -> Tensor:
+        """`(..., T)` -> stretches of it `(..., len(middles), n_fft)` centred on these samples, with silence before and
+        after the clip."""
+        n_fft = self.config.n_fft
         wav = F.pad(wav, (n_fft // 2, n_fft // 2))
-        return self._magnitude(wav.unfold(-1, n_fft, 1)[..., middles.to(wav.device), :], window)
+        return wav.unfold(-1, n_fft, 1)[..., middles.to(wav.device), :]
 
     def faster_rate(self, semitones: float) -> int:
         """The sample rate in Hz at which a clip, read at `sample_rate`, sounds so many semitones higher: in steps of
@@ -131,11 +133,11 @@ class MelSpectrogram(nn.Module):
 
     def from_frames(self, frames: Tensor) -> Tensor:
         """Stretches of waveform `(..., frames, n_fft)` -> log-mel `(..., n_mels, frames)`."""
-        return self.from_magnitude(self._magnitude(frames))
+        return self.from_magnitude(self.magnitude_of_frames(frames))
 
-    def _magnitude(self, frames: Tensor, window: Tensor | None = None) -> Tensor:
-        spectrum = torch.fft.rfft(frames * (self.window if window is None else window))
-        return magnitude_of(spectrum)
+    def magnitude_of_frames(self, frames: Tensor) -> Tensor:
+        """Stretches of waveform `(..., n_fft)` -> magnitudes `(..., n_fft // 2 + 1)`."""
+        return magnitude_of(torch.fft.rfft(frames * self.window))
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """`(..., frames, n_fft // 2 + 1)` -> log-mel `(..., n_mels, frames)`."""
@@ -145,11 +147,3 @@ class MelSpectrogram(nn.Module):
 def magnitude_of(spectrum: Tensor) -> Tensor:
     """With a small constant that keeps the gradient finite where the signal is exactly zero."""
     return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
-
-
-def falling_within(window: Tensor, samples: int) -> Tensor:
-    """A symmetrical window `(n,)`, of the same energy, that falls to zero within `samples` instead of `n / 2`."""
-    half = len(window) // 2
-    fall = torch.hann_window(2 * samples, device=window.device)[samples:]
-    steep = torch.cat([window[:half], fall, fall.new_zeros(half - samples)])
-    return steep * (window.norm() / steep.norm())

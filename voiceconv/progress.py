@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
@@ -26,11 +27,13 @@ from voiceconv.audio import save_audio
 from voiceconv.confusion import confusion
 from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData
+from voiceconv.live import LOUDEST_MEL
+from voiceconv.mel import MelSpectrogram
 from voiceconv.metrics import f0_correlation, f0_offset
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.pitch import extract_f0
 from voiceconv.vocoder import load_vocoder
-from voiceconv.voice import Voice
+from voiceconv.voice import Speaker, Voice
 from voiceconv.voice_embedding import VoiceEmbedding
 
 T = TypeVar("T")
@@ -38,13 +41,16 @@ PREVIEW_SECONDS = 300.0
 SCORED_CLIPS = 8  # development segments per direction
 CENTROID_CLIPS = 40  # training segments that a speaker's voice is taken from
 HEARD_CLIPS = 2  # of these, kept as audio and pictures
-COMPARED_CLIPS = 200  # training segments that a classifier learns to tell from as many conversions
+COMPARED_CLIPS = (
+    200  # training segments that a classifier learns to tell from as many conversions, both through the vocoder
+)
 COLLAPSE = 0.3  # a score that falls this far under the best, twice in a row, is no hesitation
 SCORE_MEANINGS = {
-    "score": "voice, up to 1, plus confusion minus phoneme errors, mean of both directions: the voice with the highest "
-    "is kept",
+    "score": "voice, up to 1, plus confusion minus phoneme errors, mean of both directions, as the vocoder says it: "
+    "the voice with the highest is kept",
     "voice": "how far a speaker encoder of our own hears it come from the source's voice (0) to the target's (1)",
-    "confusion": "how hard a classifier that learns it afresh finds telling it from the target's recordings, 0 to 1",
+    "confusion": "how hard a classifier that learns it afresh finds telling it from copy-synthesis of the target's "
+    "recordings, 0 to 1",
     "judge": "probability of the target by our own classifier, higher is better",
     "phoneme_errors": "phonemes that a recogniser of our own hears otherwise than in the source, lower is better",
     "cycle": "L1 distance of A -> B -> A, in standard deviations, lower is better",
@@ -100,20 +106,38 @@ class Preview(PeriodicPreview):
         current_voice: Callable[[], Voice],
         data: tuple[SpeakerData, SpeakerData],
         sources: tuple[Sequence[Tensor], Sequence[Tensor]],
+        mel: MelSpectrogram,
         confusion_steps: int,
     ) -> None:
         """`sources` are the log-mels `(n_mels, frames)` of both speakers' training segments as generators read them."""
         self.current_voice = current_voice
         self.data = data
-        self.sources = [_spread_over(mels, COMPARED_CLIPS) for mels in sources]
+        self.mel = mel
+        self.sources = [
+            _spread_over([(mel, d.f0[name]) for mel, name in zip(mels, d.train, strict=True)], COMPARED_CLIPS)
+            for mels, d in zip(sources, data, strict=True)
+        ]
         self.confusion_steps = confusion_steps
         self.recogniser = PhonemeRecogniser.load("judge")
         self.encoder = VoiceEmbedding.load()
         self.voices = [self.encoder.centroid([d.mels[name] for name in d.train[:CENTROID_CLIPS]]) for d in data]
 
+    def on_start(self, trainer: Trainer) -> None:
+        super().on_start(trainer)
+        self.mel.to(trainer.device)
+        self.vocoder = load_vocoder(None, self.mel.config, trainer.device)
+        # Conversions are heard through the vocoder, so recordings are, too: what it changes is no sign of a conversion.
+        self.copies = [
+            [
+                [self._hear(d.mels[name], d.f0[name])[1] for name in names]
+                for names in (_spread_over(d.train, COMPARED_CLIPS), d.development)
+            ]
+            for d in self.data
+        ]
+
     def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
         voice = self.current_voice()
-        converter = VoiceConverter(voice, load_vocoder("griffin-lim", voice.mel, str(trainer.device)), trainer.device)
+        converter = VoiceConverter(voice, self.vocoder, trainer.device)
         scores: dict[str, float] = {}
         for source in (0, 1):
             scores |= self._preview_direction(converter, source, trainer.step, folder)
@@ -139,25 +163,24 @@ class Preview(PeriodicPreview):
         direction = f"{speaker.name}-to-{target.name}"
         rows, mels = [], []
         for number, name in enumerate(scored_segments(data)):
-            own_f0 = data.f0[name].numpy()
-            mel = converter.source_mel(data.wavs[name].float().to(converter.device), target.name)
-            converted = converter.convert_mel(mel, target.name)
-            back = converter.convert_mel(converted, speaker.name)
-            mels.append(converted.cpu())
-            wav = converter.vocoder(converted[None])[0].cpu().numpy()
+            own_f0 = data.f0[name]
+            mel = _read(converter, data, name, target)
+            back = converter.convert_mel(converter.convert_mel(mel, target.name), speaker.name)
+            wav, heard = self._convert(converter, mel, own_f0, target)
+            mels.append(heard)
             f0 = extract_f0(wav, rate, converter.voice.mel.hop_length)
             rows.append(
                 {
-                    "judge": float(judge_probabilities(converter.voice, converted)[1 - source]),
-                    "phoneme_errors": self._phoneme_errors(data.mels[name], converted.cpu()),
+                    "judge": float(judge_probabilities(converter.voice, heard.to(converter.device))[1 - source]),
+                    "phoneme_errors": self._phoneme_errors(data.mels[name], heard),
                     "cycle": float(F.l1_loss(speaker.normalise(back.cpu()), speaker.normalise(mel.cpu()))),
                     "f0_offset": f0_offset(f0, target.pitch.mean),
-                    "f0_correlation": f0_correlation(f0, own_f0),
+                    "f0_correlation": f0_correlation(f0, own_f0.numpy()),
                 }
             )
             if number < HEARD_CLIPS:
                 save_audio(folder / f"{direction}-{number + 1}.flac", wav, rate)
-                picture = spectrograms({speaker.name: mel.cpu().numpy(), target.name: converted.cpu().numpy()})
+                picture = spectrograms({speaker.name: mel.cpu().numpy(), target.name: heard.numpy()})
                 picture.savefig(folder / f"{direction}-{number + 1}.png", dpi=70)
                 self.board.add_figure(f"{direction}/{number + 1}", picture, step)
                 self.board.add_audio(f"{direction}/{number + 1}", wav, step, sample_rate=rate)
@@ -180,24 +203,27 @@ class Preview(PeriodicPreview):
         return (similarity(converted) - start) / max(end - start, 0.05)
 
     def _confusion(self, converter: VoiceConverter, source: int) -> float:
-        own, other, target = self.data[source], self.data[1 - source], converter.voice.speakers[1 - source]
-
-        def converted(mels: Sequence[Tensor]) -> list[Tensor]:
-            return [target.normalise(converter.convert_mel(mel, target.name).cpu()) for mel in mels]
-
-        def recorded(names: Sequence[str]) -> list[Tensor]:
-            return [target.normalise(other.mels[name]) for name in names]
-
-        unheard = [
-            converter.source_mel(own.wavs[name].float().to(converter.device), target.name) for name in own.development
-        ]
-        return confusion(
-            recorded(_spread_over(other.train, COMPARED_CLIPS)),
-            converted(self.sources[source]),
-            recorded(other.development),
-            converted(unheard),
-            self.confusion_steps,
+        own, target = self.data[source], converter.voice.speakers[1 - source]
+        recorded, recorded_unheard = ([target.normalise(mel) for mel in mels] for mels in self.copies[1 - source])
+        unheard = [(_read(converter, own, name, target), own.f0[name]) for name in own.development]
+        made, made_unheard = (
+            [target.normalise(self._convert(converter, mel, f0, target)[1]) for mel, f0 in clips]
+            for clips in (self.sources[source], unheard)
         )
+        return confusion(recorded, made, recorded_unheard, made_unheard, self.confusion_steps)
+
+    def _convert(
+        self, converter: VoiceConverter, read: Tensor, f0: Tensor, target: Speaker
+    ) -> tuple[NDArray[np.float32], Tensor]:
+        """What is heard of a log-mel as the generator reads it, of speech whose F0 in Hz was `f0`: see `_hear`."""
+        return self._hear(*converter.for_vocoder(read, f0 * 2 ** (converter.onward(target.name) / 12), target.name))
+
+    def _hear(self, mel: Tensor, f0: Tensor | None) -> tuple[NDArray[np.float32], Tensor]:
+        """A log-mel and its F0 through the vocoder: waveform `(T,)`, and the log-mel `(n_mels, frames)` of that."""
+        # Generators that go astray write what no vocoder can speak.
+        speakable = mel.to(self.mel.window.device).clamp(max=LOUDEST_MEL)[None]
+        wav = self.vocoder(speakable, None if f0 is None else f0.to(speakable)[None])[0]
+        return wav.cpu().numpy(), self.mel(wav).cpu()
 
     def _phoneme_errors(self, source: Tensor, converted: Tensor) -> float:
         """Errors per phoneme of the source, both log-mels `(n_mels, frames)`; NaN where none is heard."""
@@ -214,6 +240,12 @@ def _spread_over(items: Sequence[T], count: int) -> Sequence[T]:
 def _ways(voice: Voice) -> list[str]:
     a, b = voice.names
     return [f"{a}-to-{b}", f"{b}-to-{a}"]
+
+
+def _read(converter: VoiceConverter, data: SpeakerData, name: str, target: Speaker) -> Tensor:
+    """A segment's log-mel `(n_mels, frames)` as the generator that speaks as `target` reads it."""
+    wav, f0 = (x[name].float().to(converter.device) for x in (data.wavs, data.f0))
+    return converter.source_mel(wav, f0, target.name)
 
 
 def scored_segments(data: SpeakerData) -> list[str]:
@@ -255,7 +287,7 @@ def write_run_report(run_dir: Path) -> None:
             report.figure(draw_curves(scores, names), f"{key}: {meaning}")
     previews = sorted((run_dir / "previews").glob("step_*"))
     if previews:
-        report.heading("Last preview, through Griffin-Lim")
+        report.heading("Last preview")
         for audio in sorted(previews[-1].glob("*.flac")):
             report.audio(audio.read_bytes(), "audio/flac", audio.stem)
             report.figure(load_picture(audio.with_suffix(".png")), audio.stem)

@@ -25,10 +25,13 @@ from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_
 from voiceconv.adaptation import speech_frames
 from voiceconv.dataset import MelCrops, SpeakerData, cached, fingerprint, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
+from voiceconv.heard import HeardSpeech
+from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.views import change_tone, conversion_goals, moved_mels, views
+from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
 
 JUDGE_STEPS = 300
@@ -55,7 +58,7 @@ class Preset:
     restorer: dict[str, int] = dataclasses.field(default_factory=dict)  # and for how many steps it learns
 
 
-def _converter(details_from: int) -> CycleGANConfig:
+def _converter(details_from: int, goal_steps: int = 1000) -> CycleGANConfig:
     """The losses of the converter: first a voice, then its words, and from the step `details_from` on its details."""
 
     def then(words: float, details: float) -> Weight:
@@ -64,7 +67,7 @@ def _converter(details_from: int) -> CycleGANConfig:
     return CycleGANConfig(
         views=True,
         # A voice and its words come first, from what restorers make of the recordings; then critics make it natural.
-        goal_steps=1000,
+        goal_steps=goal_steps,
         generator_rate=2e-4,
         discriminator_rate=4e-4,
         # A cycle weight of 10 keeps the source's voice together with its words; the recogniser holds words alone.
@@ -74,10 +77,12 @@ def _converter(details_from: int) -> CycleGANConfig:
         lambda_classifier=1.0,
         # Critics that are trained along let fine details be smoothed away, which any other critic hears at once. At a
         # cost in words: a voice that has them by then loses fewer.
-        lambda_texture=then(0.0, 5.0),
+        lambda_texture=then(0.0, 2.0),
+        # Details are judged as the vocoder speaks them: what it mends need not be learned, what it spoils shows.
+        render_from=details_from,
         # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with
         # larger weights critics can no longer prevail against it.
-        lambda_content=then(10.0, 5.0),
+        lambda_content=10.0,
         content_tolerance=0.3,
         max_gradient_norm=15.0,
         pool_size=0,
@@ -85,23 +90,36 @@ def _converter(details_from: int) -> CycleGANConfig:
     )
 
 
-# Of the frames to come the generators see three (35 ms), so that they can convert while somebody speaks. Critics see a
+# Of the frames to come the generators see two, beside one that the pitch is heard in (35 ms in all), so that they can
+# convert while somebody speaks. Critics see a
 # third of a second: enough for a voice, too little for which words a speaker's recordings hold.
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
-        cyclegan=_converter(details_from=2_000),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 3},
+        cyclegan=_converter(details_from=1_500),
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 2},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
         classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
         restorer={"steps": 1_500, "channels": 256, "blocks": 8},
-        steps=2_400,
-        decay_steps=200,
+        steps=1_900,
+        decay_steps=300,
+        batch_size=16,
+    ),
+    # For `--from`: what a voice needs that speaks already.
+    "cpu-from": Preset(
+        cyclegan=_converter(details_from=500, goal_steps=250),
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 2},
+        input="moved",
+        discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
+        classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
+        restorer={"steps": 800, "channels": 256, "blocks": 8},
+        steps=800,
+        decay_steps=150,
         batch_size=16,
     ),
     "gpu": Preset(
         cyclegan=_converter(details_from=15_000),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12, "lookahead": 3},
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12, "lookahead": 2},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 48, "layers": 2, "band_channels": 384},
         classifier={"kind": "spectrogram", "channels": 32, "layers": 3, "band_channels": 256},
@@ -139,7 +157,7 @@ PRESETS: dict[str, Preset] = {
     # Seconds, to see that everything runs; the result is no voice.
     "smoke": Preset(
         cyclegan=dataclasses.replace(_converter(details_from=10), goal_steps=5, bfloat16=False),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1, "lookahead": 3},
+        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1, "lookahead": 2},
         input="moved",
         discriminator={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
         classifier={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
@@ -196,8 +214,8 @@ def train(
     Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the voice as far as it has come; `resume` goes
     on exactly there. `start_from` names a voice whose generators are the starting point: they already know how to keep
     words, so a new pair needs less data and time. Returns whether all steps are done. Raises `UserError` for folders
-    that cannot be trained on, for a run folder that holds another run, for a starting point of another size, and when
-    the training collapses.
+    that cannot be trained on, for a run folder that holds another run, for a starting point that is missing or of
+    another size, and when the training collapses.
     """
     from voiceconv.progress import Preview, write_run_report
 
@@ -210,7 +228,9 @@ def train(
         raise UserError(f"Both speakers are called {info_a.name!r}. Name one folder differently.")
     settings, mel = PRESETS[preset], MelConfig()
     start = Voice.load(start_from) if start_from else None
-    if start and (start.generator, start.input) != (settings.generator, settings.input):
+    if preset == "cpu-from" and not start:
+        raise UserError("The preset 'cpu-from' goes on from a voice: say which with --from, or take the preset 'cpu'.")
+    if start and (_size(start.generator), start.input) != (_size(settings.generator), settings.input):
         raise UserError(
             f"{start.name} cannot be a starting point for the preset {preset!r}: its networks are of another size."
         )
@@ -235,7 +255,7 @@ def train(
         )
         a, b = ([made[f"{s.name}/{name}"] for name in d.train] for s, d in zip(speakers, data, strict=True))
         goals = a, b
-    model = build_model(settings, speakers, seed)
+    model = build_model(settings, speakers, mel, seed)
     if start:
         model.generator_ab.load_state_dict(start.generator_ab.state_dict())
         model.generator_ba.load_state_dict(start.generator_ba.state_dict())
@@ -266,7 +286,7 @@ def train(
             },
         )
 
-    preview = Preview(current_voice, data, sources, settings.confusion_steps)
+    preview = Preview(current_voice, data, sources, MelSpectrogram(mel), settings.confusion_steps)
     trainer = Trainer(model, loader, config, [preview])
     try:
         finished = trainer.fit(resume=resume)
@@ -276,6 +296,11 @@ def train(
     if trainer.stop_reason:
         raise UserError(f"The run stopped at step {trainer.step}: {trainer.stop_reason}")
     return finished
+
+
+def _size(generator: dict[str, Any]) -> dict[str, Any]:
+    """What the weights depend on: how far to come a network looks is no part of it."""
+    return {key: value for key, value in generator.items() if key != "lookahead"}
 
 
 def source_mels(settings: Preset, data: tuple[SpeakerData, SpeakerData], mel: MelSpectrogram) -> Mels:
@@ -304,12 +329,17 @@ def goal_tensors(
     }
 
 
-def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) -> CycleGAN:
+def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], mel: MelConfig, seed: int) -> CycleGAN:
     """The CycleGAN of a preset for these speakers, the same for the same seed."""
     recognisers = None
     if settings.cyclegan.lambda_content:
         recogniser = PhonemeRecogniser.load()
         recognisers = HeardPhonemes(recogniser, speakers[0]), HeardPhonemes(recogniser, speakers[1])
+    renderers = None
+    if settings.cyclegan.render_from is not None:
+        vocoder = load_vocoder("istft", mel)
+        assert isinstance(vocoder, ISTFTVocoder)
+        renderers = HeardSpeech(vocoder, speakers[0]), HeardSpeech(vocoder, speakers[1])
     torch.manual_seed(seed)
     return CycleGAN(
         settings.cyclegan,
@@ -317,6 +347,7 @@ def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], seed: int) 
         discriminator=lambda: build_critic(DISCRIMINATORS, settings.discriminator),
         classifier=(lambda: build_critic(CLASSIFIERS, settings.classifier)) if settings.classifier else None,
         recognisers=recognisers,
+        renderers=renderers,
     )
 
 

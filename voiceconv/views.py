@@ -31,7 +31,7 @@ TONE = 0.25  # standard deviation of level and tilt, in those of the bands
 def moved_mels(data: SpeakerData, other: PitchStatistics, mel: MelSpectrogram) -> list[Tensor]:
     """The log-mels `(n_mels, frames)` of a speaker's training segments at the pitch of the other speaker."""
     onward = semitones_between(data.pitch.median_hz, other.median_hz)
-    return [move(mel, data.wavs[name].float(), pitch=onward) for name in data.train]
+    return [move(mel, data.wavs[name].float(), data.f0[name], pitch=onward) for name in data.train]
 
 
 def views(
@@ -52,7 +52,7 @@ def views(
         for name, source, goal in zip(d.train, moved[one], goals[one], strict=True):
             real, plain = speaker.normalise(d.mels[name]), speaker.normalise_source(source)
             for _ in range(ALTERED_VERSIONS):
-                altered = speaker.normalise_source(alter(d.wavs[name].float(), mel, generator, onward))
+                altered = speaker.normalise_source(alter(d.wavs[name].float(), d.f0[name], mel, generator, onward))
                 pictures[one].append(torch.stack([real, plain, altered, goal]).half())
     return pictures
 
@@ -78,7 +78,7 @@ def conversion_goals(
         goals.append(
             restored_goals(
                 [speaker.normalise(target.mels[name]) for name in names],
-                [disguise(target.wavs[name].float(), mel, generator, vocoder, away) for name in names],
+                [disguise(target.wavs[name].float(), target.f0[name], mel, generator, vocoder, away) for name in names],
                 list(zip([own.mels[name] for name in own.train], moved[one], strict=True)),
                 steps=steps,
                 seed=seed,
@@ -91,26 +91,26 @@ def conversion_goals(
 
 
 def disguise(
-    wav: Tensor, mel: MelSpectrogram, generator: torch.Generator, vocoder: Vocoder, away: float
+    wav: Tensor, f0: Tensor, mel: MelSpectrogram, generator: torch.Generator, vocoder: Vocoder, away: float
 ) -> tuple[Tensor, Tensor]:
-    """Speech `(T,)` spoken by a vocoder as if by somebody whose pitch is about `away` semitones higher and whose
-    formants are others, half of the time under noise: the log-mel of that, and the same with its pitch moved back. So
-    what is lost where a pitch is moved is lost here, too."""
+    """Speech `(T,)` of an F0 in Hz `(T // hop_length,)` spoken by a vocoder as if by somebody whose pitch is about
+    `away` semitones higher and whose formants are others, half of the time under noise: the log-mel of that, and the
+    same with its pitch moved back. So what is lost where a pitch is moved is lost here, too."""
     distance = float(torch.rand((), generator=generator))
     away += (2 * distance - 1) * AWAY_SEMITONES
-    f0 = vocoder.pitch(mel(wav)[None])
-    assert f0 is not None
-    spoken = vocoder(alter(wav, mel, generator, away)[None], f0 * 2 ** (away / 12))[0]
-    return mel(spoken), move(mel, spoken, pitch=-away)
+    moved = f0 * 2 ** (away / 12)
+    spoken = vocoder(alter(wav, f0, mel, generator, away)[None], moved[None])[0]
+    return mel(spoken), move(mel, spoken, moved, pitch=-away)
 
 
-def alter(wav: Tensor, mel: MelSpectrogram, generator: torch.Generator, pitch: float = 0.0) -> Tensor:
-    """Speech `(T,)` -> its log-mel with other formants, in every second case under noise, and with its pitch moved."""
+def alter(wav: Tensor, f0: Tensor, mel: MelSpectrogram, generator: torch.Generator, pitch: float = 0.0) -> Tensor:
+    """Speech `(T,)` of an F0 in Hz `(T // hop_length,)` -> its log-mel with other formants, in every second case under
+    noise, and with its pitch moved."""
     formants, chance, decibels = torch.rand(3, generator=generator).tolist()
     if chance < 0.5:
         level = wav.square().mean().sqrt() * 10 ** (-(NOISE_DB[0] + decibels * (NOISE_DB[1] - NOISE_DB[0])) / 20)
         wav = wav + level * torch.randn(wav.shape, generator=generator)
-    return move(mel, wav, pitch=pitch, formants=(2 * formants - 1) * FORMANT_SEMITONES)
+    return move(mel, wav, f0, pitch=pitch, formants=(2 * formants - 1) * FORMANT_SEMITONES)
 
 
 def change_tone(crop: Tensor, generator: torch.Generator) -> Tensor:

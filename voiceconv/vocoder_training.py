@@ -286,7 +286,7 @@ def restored_mels(
             here = converter.voice.index(speaker)
             pitch, other = (converter.voice.speakers[i].pitch.median_hz for i in (here, 1 - here))
             away = semitones_between(pitch, other)
-            read = [disguise(speech.wav(name), to_mel, generator, vocoder, away)[1] for name in own]
+            read = [disguise(speech.wav(name), speech.f0[name], to_mel, generator, vocoder, away)[1] for name in own]
         else:
             read = [to_mel(speech.wav(name)) for name in own]
         mean, std = mel_statistics(read)

@@ -30,7 +30,7 @@ from voiceconv.mel import RATE_STEP, MelConfig
 from voiceconv.pitch import PitchStatistics
 
 VOICES = Path(__file__).parent / "voices"
-FORMAT = 1
+FORMAT = 2  # since pitch is moved by drawing harmonics anew
 MAX_WEIGHTS_BYTES = 200_000_000
 MAX_JSON_BYTES = 1_000_000
 # What the numbers of a mel definition may be: beyond these, a short recording would fill the memory.
@@ -199,15 +199,12 @@ class Voice:
 
     @classmethod
     def _from_record(cls, record: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> Voice:
-        for key in [key for key in tensors if key.startswith("mel_")]:
-            # The first voices read their sources normalised like their results.
-            tensors.setdefault(key.replace("mel_", "source_"), tensors[key].clone())
         a, b = (
             Speaker(
                 name=_checked_name(entry["name"]),
                 pitch=PitchStatistics(*(_within(key, entry[key], limits) for key, limits in PITCH_RANGES.items())),
                 **{s: tensors.pop(f"{s}_{letter}") for s in STATISTICS if s != "source_tone"},
-                source_tone=tensors.pop(f"source_tone_{letter}", None),  # came later
+                source_tone=tensors.pop(f"source_tone_{letter}", None),
                 description=str(entry["description"]),
                 licence=str(entry["licence"]),
                 credits=str(entry["credits"]),
@@ -297,7 +294,10 @@ def read_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid JSON ({error}). Copy the voice again.") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else None
-        raise UserError(f"{path} has the format {found!r}, this program reads format {FORMAT}. Update voiceconv.")
+        raise UserError(
+            f"{path} has the format {found!r}, this program reads format {FORMAT}. If it is of a newer version, update "
+            "voiceconv; if it is of an older one, train it again."
+        )
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -91,6 +92,52 @@ def test_every_network_reads_the_view_that_is_for_it() -> None:
     assert seen["generator_ba"][2] == 6.0
     assert seen["discriminator_a"][1] == 1.0  # after the fake that is to fool it
     assert seen["discriminator_b"][1] == 4.0
+
+
+class Doubled(nn.Module):
+    """Shows twice what it is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+
+def test_critics_judge_what_is_rendered_and_generators_what_is_not() -> None:
+    config = CycleGANConfig(
+        views=True, lambda_goal=1.0, lambda_identity=1.0, lambda_content=1.0, lambda_classifier=1.0, render_from=7
+    )
+    critic = lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none")  # noqa: E731
+    model = CycleGAN(
+        config,
+        generator=lambda: Shift(0.5),
+        discriminator=critic,
+        classifier=lambda: PatchClassifier(planes=1, channels=4, layers=2),
+        recognisers=(Threshold(), Threshold()),
+        renderers=(Doubled(), Doubled()),
+    )
+    seen: dict[str, set[float]] = {}
+    for name, module in model.named_children():
+        if name in ("generator_ab", "discriminator_b", "classifier"):
+            of_this = seen.setdefault(name, set())
+            module.register_forward_pre_hook(lambda _, x, of_this=of_this: of_this.add(round(x[0].mean().item(), 3)))
+    samples = {"a": planes(1.0, 2.0, 4.0, 4.5), "b": planes(1.5, 3.0, 8.0, 10.0)}
+    copy.deepcopy(model).training_step(samples, model.configure_optimizers(), 6)
+    assert seen["discriminator_b"] == {2.5, 1.5}  # the fake and the recording as they are
+    for values in seen.values():
+        values.clear()
+    losses = model.training_step(samples, model.configure_optimizers(), 7)
+    assert seen["generator_ab"] == {2.0, 3.5, 1.5, 4.0}  # source, fake from B, B itself, altered
+    assert seen["discriminator_b"] == {5.0, 3.0}  # twice the fake of 2.5 and the recording of 1.5
+    assert seen["classifier"] == {5.0, 3.0, 7.0, 2.0}
+    p, q = torch.tensor([-2.0, 2.0]).softmax(0), torch.tensor([-5.0, 5.0]).softmax(0)
+    r, s = torch.tensor([-3.0, 3.0]).softmax(0), torch.tensor([-7.0, 7.0]).softmax(0)
+    expected = (p * (p / q).log()).sum() + (r * (r / s).log()).sum()
+    torch.testing.assert_close(losses["generator/content"], expected)
+    assert model.generator_ab.shift.item() != 0.5
+    assert model.generator_ba.shift.item() != 0.5
+    with pytest.raises(ValueError, match="no renderers"):
+        CycleGAN(CycleGANConfig(render_from=0))
+    with pytest.raises(ValueError, match="second adversarial"):
+        CycleGAN(CycleGANConfig(lambda_second_adversarial=1.0, render_from=0), renderers=(Doubled(), Doubled()))
 
 
 def test_every_loss_comes_back_to_the_right_view() -> None:

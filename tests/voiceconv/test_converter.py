@@ -74,6 +74,22 @@ def test_a_frame_does_not_depend_on_what_is_far_away(converter: VoiceConverter) 
     torch.testing.assert_close(part[:, 20:-20], whole[:, 120:180])
 
 
+def test_the_vocoder_is_told_the_pitch_unless_the_network_moves_it(tiny_voice: Path) -> None:
+    converter = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
+    read, f0 = torch.randn(80, 50) - 5, torch.tensor([110.0, 0.0] * 25)
+    converted = converter.convert_mel(read, "joe")
+    mel, spoken = converter.for_vocoder(read, f0, "joe")
+    assert spoken is not None
+    assert torch.equal(spoken, f0)
+    assert torch.equal(mel[:, ::2], converted[:, ::2])
+    # Both speakers of this voice have the same statistics, so the source as of the target is what was read.
+    torch.testing.assert_close(mel[:, 1::2], (converted + read)[:, 1::2] / 2)
+    converter.voice.input = "mel"
+    mel, spoken = converter.for_vocoder(read, f0, "joe")
+    assert spoken is None
+    assert torch.equal(mel, converted)
+
+
 @pytest.mark.parametrize("f0", [90.0, 130.0, 200.0, 320.0])
 def test_auto_pitch_brings_any_voice_into_the_range_of_the_target(converter: VoiceConverter, f0: float) -> None:
     shift = converter.source_shift(extract_f0(hum(f0, 3.0), converter.sample_rate), "joe")

@@ -35,7 +35,7 @@ def speech() -> np.ndarray:
 
 
 def whole(converter: VoiceConverter, wav: np.ndarray, target: str, adaptation: Adaptation | None = None) -> np.ndarray:
-    spoken = converter._speak(wav, target, adaptation or Adaptation(converter._onward(target)))
+    spoken = converter._speak(wav, target, adaptation or Adaptation(converter.onward(target)))
     return spoken * gate(converter._loud(wav), 0, len(wav), 256)
 
 

@@ -10,7 +10,7 @@ import torch
 from voiceconv.audio import load_audio
 from voiceconv.mel import MelSpectrogram
 from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser, phoneme_errors
-from voiceconv.pitch import PitchStatistics
+from voiceconv.pitch import PitchStatistics, extract_f0
 from voiceconv.source_filter import move
 from voiceconv.voice import VOICES, Speaker
 
@@ -54,7 +54,11 @@ def test_shipped_recognisers_hear_words_in_either_voice(name: str) -> None:
     clips = [sorted((VOICES / "allison-joe" / "examples" / s).glob("*.flac"))[0] for s in ("allison", "joe")]
     wavs = [torch.from_numpy(load_audio(clip, 22050)) for clip in clips]
     heard = [recogniser.transcribe(mel(wav)) for wav in wavs]
-    moved = [recogniser.transcribe(move(mel, wav, pitch=4.0, formants=-1.5)) for wav in wavs]
+    contours = [torch.from_numpy(extract_f0(wav.numpy(), 22050)) for wav in wavs]
+    moved = [
+        recogniser.transcribe(move(mel, wav, f0, pitch=4.0, formants=-1.5))
+        for wav, f0 in zip(wavs, contours, strict=True)
+    ]
     for own, other, again in zip(heard, reversed(heard), moved, strict=True):
         assert len(own) > 8
         assert phoneme_errors(own, again) / len(own) < 0.5

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from voiceconv.dataset import SpeakerData, prepare_speaker
-from voiceconv.mel import MelConfig
+from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.progress import Preview
 from voiceconv.voice import Speaker, Voice, build_generator, build_judge
 
@@ -57,7 +57,7 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
         return json.loads((run.run_dir / "voice" / "voice.json").read_text())["training"]["steps"]
 
     sources = tuple([d.mels[name] for name in d.train] for d in data)
-    preview = Preview(current, data, sources, confusion_steps=5)
+    preview = Preview(current, data, sources, MelSpectrogram(), confusion_steps=5)
     preview.on_start(run)
     for step, strength in ((1, 4.0), (2, 0.0), (3, 40.0)):
         run.step = step
@@ -72,7 +72,7 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
     assert "(step 2)" in run.stop_reason
     with (run.run_dir / "scores.jsonl").open("a") as file:
         file.write('{"step": 4, "sco')  # as if killed while writing
-    again = Preview(current, data, sources, confusion_steps=5)
+    again = Preview(current, data, sources, MelSpectrogram(), confusion_steps=5)
     again.on_start(run)  # as after resuming
     assert [row["step"] for row in again.rows] == [1, 2, 3, 4]
     scores = [json.loads(line) for line in (run.run_dir / "scores.jsonl").read_text().splitlines()]

@@ -91,7 +91,13 @@ def test_a_new_pair_starts_from_a_voice(run: Path, two_speakers: tuple[Path, Pat
         assert (start - end).abs().mean() < 0.01 + 0.2 * (start - other).abs().mean()  # one step away
     assert json.loads((folder / "config.json").read_text())["settings"]["from"] == str(run)
     with pytest.raises(UserError, match="networks are of another size"):
-        train(*two_speakers, tmp_path / "other", preset="cpu", device="cpu", start_from=run)
+        train(*two_speakers, tmp_path / "other", preset="cpu-from", device="cpu", start_from=run)
+
+
+def test_the_preset_that_goes_on_from_a_voice_wants_one(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'cpu-from' goes on from a voice: say which with --from"):
+        train(*two_speakers, tmp_path / "run", preset="cpu-from", device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def speaker(name: str, f0: float, level: float) -> Speaker:
 def test_planes_are_the_segment_moved_altered_and_its_goal() -> None:
     data, speakers = (hummed(200.0, 1.0), hummed(100.0, 1.5)), (speaker("high", 200, -5), speaker("low", 100, -6))
     moved = moved_mels(data[0], data[1].pitch, MEL), moved_mels(data[1], data[0].pitch, MEL)
-    torch.testing.assert_close(moved[0], [move(MEL, data[0].wavs["x#0"].float(), pitch=-12.0)])
+    torch.testing.assert_close(moved[0], [move(MEL, data[0].wavs["x#0"].float(), data[0].f0["x#0"], pitch=-12.0)])
     goals = [torch.full_like(moved[0][0], 0.25)], [torch.full_like(moved[1][0], 0.75)]
     high, low = views(speakers, data, moved, goals, MEL, 0)
     assert len(high) == len(low) == ALTERED_VERSIONS
@@ -77,9 +77,10 @@ def test_goals_are_in_the_voice_of_the_other() -> None:
 
 
 def test_a_disguise_is_spoken_at_another_pitch_and_moved_back() -> None:
-    wav = torch.from_numpy(hum(200.0, 1.5))
+    said = hummed(200.0, 1.5)
+    wav, f0 = said.wavs["x#0"].float(), said.f0["x#0"]
     vocoder, generator = load_vocoder("istft", MEL.config), torch.Generator().manual_seed(0)
-    pairs = [disguise(wav, MEL, generator, vocoder, -10.0) for _ in range(4)]
+    pairs = [disguise(wav, f0, MEL, generator, vocoder, -10.0) for _ in range(4)]
     heard = []
     for spoken, back in pairs:
         assert spoken.shape == back.shape == MEL(wav).shape

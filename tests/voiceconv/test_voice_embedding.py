@@ -8,6 +8,7 @@ import torch
 
 from voiceconv.audio import load_audio
 from voiceconv.mel import MelSpectrogram
+from voiceconv.pitch import extract_f0
 from voiceconv.source_filter import move
 from voiceconv.voice import VOICES
 from voiceconv.voice_embedding import WINDOW, VoiceEmbedding
@@ -33,9 +34,10 @@ def test_shipped_encoder_hears_the_speaker_not_the_level_or_the_words() -> None:
 def test_other_formants_are_another_voice() -> None:
     encoder, mel = VoiceEmbedding.load(), MelSpectrogram()
     path = sorted((VOICES / "allison-joe" / "examples" / "joe").glob("*.flac"))[0]
-    wav = torch.from_numpy(load_audio(path, 22050))
+    samples = load_audio(path, 22050)
+    wav, f0 = torch.from_numpy(samples), torch.from_numpy(extract_f0(samples, 22050))
     plain = encoder.of_clip(mel(wav))
-    assert plain @ encoder.of_clip(move(mel, wav, formants=4.0)) < 0.6
+    assert plain @ encoder.of_clip(move(mel, wav, f0, formants=4.0)) < 0.6
 
 
 def test_short_clips_are_repeated_and_windows_averaged() -> None:

@@ -18,7 +18,8 @@ from voiceconv.studio.train_view import curves_html, inspection_html, previews_h
 from voiceconv.voice import available_voices
 
 PRESETS = [
-    ("Ordinary computer: forty minutes", "cpu"),
+    ("Ordinary computer: about an hour", "cpu"),
+    ("Ordinary computer, beginning with a voice: half of that", "cpu-from"),
     ("GPU: larger", "gpu"),
     ("As the MaskCycleGAN-VC paper: days", "maskcyclegan-vc"),
     ("Trial: seconds, only shows that everything runs", "smoke"),

@@ -1,0 +1,42 @@
+"""What a vocoder makes of mel-spectrograms, as mel-spectrograms again: critics are to hear what listeners hear."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from generative_core.precision import autocast_where_fast
+from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.mel import MelSpectrogram
+from voiceconv.mel_pitch import hold, phases
+from voiceconv.voice import Speaker
+
+LOUDEST = 6.0  # log-mel: generators that have not learned yet write louder ones, whose exponentials overflow
+
+
+class HeardSpeech(nn.Module):
+    """Samples `(B, 1, n_mels, T)`, normalised for a speaker, -> the same of the speech that the vocoder makes of them.
+
+    Differentiable but for the pitch, which the vocoder reads from the mel, and the voicing. Draws the source's noise
+    from torch's random state.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, vocoder: ISTFTVocoder, speaker: Speaker) -> None:
+        super().__init__()
+        self.generator, self.to_mel = vocoder.generator, MelSpectrogram(vocoder.mel)
+        self.register_buffer("mean", speaker.mel_mean[:, None].float(), persistent=False)
+        self.register_buffer("std", speaker.mel_std[:, None].float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mel, config = (x[:, 0] * self.std + self.mean).clamp_max(LOUDEST), self.to_mel.config
+        with torch.no_grad():
+            f0 = self.generator.pitch.contour(mel)
+            held, voiced = hold(f0), (f0 > 0).float()
+            phase = phases(held, voiced, config.hop_length, config.sample_rate).float()
+            noise = torch.randn(len(mel), self.generator.noise_length(mel.shape[-1]), device=mel.device)
+        with autocast_where_fast(mel.device):
+            wav = self.generator.synthesise(mel, held, voiced, phase, noise)
+        return ((self.to_mel(wav.float().clamp(-1, 1)) - self.mean) / self.std)[:, None]
