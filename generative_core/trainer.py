@@ -187,8 +187,9 @@ class Trainer:
         np.random.seed(self.config.seed)  # noqa: NPY002 - the state that others may draw from
         self._restore(resume)
         started = saved = time.monotonic()
-        for callback in self.callbacks:
-            callback.on_start(self)
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # watching changes nothing
+            for callback in self.callbacks:
+                callback.on_start(self)
         with self._catch_signals(), averaged_gradients(self.module):
             while self.step < self.config.steps:
                 scalars = self._advance()

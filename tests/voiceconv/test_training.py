@@ -84,7 +84,7 @@ def test_a_new_pair_starts_from_a_voice(run: Path, two_speakers: tuple[Path, Pat
     before, after = (
         VoiceConverter.from_pretrained(f, vocoder="griffin-lim", device="cpu").voice for f in (run, folder)
     )
-    fresh = build_model(PRESETS["smoke"], before.speakers, seed=0)
+    fresh = build_model(PRESETS["smoke"], before.speakers, before.mel, seed=0)
     for start, end, other in zip(
         before.generator_ab.parameters(), after.generator_ab.parameters(), fresh.generator_ab.parameters(), strict=True
     ):
@@ -118,7 +118,7 @@ def test_a_training_that_could_not_start_leaves_no_run_behind(two_speakers: tupl
 
 
 def test_what_cannot_be_trained_is_refused(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="preset 'fast' is not one of cpu, gpu"):
+    with pytest.raises(UserError, match="preset 'fast' is not one of cpu, cpu-from, gpu"):
         train(*two_speakers, tmp_path / "run", preset="fast")
     with pytest.raises(UserError, match="Both speakers are called 'high'"):
         train(two_speakers[0], two_speakers[0], tmp_path / "run")
