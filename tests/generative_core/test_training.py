@@ -297,6 +297,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name(tmp_path: Path) -> None
 
 def test_watching_does_not_change_the_run(uninterrupted: Path, tmp_path: Path) -> None:
     class Noisy(Callback):
+        def on_start(self, trainer: Trainer) -> None:
+            torch.rand(10)
+
         def on_step(self, trainer: Trainer, scalars: object) -> None:
             torch.rand(10)
             with trainer.averaged_weights():
