@@ -129,7 +129,8 @@ PRESETS: dict[str, Preset] = {
         batch_size=32,
     ),
     # Kaneko et al. 2021 as published (batch 1, identity for the first 10,000 steps, decay after 200,000), with linear
-    # gates, linear discriminator outputs, and normalisation that does not depend on the clip's length.
+    # gates, linear discriminator outputs, and normalisation that does not depend on the clip's length. In bfloat16, as
+    # our own presets: twice the steps in the time that both get.
     "maskcyclegan-vc": Preset(
         cyclegan=CycleGANConfig(
             lambda_cycle=10.0,
@@ -139,6 +140,7 @@ PRESETS: dict[str, Preset] = {
             pool_size=0,
             generator_rate=2e-4,
             discriminator_rate=1e-4,
+            bfloat16=True,
         ),
         generator={"kind": "gated", "bands": 80, "planes": 2, "channels": 256, "blocks": 6},
         input="mask",
