@@ -1,0 +1,100 @@
+"""How much speech a new pair needs that starts from a voice: `python -m benchmarks.minutes_of_data DIR_A DIR_B`.
+
+Draws so many minutes of each speaker from the recordings that `--voice`, a voice of these two, was trained on, trains
+a pair on them with `--start`, a voice of others, as `voiceconv train --from` does, and evaluates all on the clips that
+`--voice` was not trained on. What was done is kept in `--out`: the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from voiceconv.audio import load_audio
+from voiceconv.clips import Folder, held_out, load_split
+from voiceconv.errors import UserError
+from voiceconv.evaluation import Settings, evaluate, markdown
+from voiceconv.terminal import run_in_terminal
+from voiceconv.training import train
+from voiceconv.voice import Voice
+
+RATE = 8_000  # enough to measure lengths with
+
+
+@dataclass(frozen=True)
+class Config:
+    """Trains pairs on a few minutes of speech and evaluates them beside the voice that was trained on all of it."""
+
+    folders: Annotated[tuple[Path, Path], tyro.conf.Positional]
+    """Recordings of both speakers, each folder called after its speaker."""
+    voice: str = "allison-joe"
+    """A voice of these speakers."""
+    start: str = "allison-carlo"
+    """The voice whose weights the training starts from."""
+    minutes: tuple[float, ...] = (1, 3, 10)
+    """Of each speaker."""
+    preset: str = "cpu-from"
+    language: str = "en"
+    """What both speak."""
+    clips: int = 20
+    """To evaluate, of each speaker."""
+    seconds: tuple[float, float] = (1.5, 10.0)
+    """Shortest and longest of these clips."""
+    out: Path = Path("runs/minutes")
+    """For the recordings, the runs and the report."""
+
+
+def draw(folder: Path, without: list[str], minutes: float, out: Path) -> None:
+    """Copies recordings of `folder` to `out`, at random, until they last `minutes`; more minutes hold those of fewer.
+
+    Raises `UserError` if there are not so many minutes besides the recordings `without`.
+    """
+    recordings = Folder(folder, None).recordings()
+    names = sorted(recordings.keys() - set(without))
+    random.Random(0).shuffle(names)
+    drawn = 0.0
+    for name in names:
+        if drawn >= minutes * 60:
+            break
+        drawn += len(load_audio(recordings[name], RATE)) / RATE
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(recordings[name], out / name)
+    if drawn < minutes * 60:
+        raise UserError(f"{folder} has {drawn / 60:.1f} minutes that may be trained on, and {minutes:g} are wanted.")
+
+
+def main(config: Config) -> int:
+    voice = Voice.load(config.voice)
+    split = load_split(None, voice.metadata, voice.name)
+    runs = []
+    for minutes in config.minutes:
+        run = config.out / f"{minutes:g}-minutes"
+        speech = [run / "speech" / folder.resolve().name for folder in config.folders]
+        for folder, out in zip(config.folders, speech, strict=True):
+            draw(folder, held_out(Folder(folder, None), split)[1], minutes, out)
+        train(speech[0], speech[1], run, preset=config.preset, start_from=config.start, resume=True)
+        runs.append(str(run))
+    source, target = (Folder(folder, config.language) for folder in config.folders)
+    record = evaluate(
+        Settings(
+            model=config.voice,
+            source=source,
+            target=target,
+            out=config.out / "report",
+            baselines=tuple(runs),
+            clips=config.clips,
+            seconds=config.seconds,
+        )
+    )
+    print("\n\n".join(markdown(direction) for direction in record["directions"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_in_terminal(lambda: main(tyro.cli(Config, description=__doc__))))
