@@ -2,7 +2,9 @@
 
 The tracker follows Boersma (1993), "Accurate short-term analysis of the fundamental frequency and the
 harmonics-to-noise ratio of a sampled sound": the autocorrelation of a windowed frame divided by that of the window
-gives a few candidates per frame, and a Viterbi search finds the path that is strong and does not leap.
+gives a few candidates per frame, and a Viterbi search finds the path that is strong and does not leap. Where breath or
+creak rings with the vocal tract's lowest resonance, that is the strongest candidate, far above what the speaker says; a
+second pass (Hirst 2011, "The analysis by synthesis of speech melody") leaves such candidates out.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ SILENCE_FLOOR = 1e-4  # of full scale: nothing under it is called voiced, howeve
 OCTAVE_COST = 0.01  # per octave downwards: all multiples of the period are as strong as the period
 OCTAVE_JUMP_COST = 1.0  # per octave and 10 ms
 VOICING_COST = 0.2  # per change between voiced and unvoiced, and 10 ms
+CEILING = 2.5  # times the third quartile of the first pass: as high as lively speech goes (Hirst 2011)
 BLOCK = 1024  # frames analysed at once: bounds the memory for long recordings
 
 
@@ -78,7 +81,11 @@ def extract_f0(
     ]
     frequency = np.concatenate([block[0] for block in blocks])
     strength = np.concatenate([block[1] for block in blocks])
-    return _best_path(frequency, strength, seconds_per_frame=hop_length / sample_rate)
+    f0 = _best_path(frequency, strength, hop_length / sample_rate)
+    ceiling = CEILING * np.quantile(f0[f0 > 0], 0.75) if f0.any() else np.inf
+    if f0.max() <= ceiling:
+        return f0
+    return _best_path(frequency, np.where(frequency > ceiling, -np.inf, strength), hop_length / sample_rate)
 
 
 def _candidates(

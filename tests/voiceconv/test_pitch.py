@@ -50,6 +50,23 @@ def test_pure_tone_and_missing_fundamental() -> None:
     assert cents(extract_f0(voice(100, lowest=350), SAMPLE_RATE), 100).max() < 10
 
 
+def test_breath_that_rings_with_the_vocal_tract_is_no_high_voice() -> None:
+    noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE // 5)
+    time = np.arange(len(noise)) / SAMPLE_RATE
+    resonance = np.exp(-np.pi * 20 * time) * np.sin(2 * np.pi * 520 * time)  # 520 Hz, 20 Hz wide
+    breath = np.convolve(noise, resonance)[: len(noise)]
+    breath = (0.1 * breath / np.abs(breath).max()).astype(np.float32)
+    f0 = extract_f0(np.concatenate([voice(100), breath, voice(100)]), SAMPLE_RATE)
+    assert (f0 < 110).all()
+    assert cents(f0[:80], 100).max() < 10
+    assert extract_f0(breath, SAMPLE_RATE).max() > 450  # alone, nothing says that it is not somebody's pitch
+
+
+def test_an_octave_above_what_is_usual_is_still_pitch() -> None:
+    f0 = extract_f0(np.concatenate([voice(100), voice(220, 0.3), voice(100)]), SAMPLE_RATE)
+    assert cents(f0[90:108], 220).max() < 20
+
+
 def test_glide_is_followed_frame_by_frame() -> None:
     contour = 100 * 3 ** np.linspace(0, 1, 2 * SAMPLE_RATE)
     f0 = extract_f0(voice(contour, 2.0), SAMPLE_RATE)
