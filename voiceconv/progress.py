@@ -41,9 +41,7 @@ PREVIEW_SECONDS = 300.0
 SCORED_CLIPS = 8  # development segments per direction
 CENTROID_CLIPS = 40  # training segments that a speaker's voice is taken from
 HEARD_CLIPS = 2  # of these, kept as audio and pictures
-COMPARED_CLIPS = (
-    200  # training segments that a classifier learns to tell from as many conversions, both through the vocoder
-)
+COMPARED_CLIPS = 200  # training segments that a classifier learns to tell from as many conversions
 COLLAPSE = 0.3  # a score that falls this far under the best, twice in a row, is no hesitation
 SCORE_MEANINGS = {
     "score": "voice, up to 1, plus confusion minus phoneme errors, mean of both directions, as the vocoder says it: "

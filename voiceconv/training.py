@@ -91,8 +91,8 @@ def _converter(details_from: int, goal_steps: int = 1000) -> CycleGANConfig:
 
 
 # Of the frames to come the generators see two, beside one that the pitch is heard in (35 ms in all), so that they can
-# convert while somebody speaks. Critics see a
-# third of a second: enough for a voice, too little for which words a speaker's recordings hold.
+# convert while somebody speaks. Critics see a third of a second: enough for a voice, too little for which words a
+# speaker's recordings hold.
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
         cyclegan=_converter(details_from=1_500),
