@@ -38,6 +38,7 @@ from voiceconv.voice_embedding import VoiceEmbedding
 
 T = TypeVar("T")
 PREVIEW_SECONDS = 300.0
+PREVIEW_SHARE = 0.25  # of the time, at most: large networks on a slow processor take minutes to be heard
 SCORED_CLIPS = 8  # development segments per direction
 CENTROID_CLIPS = 40  # training segments that a speaker's voice is taken from
 HEARD_CLIPS = 2  # of these, kept as audio and pictures
@@ -58,24 +59,26 @@ SCORE_MEANINGS = {
 
 
 class PeriodicPreview(Callback, ABC):
-    """Every few minutes and at the end, with the averaged weights: `show`, whose scores go to `scores.jsonl` and
-    TensorBoard. What it draws and says goes to a folder of its own in `previews/`."""
+    """Every few minutes, or less often if it takes long, and at the end, with the averaged weights: `show`, whose
+    scores go to `scores.jsonl` and TensorBoard. What it draws and says goes to a folder of its own in `previews/`."""
 
     @abstractmethod
     def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
         """The scores of the step."""
 
     def on_start(self, trainer: Trainer) -> None:
-        self.last = time.monotonic()
+        self.due = time.monotonic() + PREVIEW_SECONDS
         self.shown = trainer.step
         self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
         self.path = trainer.run_dir / "scores.jsonl"
         self.rows = drop_rows_after(self.path, trainer.step)
 
     def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
-        if time.monotonic() - self.last > PREVIEW_SECONDS:
+        started = time.monotonic()
+        if started > self.due:
             self.preview(trainer)
-            self.last = time.monotonic()
+            ended = time.monotonic()
+            self.due = ended + max(PREVIEW_SECONDS, (ended - started) * (1 / PREVIEW_SHARE - 1))
 
     def on_end(self, trainer: Trainer) -> None:
         if trainer.step != self.shown:

@@ -13,7 +13,7 @@ from torch import nn
 
 from voiceconv.dataset import SpeakerData, prepare_speaker
 from voiceconv.mel import MelConfig, MelSpectrogram
-from voiceconv.progress import Preview
+from voiceconv.progress import PeriodicPreview, Preview
 from voiceconv.voice import Speaker, Voice, build_generator, build_judge
 
 SIZE = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 80, "blocks": 1}
@@ -36,6 +36,35 @@ def spoken_by(generator: nn.Module, strength: float) -> None:
         for parameter in generator.parameters():
             parameter.zero_()
         generator.leave.bias.copy_(torch.linspace(-strength, strength, 80))
+
+
+class SlowPreview(PeriodicPreview):
+    """Takes `seconds` of a clock that only moves by hand."""
+
+    def __init__(self, clock: SimpleNamespace, seconds: float) -> None:
+        self.clock, self.seconds = clock, seconds
+
+    def show(self, trainer: object, folder: Path) -> dict[str, float]:
+        self.clock.now += self.seconds
+        return {"score": 0.0}
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(60.0, 97), (600.0, 15)])
+def test_previews_come_every_five_minutes_and_take_a_quarter_of_the_time_at_most(
+    seconds: float, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("voiceconv.progress.time.monotonic", lambda: clock.now)
+    run, preview = Run(tmp_path), SlowPreview(clock, seconds)
+    preview.on_start(run)
+    trained = 0.0
+    while clock.now < 36_000:
+        clock.now += 10.0
+        trained += 10.0
+        run.step += 1
+        preview.on_step(run, {})
+    assert len(preview.rows) == expected
+    assert trained >= 0.74 * clock.now
 
 
 @pytest.mark.slow
