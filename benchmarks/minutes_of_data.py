@@ -64,7 +64,7 @@ def draw(folder: Path, without: list[str], minutes: float, out: Path) -> None:
             break
         drawn += len(load_audio(recordings[name], RATE)) / RATE
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(recordings[name], out / name)
+        shutil.copy2(recordings[name], out / name)  # with its time, by which features are found again
     if drawn < minutes * 60:
         raise UserError(f"{folder} has {drawn / 60:.1f} minutes that may be trained on, and {minutes:g} are wanted.")
 

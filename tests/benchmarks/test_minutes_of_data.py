@@ -9,7 +9,9 @@ import pytest
 import soundfile
 
 from benchmarks.minutes_of_data import draw
+from voiceconv.dataset import fingerprint
 from voiceconv.errors import UserError
+from voiceconv.mel import MelConfig
 
 
 @pytest.fixture
@@ -33,6 +35,13 @@ def test_more_minutes_hold_those_of_fewer_and_none_that_were_kept_from_training(
     assert (len(few), len(more)) == (3, 6)
     assert few < more
     assert not more & set(aside)
+
+
+def test_drawing_again_changes_nothing_that_features_depend_on(speech: Path, tmp_path: Path) -> None:
+    draw(speech, ["wavs/03.wav"], 0.25, tmp_path / "out")
+    before = fingerprint(tmp_path / "out", MelConfig())
+    draw(speech, ["wavs/03.wav"], 0.25, tmp_path / "out")
+    assert fingerprint(tmp_path / "out", MelConfig()) == before
 
 
 def test_minutes_that_are_not_there_are_refused(speech: Path, tmp_path: Path) -> None:
