@@ -16,15 +16,12 @@ from typing import Annotated
 
 import tyro
 
-from voiceconv.audio import load_audio
-from voiceconv.clips import Folder, held_out, load_split
+from voiceconv.clips import Folder, held_out, load_split, seconds_in
 from voiceconv.errors import UserError
 from voiceconv.evaluation import Settings, evaluate, markdown
 from voiceconv.terminal import run_in_terminal
 from voiceconv.training import train
 from voiceconv.voice import Voice
-
-RATE = 8_000  # enough to measure lengths with
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Config:
     """Trains pairs on a few minutes of speech and evaluates them beside the voice that was trained on all of it."""
 
     folders: Annotated[tuple[Path, Path], tyro.conf.Positional]
-    """Recordings of both speakers, each folder called after its speaker."""
+    """Recordings of both speakers."""
     voice: str = "allison-joe"
     """A voice of these speakers."""
     start: str = "allison-carlo"
@@ -62,7 +59,7 @@ def draw(folder: Path, without: list[str], minutes: float, out: Path) -> None:
     for name in names:
         if drawn >= minutes * 60:
             break
-        drawn += len(load_audio(recordings[name], RATE)) / RATE
+        drawn += seconds_in(recordings[name])
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(recordings[name], out / name)  # with its time, by which features are found again
     if drawn < minutes * 60:
@@ -75,9 +72,11 @@ def main(config: Config) -> int:
     runs = []
     for minutes in config.minutes:
         run = config.out / f"{minutes:g}-minutes"
-        speech = [run / "speech" / folder.resolve().name for folder in config.folders]
-        for folder, out in zip(config.folders, speech, strict=True):
-            draw(folder, held_out(Folder(folder, None), split)[1], minutes, out)
+        speech = []
+        for folder in config.folders:
+            speaker, aside = held_out(Folder(folder, None), split)
+            speech.append(run / "speech" / speaker)  # a folder's name is its speaker's to the training
+            draw(folder, aside, minutes, speech[-1])
         train(speech[0], speech[1], run, preset=config.preset, start_from=config.start, resume=True)
         runs.append(str(run))
     source, target = (Folder(folder, config.language) for folder in config.folders)

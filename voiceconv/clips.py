@@ -101,7 +101,7 @@ def read_clips(
     """
     recordings = folder.recordings()
     names = sorted(recordings if names is None else names)
-    lengths = {name: _seconds(recordings[name]) for name in names}
+    lengths = {name: seconds_in(recordings[name]) for name in names}
     fitting = [name for name in names if seconds[0] <= lengths[name] <= seconds[1]]
     if len(fitting) < AT_LEAST:
         known = [length for length in lengths.values() if length > 0]
@@ -118,7 +118,8 @@ def read_clips(
     ]
 
 
-def _seconds(path: Path) -> float:
+def seconds_in(path: Path) -> float:
+    """The length of a recording; 0, with a warning, if it cannot be read."""
     try:
         return sum(len(block) / rate for rate, block in mono_blocks(path))
     except UserError as error:
