@@ -8,7 +8,7 @@ packages: Allison (US English), Carlo (Italian, package names with `it`) and Jun
 names another place with their folders; the second package of each language has the texts.
 The prompts of Allison and June are under CC BY-SA 3.0, Carlo's under CC BY 3.0; so is what is trained on them.
 
-Should reach: with another English speaker of 20 minutes and the preset `cpu`, in about forty minutes on one core,
+Should reach: with another English speaker of 20 minutes and the preset `cpu`, in about 75 minutes on one core,
 Allison's voice or theirs with most words kept. Allison to Carlo or June is the hard case: between two
 languages the networks learn the other language's sounds with the voice, and words suffer. `--smoke` takes seconds.
 """

@@ -9,7 +9,7 @@ learnt without pairs should be measured without them. `--data` holds `ARCTIC/cmu
 torchaudio unpacks them, or those folders themselves; `--download` fetches what is missing (about 120 MB a speaker).
 
 Should reach: about 28 minutes each of clean speech in one language is the easy case; the preset `cpu` gives the other
-speaker's voice with most words kept in about forty minutes on one core. `--smoke` takes seconds.
+speaker's voice with most words kept in about eighty minutes on one core. `--smoke` takes seconds.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
 things. It shows the whole way from recordings to a voice folder that `voiceconv convert --model` takes.
 
 Should reach: with 20 minutes each of two clean speakers of one language, the preset `cpu` reached a similarity to the
-target of .82 to .85 (real clips: .91 to .93, unconverted: .50) with 21 to 26 points more CER than copy-synthesis, in
-2,885 steps or about half an hour on two idle cores. Two languages, noisy rooms or less than five minutes give less;
-`voiceconv inspect` says so beforehand. `--smoke` takes seconds.
+target of .79 and .73 (real clips: .93 and .89, unconverted: .5) with 4 and 3 points more CER than copy-synthesis, in
+about 75 minutes on one core that multiplies in bfloat16. Two languages, noisy rooms or less than five minutes give
+less; `voiceconv inspect` says so beforehand. `--smoke` takes seconds.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 torchaudio unpacks it, or is that folder itself; `--download` fetches it if it is missing (11 GB).
 
 Should reach: with some 20 minutes each of one language, the preset `cpu` gives the other
-speaker's voice with most words kept in about forty minutes on one core. Speakers of one accent convert better
+speaker's voice with most words kept in about 75 minutes on one core. Speakers of one accent convert better
 (`speaker-info.txt` in the data lists them). `--smoke` takes seconds.
 """
 
