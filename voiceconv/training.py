@@ -271,6 +271,8 @@ def train(
         budget_seconds=math.inf if budget_seconds is None else budget_seconds - (time.monotonic() - started),
     )
 
+    origin = {"from": _origin(start)} if start else {}
+
     def current_voice() -> Voice:
         return Voice(
             f"{info_a.name}-{info_b.name}",
@@ -283,7 +285,7 @@ def train(
             judge,
             metadata={
                 "voiceconv_version": voiceconv.__version__,
-                "training": {"preset": preset, "steps": trainer.step, "seed": seed},
+                "training": {"preset": preset, "steps": trainer.step, "seed": seed, **origin},
                 "development": {s.name: d.held_out_recordings for s, d in zip(speakers, data, strict=True)},
             },
         )
@@ -412,3 +414,12 @@ def _speaker(info: SpeakerInfo, data: SpeakerData, source: list[torch.Tensor]) -
     tone = torch.cat([speech_frames(mel) for mel in source], dim=1).mean(1)
     statistics = *data.mel_statistics(), *mel_statistics(source), tone
     return Speaker(info.name, data.pitch, *statistics, info.description, info.licence, info.credits)
+
+
+def _origin(start: Voice) -> str:
+    """The voice that a training began with and the licences of its speech, which bind what is made of it, too."""
+    licences = dict.fromkeys(speaker.licence for speaker in start.speakers if speaker.licence)
+    terms = f" ({'; '.join(licences)})" if licences else ""
+    training = start.metadata.get("training")
+    before = training.get("from") if isinstance(training, dict) else None
+    return f"{start.name}{terms}" + (f", from {before}" if before else "")

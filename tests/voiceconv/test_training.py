@@ -79,8 +79,10 @@ def test_a_stopped_training_resumes_to_the_same_weights(
 
 @pytest.mark.slow
 def test_a_new_pair_starts_from_a_voice(run: Path, two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = tmp_path / "next"
-    train(*two_speakers, folder, preset="smoke", device="cpu", start_from=run, budget_seconds=0.0)
+    folder, third = tmp_path / "next", tmp_path / "third"
+    free = SpeakerInfo("high", licence="CC0"), SpeakerInfo("low", licence="CC-BY 4.0")
+    options = {"preset": "smoke", "device": "cpu", "budget_seconds": 0.0}
+    train(*two_speakers, folder, start_from=run, info_a=free[0], info_b=free[1], **options)
     before, after = (
         VoiceConverter.from_pretrained(f, vocoder="griffin-lim", device="cpu").voice for f in (run, folder)
     )
@@ -90,6 +92,11 @@ def test_a_new_pair_starts_from_a_voice(run: Path, two_speakers: tuple[Path, Pat
     ):
         assert (start - end).abs().mean() < 0.01 + 0.2 * (start - other).abs().mean()  # one step away
     assert json.loads((folder / "config.json").read_text())["settings"]["from"] == str(run)
+    # The terms of the speech that it began with bind it, too, however many voices lie between.
+    train(*two_speakers, third, start_from=folder, **options)
+    voices = (VoiceConverter.from_pretrained(f, vocoder="griffin-lim").voice for f in (run, folder, third))
+    origins = [voice.metadata["training"].get("from") for voice in voices]
+    assert origins == [None, "high-low", "high-low (CC0; CC-BY 4.0), from high-low"]
     with pytest.raises(UserError, match="networks are of another size"):
         train(*two_speakers, tmp_path / "other", preset="cpu-from", device="cpu", start_from=run)
 
