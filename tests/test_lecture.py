@@ -39,7 +39,7 @@ def test_every_linked_file_and_heading_exists() -> None:
 @pytest.mark.parametrize(("name", "path", "first", "last"), TO_CODE, ids=[name for name, *_ in TO_CODE])
 def test_the_lines_hold_what_the_link_names(name: str, path: str, first: int, last: int) -> None:
     begin, end = lines_of(name, (LECTURE.parent / path).read_text(encoding="utf-8"))
-    assert first <= begin <= last, f"{name} has moved: make the link {path}#L{begin}-L{end}"
+    assert (first, last) == (begin, end), f"{name} has moved: make the link {path}#L{begin}-L{end}"
 
 
 def test_every_recipe_of_a_command_exists() -> None:
