@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.trainer import choose_device
+from voiceconv import __version__
 from voiceconv.adaptation import Adaptation, tone_between
 from voiceconv.audio import LOUDNESS, gain_to, measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
@@ -69,6 +70,10 @@ class VoiceConverter:
     def sample_rate(self) -> int:
         """Of input and output, in Hz."""
         return self.voice.mel.sample_rate
+
+    def comment(self, target: str) -> str:
+        """What files with converted speech say of it in their tags."""
+        return f"converted by voiceconv {__version__}, voice {self.name}/{target}"
 
     @torch.inference_mode()
     def convert(self, wav: NDArray[np.floating], target: str, pitch: Pitch = "auto") -> NDArray[np.float32]:

@@ -34,8 +34,11 @@ class Delay:
         return out
 
 
-def speak_file(live: LiveConversion, source: Path, output: Path, sample_rate: int) -> str:
-    """Reads `source` no faster than it would be spoken, writes what is heard to `output`; says how busy that was."""
+def speak_file(live: LiveConversion, source: Path, output: Path, sample_rate: int, comment: str) -> str:
+    """Reads `source` no faster than it would be spoken, writes what is heard to `output`; says how busy that was.
+
+    `comment` goes into the file's tags.
+    """
     wav = load_audio(source, sample_rate)
     pieces, busy, late = [], 0.0, 0
     started = time.perf_counter()
@@ -48,7 +51,7 @@ def speak_file(live: LiveConversion, source: Path, output: Path, sample_rate: in
         busy += took
         late += took > BLOCK / sample_rate
     pieces.append(live.flush())
-    save_audio(output, np.concatenate(pieces), sample_rate)
+    save_audio(output, np.concatenate(pieces), sample_rate, comment=comment)
     return (
         f"{output}: {len(wav) / sample_rate:.1f} s, each sound {1000 * live.latency:.0f} ms after it was spoken; busy "
         f"{100 * busy * sample_rate / max(1, len(wav)):.0f} % of the time, {late} blocks late."

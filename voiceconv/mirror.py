@@ -84,8 +84,7 @@ def convert_one(converter: VoiceConverter, request: Request, source: Path, outpu
     """Converts one file into another; the seconds of sound in it. Raises `UserError` as `convert_file` does."""
     from voiceconv.file_conversion import convert_file
 
-    comment = f"converted by voiceconv {__version__}, voice {converter.name}/{request.target}"
-    pitch = cast("Pitch", request.pitch)
+    pitch, comment = cast("Pitch", request.pitch), converter.comment(request.target)
     return convert_file(converter, source, output, request.target, pitch, comment=comment, told=told)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,8 +180,11 @@ def test_a_device_gets_a_block_for_a_block_with_a_fixed_delay(converter: VoiceCo
 
 def test_a_file_is_spoken_in_its_own_time(converter: VoiceConverter, tmp_path: Path) -> None:
     save_audio(tmp_path / "in.wav", speech(), SAMPLE_RATE)
-    report = speak_file(converter.stream("joe"), tmp_path / "in.wav", tmp_path / "out.wav", SAMPLE_RATE)
+    source, output = tmp_path / "in.wav", tmp_path / "out.wav"
+    report = speak_file(converter.stream("joe"), source, output, SAMPLE_RATE, converter.comment("joe"))
     assert "ms after it was spoken" in report
+    with soundfile.SoundFile(output) as file:
+        assert re.fullmatch(r"converted by voiceconv [\d.]+, voice .+/joe", file.copy_metadata()["comment"])
     assert len(load_audio(tmp_path / "out.wav", SAMPLE_RATE)) == LENGTH
 
 

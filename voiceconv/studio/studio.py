@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from voiceconv import __version__
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.file_conversion import Told, not_told, open_recording, save_conversion
@@ -162,7 +161,7 @@ class Studio:
 
         Raises `UserError` for what cannot be converted.
         """
-        comment = f"Synthetic speech: converted by voiceconv {__version__}, voice {converter.name}/{target}"
+        comment = f"Synthetic speech: {converter.comment(target)}"
         longest = max_seconds or self.limits.clip_seconds
         with open_recording(converter, source, result.parent, max_seconds=longest, told=told) as recording:
             asked = time.perf_counter()
