@@ -1,7 +1,8 @@
 """The page: convert, one recording or many, train a voice, hand voices on, compare them.
 
 `python app.py` opens it on http://127.0.0.1:7860; `build_app(converter)` gives the Gradio Blocks to put elsewhere.
-Everything stays on this machine: no telemetry, no fonts or scripts from other hosts, recordings deleted on exit.
+Everything stays on this machine: no telemetry, no fonts or scripts from other hosts, recordings deleted on exit but for
+those that a voice is trained on.
 What is behind the page lies in `voiceconv/studio/` and is imported when it opens: `app.py --help` is instant.
 """
 

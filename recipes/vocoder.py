@@ -8,7 +8,8 @@ from it with their recordings alone, and with mels like those that their convert
 
     python -m recipes.vocoder --data my_pair --run runs/vocoder-pair --start-from runs/vocoder --mels-from VOICE
 
-The preset `cpu` is meant for three hours on two cores, `gpu` is larger; docs/vocoder.md says what either has reached.
+The preset `cpu` took an hour on one core, and the fine-tuning 75 minutes; `gpu` is larger. docs/vocoder.md says what
+was reached.
 `--smoke` takes seconds.
 """
 

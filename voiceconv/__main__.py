@@ -157,7 +157,10 @@ def parser() -> Parser:
     )
     command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     command.add_argument(
-        "--from", dest="start_from", metavar="VOICE", help="start from a voice's weights: less data and time are needed"
+        "--from",
+        dest="start_from",
+        metavar="VOICE",
+        help="start from a voice's weights: with --preset cpu-from, less data and half of the time are needed",
     )
     command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
 
@@ -205,7 +208,7 @@ def parser() -> Parser:
     chosen.add_argument(
         "--all-clips", action="store_true", help="any clip in the folders: none of them was trained on, you are sure"
     )
-    command.add_argument("--vocoder", metavar="NAME", help="hifigan or griffin-lim (default: the best one installed)")
+    command.add_argument("--vocoder", metavar="NAME", help=f"{VOCODER_HELP} (default: the best one there is)")
 
     command = add(
         "train-vocoder", train_vocoder, "learn to turn mel-spectrograms back into sound, from folders of speech"
@@ -274,7 +277,7 @@ def live(args: argparse.Namespace) -> int:
         heard = live_terminal.listen(rate, args.microphone)
     stream = converter.stream(args.to, converter.adapt(heard, args.to, args.pitch), silence_db=args.gate)
     if args.file is not None:
-        print(live_terminal.speak_file(stream, args.file, args.out, rate))
+        print(live_terminal.speak_file(stream, args.file, args.out, rate, converter.comment(args.to)))
     else:
         live_terminal.speak(stream, rate, args.microphone, args.loudspeaker)
     return 0

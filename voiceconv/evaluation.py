@@ -6,7 +6,7 @@ The folder of results holds `evaluation.html` (tables, pictures, players), `eval
     voice, vocoder, settings, versions, seconds      what was measured, with what, and how long it took
     notes                                            sentences on what was left out or is to be doubted
     directions: one per pair of source and target
-        source, target, language, unseen             who speaks and becomes whom; unseen: no training heard the source
+        source, target, language, unseen             who speaks, becomes whom; unseen: the voice never heard the source
         clips: {source: [name], target: [name]}      the recordings, relative to their folder
         texts: [text or null]                        what the source says in each clip
         scores: {system: {score: {mean, low, high, n, values}}}

@@ -1,4 +1,4 @@
-"""The fundamental frequency read from a mel-spectrogram, where the waveform is not at hand: for the vocoder's source.
+"""The fundamental frequency read from a mel-spectrogram alone: for the vocoder's source, and to move a speaker's pitch.
 
 A small convolutional network classifies every frame, unvoiced or one of many pitches, as CREPE (Kim et al. 2018,
 arXiv:1802.06182) does for waveforms. Its answers are those of the tracker in `pitch.py`, which it learns from.

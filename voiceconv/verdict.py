@@ -68,7 +68,10 @@ def verdict(findings: tuple[Finding, ...]) -> str:
 
 def amount(inspection: Inspection) -> Finding:
     minutes = inspection.speech_seconds / 60
-    advice = f"Record more: {minutes:.1f} minutes of speech are here, {GOOD_MINUTES:.0f} or more are wanted."
+    advice = (
+        f"Record more: {minutes:.1f} minutes of speech are here, {GOOD_MINUTES:.0f} or more are wanted. "
+        "A training that starts from a voice needs less: `--from allison-joe --preset cpu-from`."
+    )
     value = f"{minutes:.1f} of {inspection.seconds / 60:.1f} minutes"
     return Finding("speech", grade_of(minutes, GOOD_MINUTES, USABLE_MINUTES), value, advice)
 

@@ -144,7 +144,7 @@ def test_clean_speech_is_measured_and_has_no_problem(anna):
 
 def test_little_speech_is_poor_and_enough_is_good(anna):
     assert anna.grade == "poor"
-    assert "1. Record more: 0.1 minutes of speech are here, 10 or more are wanted." in anna.verdict
+    assert "1. Record more: 0.1 minutes of speech are here, 10 or more are wanted. A training" in anna.verdict
     assert lengthened(anna, 5).grade == "usable"
     plenty = lengthened(anna, 12)
     assert plenty.grade == "good"

@@ -18,10 +18,10 @@ from voiceconv.studio.train_view import curves_html, inspection_html, previews_h
 from voiceconv.voice import available_voices
 
 PRESETS = [
-    ("Ordinary computer: about an hour", "cpu"),
+    ("Ordinary computer: about 75 minutes", "cpu"),
     ("Ordinary computer, beginning with a voice: half of that", "cpu-from"),
     ("GPU: larger", "gpu"),
-    ("As the MaskCycleGAN-VC paper: days", "maskcyclegan-vc"),
+    ("As the MaskCycleGAN-VC paper: weeks", "maskcyclegan-vc"),
     ("Trial: seconds, only shows that everything runs", "smoke"),
 ]
 BUDGETS = [("until it is done", 0), ("30 minutes", 1800), ("1 hour", 3600), ("3 hours", 10800), ("8 hours", 28800)]
@@ -225,7 +225,7 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
                 raise UserError("There is nothing to convert yet: record a voice and press Stop, or upload a file.")
             job = find_job(name)
             if job.voice is None:
-                raise UserError("There is no voice yet: the first comes after some minutes of training.")
+                raise UserError("There is no voice yet: the first comes some minutes after the first step.")
             result = studio.new_file(f"{Path(audio).stem}-{speaker}.wav")
             studio.convert(studio.load(job.voice), audio, speaker, "auto", result)
         return str(result)

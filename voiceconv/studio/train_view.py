@@ -67,7 +67,7 @@ def status_html(job: Job, now: Status) -> str:
     bar = f'<progress max="{now.steps}" value="{now.step}" aria-label="Steps done"></progress>' if now.steps else ""
     why = f"<p class=poor>{html.escape(now.reason.replace(f'{job.folder}/', ''))}</p>" if now.reason else ""
     if now.state == "running" and not now.step:
-        left = ": reading the recordings and starting, which takes some minutes"
+        left = ": reading the recordings and preparing, which takes a quarter of the time or more"
     return (
         f'<p role="status"><strong>{html.escape(job.name)}</strong> {IN_WORDS[now.state]}; {done}, '
         f"{_minutes(now.seconds)} of training{left}.</p>{bar}{why}"
@@ -101,7 +101,7 @@ def previews_html(job: Job) -> str:
             f'<audio controls aria-label="{label}" src="data:audio/flac;base64,{_base64(sound)}"></audio></figure>'
         )
     step = int(folders[-1].name.removeprefix("step_"))
-    return f'<h2>Step {step:,}, through Griffin-Lim</h2><div class="pair">{"".join(figures)}</div>'
+    return f'<h2>Step {step:,}, as the vocoder says it</h2><div class="pair">{"".join(figures)}</div>'
 
 
 def _base64(path: Path) -> str:
