@@ -121,10 +121,8 @@ class Job:
     @classmethod
     def create(cls, draft: Path, plan: Plan) -> Job:
         """A training of the recordings in `draft` (`add_recordings`), which becomes its run folder."""
-        if not re.fullmatch(r"\w[\w .-]{0,63}", plan.name):
-            raise UserError(
-                f"A training cannot be called {plan.name!r}: up to 64 letters, digits, spaces, dots, dashes."
-            )
+        if not NAME.fullmatch(plan.name):
+            raise UserError(f"A training cannot be called {plan.name!r}: {NAME_RULE}.")
         folder = runs_folder() / plan.name
         if folder.exists():
             raise UserError(f"There already is a training {plan.name!r}. Give this one another name.")

@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 
 HOME = "VOICECONV_HOME"
-NAME = re.compile(r"\w[\w .-]{0,63}")  # of voices, speakers and trainings: files are called after them
-NAME_RULE = "it must be made of up to 64 letters, digits, spaces, dots and dashes"
+LONGEST_NAME = 64
+NAME = re.compile(
+    rf"\w[\w .-]{{0,{LONGEST_NAME - 1}}}"
+)  # of voices, speakers and trainings: files are called after them
+NAME_RULE = f"it must be made of up to {LONGEST_NAME} letters, digits, spaces, dots and dashes"
 
 
 def home() -> Path:

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from voiceconv.dataset import MelCrops, SpeakerData, cached, fingerprint, mel_st
 from voiceconv.errors import UserError
 from voiceconv.heard import HeardSpeech
 from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.library import LONGEST_NAME, NAME, NAME_RULE
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
@@ -192,9 +192,16 @@ class SpeakerInfo:
         except (ValueError, TypeError) as error:
             fields = ", ".join(field.name for field in dataclasses.fields(cls))
             raise UserError(f"{path} must be a JSON object with the texts {fields}: {error}") from error
-        if not re.fullmatch(r"\w[\w .-]*", info.name):  # files are called after it
-            raise UserError(f"{path}: the name {info.name!r} must be made of letters, digits, spaces, dots and dashes.")
+        info.require_name()
         return info
+
+    def require_name(self) -> None:
+        """Raises `UserError` for a name that no voice can have: files are called after it."""
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise UserError(
+                f"A speaker cannot be called {self.name!r}: {NAME_RULE}. Rename the folder, or put a file speaker.json "
+                'with {"name": "..."} into it.'
+            )
 
 
 def train(
@@ -226,6 +233,8 @@ def train(
     if preset not in PRESETS:
         raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
     info_a, info_b = info_a or SpeakerInfo.of_folder(folder_a), info_b or SpeakerInfo.of_folder(folder_b)
+    for info in (info_a, info_b):
+        info.require_name()
     if info_a.name == info_b.name:
         raise UserError(f"Both speakers are called {info_a.name!r}. Name one folder differently.")
     settings, mel = PRESETS[preset], MelConfig()
@@ -275,7 +284,7 @@ def train(
 
     def current_voice() -> Voice:
         return Voice(
-            f"{info_a.name}-{info_b.name}",
+            f"{info_a.name}-{info_b.name}"[:LONGEST_NAME],
             speakers,
             mel,
             settings.generator,

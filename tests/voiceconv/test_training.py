@@ -138,8 +138,12 @@ def test_a_speaker_may_describe_itself(tmp_path: Path) -> None:
     (tmp_path / "speaker.json").write_text('{"called": "ann"}')
     with pytest.raises(UserError, match="name, description, licence, credits"):
         SpeakerInfo.of_folder(tmp_path)
+    for name in ("joe (studio)", "x" * 65, ""):  # as folders may be called, and no voice can
+        with pytest.raises(UserError, match=r"cannot be called .* up to 64 letters.*Rename the folder"):
+            train(tmp_path, tmp_path, tmp_path / "run", info_a=SpeakerInfo(name), info_b=SpeakerInfo("low"))
+    assert not (tmp_path / "run").exists()
     (tmp_path / "speaker.json").write_text('{"name": "../ann"}')
-    with pytest.raises(UserError, match="must be made of letters"):
+    with pytest.raises(UserError, match=r"'../ann': it must be made of up to 64 letters"):
         SpeakerInfo.of_folder(tmp_path)
 
 
