@@ -21,6 +21,7 @@ from voiceconv.errors import UserError
 
 LOUDNESS = -23.0  # LUFS, the level of EBU R 128
 SILENCE_PEAK = 1e-3  # -60 dBFS: what never rises above it holds no speech
+SOFTEST = -70.0  # LUFS: what is softer cannot be measured (BS.1770-4)
 MIN_SECONDS = 0.2
 # fmt: off
 AUDIO_EXTENSIONS = frozenset({
@@ -133,9 +134,9 @@ def normalise_loudness(wav: Wav, sample_rate: int, target: float = LOUDNESS) -> 
 
 def gain_to(target: float, loudness: float, peak: float) -> np.float32:
     """The factor by which `normalise_loudness` brings what is `loudness` LUFS loud and has this peak to `target`."""
-    if peak < SILENCE_PEAK or loudness == -math.inf:
+    if peak < SILENCE_PEAK:
         return np.float32(1.0)
-    return np.float32(min(10 ** ((target - loudness) / 20), 0.99 / peak))
+    return np.float32(min(10 ** ((target - max(loudness, SOFTEST)) / 20), 0.99 / peak))
 
 
 def require_convertible(wav: Wav, sample_rate: int, *, max_seconds: float) -> None:

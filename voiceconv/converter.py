@@ -16,7 +16,7 @@ from generative_core.nets import ConvNeXtGenerator
 from generative_core.trainer import choose_device
 from voiceconv import __version__
 from voiceconv.adaptation import Adaptation, tone_between
-from voiceconv.audio import LOUDNESS, gain_to, measure_loudness, normalise_loudness
+from voiceconv.audio import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.live import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
@@ -251,8 +251,8 @@ class VoiceConverter:
 def gain_back(level: float, loudness: float, peak: float) -> np.float32:
     """The factor that makes a conversion of `loudness` LUFS with this peak as loud as its recording was, `level` LUFS;
     limited, since `soften_peaks` would otherwise leave nothing but peaks."""
-    gain = 10 ** ((level - loudness) / 20)
-    return np.float32(min(gain, 2 / max(peak, 1e-9)) if np.isfinite(gain) else 1.0)
+    gain = 10 ** ((max(level, SOFTEST) - max(loudness, SOFTEST)) / 20)
+    return np.float32(min(gain, 2 / max(peak, 1e-9)))
 
 
 def soften_peaks(wav: NDArray[np.float32]) -> NDArray[np.float32]:

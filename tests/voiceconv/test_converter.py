@@ -56,6 +56,15 @@ def test_level_of_the_input_does_not_change_the_conversion(converter: VoiceConve
     assert np.corrcoef(quiet, loud)[0, 1] > 0.99
 
 
+def test_what_is_too_soft_to_be_measured_is_converted_all_the_same(converter: VoiceConverter) -> None:
+    wav = hum(200.0, 1.0)
+    wav *= 8e-4 / np.abs(wav).max()
+    wav[5000] = 1.5e-3  # over the -60 dBFS that count as silence, while the whole is under -70 LUFS
+    assert measure_loudness(wav, SAMPLE_RATE) == -np.inf
+    converted = converter.convert(wav, "joe")
+    assert 0.5 < converted.std() / wav.std() < 2
+
+
 def test_silence_stays_silent(converter: VoiceConverter) -> None:
     assert not converter.convert(np.zeros(20000, np.float32), "joe").any()
     wav = hum(200.0, 3.0)
