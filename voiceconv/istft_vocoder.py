@@ -123,6 +123,8 @@ class ISTFTVocoder:
 
     def noise_at(self, start: int, length: int) -> Tensor:
         """`(1, length)` of the noise that the sample `start` begins with: always the same, and as long as it takes."""
+        # A generator in training moves to its device after this was made.
+        self.noise = self.noise.to(self.generator.window.device)
         index = torch.arange(start, start + length, device=self.noise.device) % self.noise.shape[0]
         return self.noise[index][None]
 

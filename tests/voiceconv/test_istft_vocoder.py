@@ -113,3 +113,9 @@ def test_bad_descriptions_are_refused(folder: Path, content: str, message: str) 
     (folder / "vocoder.json").write_text(content)
     with pytest.raises(UserError, match=message):
         ISTFTVocoder.load(folder)
+
+
+def test_noise_follows_a_generator_that_is_moved_to_another_device() -> None:
+    vocoder = ISTFTVocoder.build(MelConfig(), {"channels": 8, "blocks": 1, "kernel_size": 3, "lookahead": 0})
+    vocoder.generator.to("meta")
+    assert vocoder.noise_at(3, 5).device.type == "meta"
