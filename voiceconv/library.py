@@ -21,7 +21,7 @@ NAME_RULE = f"it must be made of up to {LONGEST_NAME} letters, digits, spaces, d
 def home() -> Path:
     """The folder of everything that is kept for the user; it need not exist yet."""
     if named := os.environ.get(HOME):
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()
     if sys.platform == "darwin":
         return Path("~/Library/Application Support/voiceconv").expanduser()
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "voiceconv"
