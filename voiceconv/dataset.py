@@ -102,6 +102,10 @@ def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int =
             "a good voice. `voiceconv inspect` says more."
         )
     train, development = split(sorted(mels), seed)
+    if not any((f0[name] > 0).any() for name in train):
+        raise UserError(
+            f"In {folder} nothing has a pitch: these are whispers, or no speech. Record somebody who speaks aloud."
+        )
     return SpeakerData(wavs, mels, f0, train, development)
 
 

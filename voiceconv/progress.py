@@ -68,10 +68,10 @@ class PeriodicPreview(Callback, ABC):
 
     def on_start(self, trainer: Trainer) -> None:
         self.due = time.monotonic() + PREVIEW_SECONDS
-        self.shown = trainer.step
         self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
         self.path = trainer.run_dir / "scores.jsonl"
         self.rows = drop_rows_after(self.path, trainer.step)
+        self.shown = self.rows[-1]["step"] if self.rows else 0  # the last one may have been killed before it was done
 
     def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
         started = time.monotonic()

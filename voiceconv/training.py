@@ -193,6 +193,10 @@ class SpeakerInfo:
             fields = ", ".join(field.name for field in dataclasses.fields(cls))
             raise UserError(f"{path} must be a JSON object with the texts {fields}: {error}") from error
         info.require_name()
+        for field in dataclasses.fields(cls):
+            value = getattr(info, field.name)
+            if not isinstance(value, str) or not value.isprintable():
+                raise UserError(f"{path}: {field.name} must be a text of one line, not {value!r}.")
         return info
 
     def require_name(self) -> None:
@@ -245,7 +249,13 @@ def train(
         raise UserError(
             f"{start.name} cannot be a starting point for the preset {preset!r}: its networks are of another size."
         )
-    resolved = {"preset": preset, "seed": seed, "from": str(start_from or ""), **dataclasses.asdict(settings)}
+    resolved = {
+        "preset": preset,
+        "seed": seed,
+        "from": str(start_from or ""),
+        "speakers": [info_a.name, info_b.name],
+        **dataclasses.asdict(settings),
+    }
     record_settings(run_dir, resolved, resume=resume)
 
     data_a = prepare_speaker(folder_a, run_dir / "features" / f"{info_a.name}.safetensors", mel, seed=seed)

@@ -98,3 +98,11 @@ def test_too_little_speech_is_refused_with_how_much_is_needed(tmp_path: Path) ->
     save_audio(tmp_path / "one.wav", hum(150, 3.0), SAMPLE_RATE)
     with pytest.raises(UserError, match=r"3 s of usable speech in 1 pieces; at least 20 s in 4 pieces"):
         prepare_speaker(tmp_path, tmp_path / "cache" / "x.safetensors", MelConfig())
+
+
+def test_whispers_alone_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        save_audio(tmp_path / f"{number:02d}.wav", 0.1 * rng.standard_normal(3 * SAMPLE_RATE), SAMPLE_RATE)
+    with pytest.raises(UserError, match=r"nothing has a pitch"):
+        prepare_speaker(tmp_path, tmp_path / "cache" / "a.safetensors", MelConfig())

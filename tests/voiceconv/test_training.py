@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,8 @@ def test_a_stopped_training_resumes_to_the_same_weights(
         train(*two_speakers, folder, preset="smoke", device="cpu")
     with pytest.raises(UserError, match=r"other settings .*seed"):
         train(*two_speakers, folder, preset="smoke", device="cpu", seed=5, resume=True)
+    with pytest.raises(UserError, match=r"other settings .*speakers"):
+        train(*reversed(two_speakers), folder, preset="smoke", device="cpu", resume=True)
     split = (folder / "split.json").read_text()
     (folder / "split.json").write_text(split.replace("01.wav", "99.wav"))
     with pytest.raises(UserError, match="recordings are not those"):
@@ -75,6 +78,13 @@ def test_a_stopped_training_resumes_to_the_same_weights(
     for key, value in states[0]["model"].items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, states[1]["model"][key]), key
+
+    # As if it had been killed after its last checkpoint and before the voice of that was written.
+    shutil.rmtree(folder / "voice")
+    scores = (folder / "scores.jsonl").read_text().splitlines(keepends=True)
+    (folder / "scores.jsonl").write_text("".join(scores[:-1]))
+    assert train(*two_speakers, folder, preset="smoke", device="cpu", resume=True)
+    assert json.loads((folder / "voice" / "voice.json").read_text())["training"]["steps"] == PRESETS["smoke"].steps
 
 
 @pytest.mark.slow
@@ -142,6 +152,10 @@ def test_a_speaker_may_describe_itself(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"cannot be called .* up to 64 letters.*Rename the folder"):
             train(tmp_path, tmp_path, tmp_path / "run", info_a=SpeakerInfo(name), info_b=SpeakerInfo("low"))
     assert not (tmp_path / "run").exists()
+    for wrong in ('["CC0"]', "5", '"\\ud800"'):
+        (tmp_path / "speaker.json").write_text('{"name": "ann", "licence": ' + wrong + "}")
+        with pytest.raises(UserError, match=r"speaker.json: licence must be a text of one line"):
+            SpeakerInfo.of_folder(tmp_path)
     (tmp_path / "speaker.json").write_text('{"name": "../ann"}')
     with pytest.raises(UserError, match=r"'../ann': it must be made of up to 64 letters"):
         SpeakerInfo.of_folder(tmp_path)
