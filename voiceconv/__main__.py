@@ -7,6 +7,7 @@ how a command ends.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -62,6 +63,26 @@ def at_least_two(text: str) -> int:
     if count < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of clips, 2 or more")
     return count
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length in seconds, over 0")
+    return value
+
+
+def decibels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not -120 <= value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a level from -120 to 0 dB")
+    return value
 
 
 def processes(text: str) -> int:
@@ -120,7 +141,7 @@ def parser() -> Parser:
         help="semitones above (or, negative, under) the pitch that the voice speaks at by itself (default: none)",
     )
     command.add_argument(
-        "--gate", type=float, default=-70.0, metavar="DB", help="softer than this is silence (default: %(default)s)"
+        "--gate", type=decibels, default=-70.0, metavar="DB", help="softer than this is silence (default: %(default)s)"
     )
     command.add_argument("--microphone", metavar="DEVICE", help="number or part of the name (default: the system's)")
     command.add_argument("--loudspeaker", metavar="DEVICE", help="number or part of the name (default: the system's)")
@@ -192,7 +213,7 @@ def parser() -> Parser:
     )
     command.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         nargs=2,
         default=(2.0, 5.0),
         metavar=("MIN", "MAX"),
@@ -262,6 +283,8 @@ def live(args: argparse.Namespace) -> int:
         raise UserError("Say with which voice: --to joe, for example. `voiceconv voices` lists them.")
     if (args.file is None) != (args.out is None):
         raise UserError("--file IN and --out OUT go together.")
+    if args.file is not None:
+        plan_outputs(args.file, args.out)  # what cannot be written is refused before anything is played
     import torch
 
     from voiceconv.audio import load_audio
@@ -425,6 +448,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return open_page(argv[1:])
     args = parser().parse_args(argv)
+    if not hasattr(args, "command"):
+        parser().error("the page's own options come after app: voiceconv app --home DIR")
     if args.home is not None:
         os.environ[HOME] = args.home
     return run_in_terminal(lambda: args.command(args))

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceconv.audio import find_audio, load_audio
+from voiceconv.audio import AUDIO_EXTENSIONS, find_audio, load_audio
 from voiceconv.decoding import mono_blocks
 from voiceconv.errors import UserError
 from voiceconv.metrics import normalise_text
+from voiceconv.voice import require_clip_lists
 
 AT_LEAST = 2  # clips of a speaker: each is compared with the others
 
@@ -46,9 +47,18 @@ class Folder:
         path = self.path / "metadata.csv"
         if not path.is_file():
             return {}
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE) if len(row) >= 2]
-        return {row[0]: row[1] for row in rows if normalise_text(row[1], self.language or "")}
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = [row for row in csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE) if len(row) >= 2]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise UserError(
+                f"{path} cannot be read as lines `clip|text` in UTF-8 ({error}). Save it as such."
+            ) from error
+        texts = {row[0]: row[1] for row in rows if normalise_text(row[1], self.language or "")}
+        return {
+            (Path(name).stem if Path(name).suffix.lower() in AUDIO_EXTENSIONS else name): text
+            for name, text in texts.items()
+        }
 
     def same_sentences(self, texts: Iterable[str | None]) -> dict[str, Path]:
         """Those of `texts` that were recorded in this folder as well -> the recording."""
@@ -62,7 +72,9 @@ def held_out(folder: Folder, split: Mapping[str, list[str]]) -> tuple[str, list[
     """The speaker of `split` (speaker -> recordings kept from training) who is in `folder`, and those recordings."""
     recordings = folder.recordings()
     found = {speaker: [name for name in names if name in recordings] for speaker, names in split.items()}
-    speaker = max(found, key=lambda name: len(found[name]))
+    # Two folders may call their recordings alike, 0001.wav and so on: then it is the folder's own name that tells.
+    named = folder.path.resolve().name
+    speaker = named if found.get(named) else max(found, key=lambda name: len(found[name]))
     if not found[speaker]:
         raise UserError(
             f"None of the clips that were kept from training with {' or '.join(split)} is in {folder.path}. Give the "
@@ -84,11 +96,10 @@ def load_split(clips_from: Path | None, metadata: Mapping[str, Any], voice: str)
         return dict(split)
     try:
         split = json.loads(clips_from.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        require_clip_lists(split or None)
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{clips_from} was expected to list clips, but cannot be read ({error}).") from error
-    if not isinstance(split, dict) or not all(isinstance(names, list) for names in split.values()) or not split:
-        raise UserError(f'{clips_from} must hold one list per speaker: {{"alice": ["one.wav", ...], "bob": [...]}}.')
-    return split
+    return {speaker: list(dict.fromkeys(names)) for speaker, names in split.items()}
 
 
 def read_clips(

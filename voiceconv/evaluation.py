@@ -47,7 +47,7 @@ from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.pitch import PitchStatistics, extract_f0
 from voiceconv.scoring import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise
-from voiceconv.voice import Speaker
+from voiceconv.voice import Speaker, Voice
 
 Wav = NDArray[np.float32]
 Change = Callable[[Wav], Wav]
@@ -183,7 +183,7 @@ def load_rivals(names: Sequence[str], converter: VoiceConverter) -> dict[str, Vo
     rivals = {}
     for name in names:
         label = Path(name).resolve().name if Path(name).exists() else name
-        rival = VoiceConverter.from_pretrained(name, vocoder=converter.vocoder.name, device="cpu")
+        rival = VoiceConverter(Voice.load(name), converter.vocoder, converter.device)
         if set(rival.voices) != set(converter.voices):
             raise UserError(
                 f"The baseline {name} converts between {' and '.join(rival.voices)}, but {converter.name} between "

@@ -205,9 +205,9 @@ class Voice:
                 pitch=PitchStatistics(*(_within(key, entry[key], limits) for key, limits in PITCH_RANGES.items())),
                 **{s: tensors.pop(f"{s}_{letter}") for s in STATISTICS if s != "source_tone"},
                 source_tone=tensors.pop(f"source_tone_{letter}", None),
-                description=str(entry["description"]),
-                licence=str(entry["licence"]),
-                credits=str(entry["credits"]),
+                description=_one_line(entry["description"]),
+                licence=_one_line(entry["licence"]),
+                credits=_one_line(entry["credits"]),
             )
             for letter, entry in zip("ab", record["speakers"], strict=True)
         )
@@ -236,6 +236,9 @@ class Voice:
         known = {"format", "name", "speakers", "mel", "generator", "input", "weights_sha256", "replaced_sha256"}
         metadata = {key: value for key, value in record.items() if key not in known}
         generator = record["generator"]
+        if not isinstance(metadata.get("training", {}), dict):
+            raise ValueError("training must say by name how the voice was trained")
+        require_clip_lists(metadata.get("development", {}))
         name = _checked_name(record["name"])
         return cls(name, (a, b), mel, generator, record["input"], metadata=metadata, folder=folder, **networks)
 
@@ -305,6 +308,19 @@ def _checked_name(value: Any) -> str:
     if not isinstance(value, str) or not NAME.fullmatch(value):
         raise ValueError(f"{value!r} cannot be a name: {NAME_RULE}")
     return value
+
+
+def _one_line(value: Any) -> str:
+    """What is printed in terminals must not steer them."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
+def require_clip_lists(value: Any) -> None:
+    """Raises `ValueError` unless it is a list of recordings' names for each speaker."""
+    if not isinstance(value, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in value.values()
+    ):
+        raise ValueError('recordings must be one list per speaker: {"alice": ["one.wav", ...], "bob": [...]}')
 
 
 def _checked_mel(values: dict[str, Any]) -> MelConfig:

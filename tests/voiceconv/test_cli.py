@@ -308,6 +308,28 @@ def test_train_vocoder_and_hear_it(command, two_speakers: tuple[Path, Path], tmp
     assert "nobody" in err
 
 
+def test_live_speech_never_replaces_the_recording(command, speech: Path, tiny_voice: Path) -> None:
+    before = speech.read_bytes()
+    status, _, err = command("live", "--model", tiny_voice, "--to", "joe", "--file", speech, "--out", speech)
+    assert (status, speech.read_bytes()) == (2, before)
+    assert "would overwrite the recording" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("live --to joe --gate 10000", "'10000' is not a level from -120 to 0 dB"),
+        ("evaluate v --source a --target b --out c --seconds 2 inf", "'inf' is not a length in seconds"),
+        ("evaluate v --source a --target b --out c --seconds nan 5", "'nan' is not a length in seconds"),
+        ("--home somewhere app", "options come after app"),
+    ],
+)
+def test_numbers_out_of_range_are_one_sentence(command, words: str, message: str) -> None:
+    status, _, err = command(*words.split())
+    assert status == 2
+    assert message in err
+
+
 def test_presets_are_those_of_the_training() -> None:
     from voiceconv.training import PRESETS as TRAINABLE
     from voiceconv.vocoder_training import PRESETS as TRAINABLE_VOCODERS

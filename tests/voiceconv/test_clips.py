@@ -67,6 +67,21 @@ def test_the_speaker_is_the_one_whose_held_out_clips_are_there(recordings: Folde
         held_out(recordings, {"carol": ["x.wav"], "bob": []})
 
 
+def test_the_folders_name_tells_recordings_of_the_same_names_apart(recordings: Folder) -> None:
+    split = {"bob": ["wavs/b.flac", "wavs/c.flac", "wavs/d.flac"], "alice": ["wavs/a.flac", "wavs/c.flac"]}
+    assert held_out(recordings, split) == ("alice", ["wavs/a.flac", "wavs/c.flac"])
+
+
+def test_transcripts_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    lines = tmp_path / "metadata.csv"
+    lines.write_text("one.wav|Uno|1\nv1.2|Zwei\n", encoding="utf-8-sig")
+    assert Folder(tmp_path, None).texts() == {"one": "Uno", "v1.2": "Zwei"}
+    for content in ("è|è".encode("latin-1"), "a|b".encode("utf-16"), b"a|" + 200_000 * b"b"):
+        lines.write_bytes(content)
+        with pytest.raises(UserError, match=r"metadata.csv cannot be read as lines `clip\|text` in UTF-8"):
+            Folder(tmp_path, None).texts()
+
+
 def test_the_same_sentence_is_found_in_other_words(recordings: Folder) -> None:
     found = recordings.same_sentences(["1, 2", "third!", None, "another"])
     assert {text: path.name for text, path in found.items()} == {"1, 2": "a.flac", "third!": "c.flac"}
@@ -81,7 +96,11 @@ def test_split_from_the_voice_or_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "clips.json"
     path.write_text(json.dumps({"a": ["y"]}))
     assert load_split(path, {"development": {"a": ["x"]}}, "voice") == {"a": ["y"]}
-    for content, words in (("{", "cannot be read"), ("[1]", "one list per speaker"), ("{}", "one list per speaker")):
+    path.write_text(json.dumps({"a": ["y", "x", "y"]}))
+    assert load_split(path, {}, "voice") == {"a": ["y", "x"]}  # each is heard once
+    lists = "one list per speaker"
+    wrong = {"{": "cannot be read", "[1]": lists, "{}": lists, '{"a": [["x"]]}': lists, 9999 * "[": "cannot be read"}
+    for content, words in wrong.items():
         path.write_text(content)
         with pytest.raises(UserError, match=words):
             load_split(path, {}, "voice")

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from voiceconv.__main__ import main, parser
-from voiceconv.evaluation import doubts, markdown
+from voiceconv.converter import VoiceConverter
+from voiceconv.evaluation import doubts, load_rivals, markdown
 from voiceconv.scoring import SCORES
 from voiceconv.voice import VOICES
 
@@ -165,3 +166,9 @@ def test_markdown_has_a_row_per_system() -> None:
     assert first.startswith("| a to b, 2 clips | similarity to target |")
     assert rows[0].startswith("| unconverted | - | - | 0.250 (0.000 to 1.000) | - |")
     assert rows[1] == f"| converted |{' - |' * 7}"
+
+
+def test_baselines_speak_through_the_vocoder_of_the_voice(tiny_voice: Path) -> None:
+    converter = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
+    (rival,) = load_rivals([str(tiny_voice)], converter).values()
+    assert rival.vocoder is converter.vocoder

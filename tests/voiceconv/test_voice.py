@@ -129,6 +129,19 @@ def test_bad_descriptions_are_refused(copy: Path, content: str, message: str) ->
         Voice.load(copy)
 
 
+def test_what_else_a_voice_says_is_checked_too(copy: Path) -> None:
+    for wrong in (["a"], 5, {"alice": 5}, {"alice": [["x"]]}):
+        edit(copy, development=wrong)
+        with pytest.raises(UserError, match=r"recordings must be one list per speaker"):
+            Voice.load(copy)
+    edit(copy, development={}, training="hello")
+    with pytest.raises(UserError, match=r"training must say by name"):
+        Voice.load(copy)
+    speakers = json.loads((copy / "voice.json").read_text())["speakers"]
+    edit(copy, training={}, speakers=[{**speaker, "credits": "a\x1b[31m\nb"} for speaker in speakers])
+    assert Voice.load(copy).speakers[0].credits == "a [31m b"
+
+
 def test_hostile_network_sizes_are_refused() -> None:
     with pytest.raises(UserError, match=r"whole numbers from 1 to 4096"):
         build_generator({"kind": "convnext", "channels": 10**9})
