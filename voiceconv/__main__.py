@@ -423,17 +423,22 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def train_vocoder(args: argparse.Namespace) -> int:
-    from voiceconv.vocoder_training import train_vocoder as train
+    from voiceconv.jobs import at_work_on
 
-    finished = train(
-        args.folders,
-        args.run,
-        preset=args.preset,
-        resume=args.resume,
-        budget_seconds=args.budget,
-        start_from=args.start_from,
-        mels_from=args.mels_from,
-    )
+    def run() -> bool:
+        from voiceconv.vocoder_training import train_vocoder as train
+
+        return train(
+            args.folders,
+            args.run,
+            preset=args.preset,
+            resume=args.resume,
+            budget_seconds=args.budget,
+            start_from=args.start_from,
+            mels_from=args.mels_from,
+        )
+
+    finished = at_work_on(args.run, run)
     print(f"The vocoder is in {args.run / 'vocoder'}, the report in {args.run / 'report.html'}.")
     if not finished:
         print("It is not done: the same command with --resume goes on from here.")

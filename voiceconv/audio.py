@@ -249,6 +249,12 @@ class _Sink:
             self.error = self.error or error
 
 
+def require_outside(results: Path, recordings: Path) -> None:
+    """Raises `UserError` if a folder of results lies among recordings: what is in it would be taken for some."""
+    if results.resolve().is_relative_to(recordings.resolve()):
+        raise UserError(f"{results} lies in {recordings}, among the recordings. Choose a folder elsewhere.")
+
+
 def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
     """All recordings in `folder` and below, sorted, by extension (`AUDIO_EXTENSIONS`, upper or lower case).
 

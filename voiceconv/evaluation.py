@@ -41,7 +41,7 @@ from tqdm import tqdm
 import voiceconv
 from generative_core.files import write_atomically
 from voiceconv import baselines, metrics
-from voiceconv.audio import load_audio, save_audio
+from voiceconv.audio import load_audio, require_outside, save_audio
 from voiceconv.clips import Clip, Folder, held_out, load_split, read_clips
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
@@ -102,7 +102,7 @@ def evaluate(settings: Settings) -> Record:
     started = time.monotonic()
     metrics.require_packages()
     _require_different_folders(settings)
-    _make_folder(settings.out)
+    _make_folder(settings)
     converter = VoiceConverter.from_pretrained(settings.model, vocoder=settings.vocoder, device="cpu")
     rivals = load_rivals(settings.baselines, converter)
     pair = read_pair(settings, converter)
@@ -374,9 +374,12 @@ def _require_different_names(speeches: Sequence[Speech]) -> None:
             raise UserError(f"Two speakers are called {name}. Name the folder of one of them differently.")
 
 
-def _make_folder(out: Path) -> None:
+def _make_folder(settings: Settings) -> None:
+    out = settings.out
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file, but the results are several: give a folder with --out.")
+    for folder in (settings.source, settings.target, *settings.unseen):
+        require_outside(out, folder.path)
     out.mkdir(parents=True, exist_ok=True)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.resources
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -135,11 +136,12 @@ _SPOKEN = {"dr": "doctor", "mr": "mister", "mrs": "missus"}
 def normalise_text(text: str, language: str = "en") -> str:
     """Lower case, no punctuation, single spaces; in English also numbers and titles as they are spoken, because
     transcripts and recogniser write them differently ("40" and "forty")."""
-    text = text.lower().replace("’", "'")
+    text = unicodedata.normalize("NFC", text.lower().replace("’", "'"))
     if language == "en":
         text = re.sub(r"\d+", lambda digits: f" {_spoken_number(digits.group())} ", text)
-    text = re.sub(r"[^\w\s]|_", " ", text.replace("'", ""))
-    words = text.split()
+    # Punctuation, symbols and control characters; marks, with which some scripts write their vowels, are letters here.
+    letters = (" " if unicodedata.category(letter)[0] in "PSC" else letter for letter in text.replace("'", ""))
+    words = "".join(letters).split()
     return " ".join(_SPOKEN.get(word, word) for word in words) if language == "en" else " ".join(words)
 
 

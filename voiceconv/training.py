@@ -22,6 +22,7 @@ from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
 from voiceconv.adaptation import speech_frames
+from voiceconv.audio import require_outside
 from voiceconv.dataset import MelCrops, SpeakerData, cached, fingerprint, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.heard import HeardSpeech
@@ -241,6 +242,8 @@ def train(
         info.require_name()
     if info_a.name == info_b.name:
         raise UserError(f"Both speakers are called {info_a.name!r}. Name one folder differently.")
+    for folder in (folder_a, folder_b):
+        require_outside(run_dir, folder)
     settings, mel = PRESETS[preset], MelConfig()
     start = Voice.load(start_from) if start_from else None
     if preset == "cpu-from" and not start:

@@ -20,6 +20,7 @@ from generative_core.checkpoint import CheckpointError
 from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
+from voiceconv.audio import require_outside
 from voiceconv.dataset import cached, mel_statistics
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
@@ -137,6 +138,8 @@ def train_vocoder(
 
     started = time.monotonic()
     paths, run_dir = [Path(folder) for folder in folders], Path(run_dir)
+    for path in paths:
+        require_outside(run_dir, path)
     if preset not in PRESETS:
         raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
     settings, mel = PRESETS[preset], MelConfig()

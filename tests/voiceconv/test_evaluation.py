@@ -105,6 +105,7 @@ def mistakes(folders: Path, tiny_voice: Path) -> dict[str, tuple[list[object], s
         "unseen twice": ([*pair, "--unseen", two], "is given twice"),
         "no folder": (["--source", folders / "no", "--target", two, "--out", out, "--all-clips"], "does not exist"),
         "a file": (["--source", one, "--target", two, "--out", EXAMPLES / "joe" / "joe0251.flac"], "is a file"),
+        "among the recordings": (["--source", one, "--target", two, "--out", two / "report"], "among the recordings"),
         "too short": ([*pair, "--all-clips", "--seconds", "0.1", "0.2"], "--seconds"),
         "nothing held out": (["--source", one, "--target", two, "--out", out], "names no recordings that were kept"),
         "too few": ([*pair, "--clips", "1"], "2 or more"),

@@ -52,6 +52,11 @@ def test_normalise_text_keeps_accents_and_leaves_other_languages_alone() -> None
     assert metrics.normalise_text("Perché no? Premi 1, dr. Rossi!", "it") == "perché no premi 1 dr rossi"
 
 
+def test_normalise_text_keeps_marks_however_they_are_written() -> None:
+    assert metrics.normalise_text("हिन्दी में।", "hi") == "हिन्दी में"
+    assert metrics.character_errors("la citta\u0300 e\u0300 piu\u0300 bella", "La città è più bella.", "it") == (0, 20)
+
+
 def test_error_counts_worked_out_by_hand() -> None:
     # "kitten" -> "sitting" takes three edits.
     assert metrics.character_errors("Kitten.", "sitting") == (3, 6)

@@ -139,6 +139,8 @@ def test_what_cannot_be_trained_is_refused(two_speakers: tuple[Path, Path], tmp_
         train(*two_speakers, tmp_path / "run", preset="fast")
     with pytest.raises(UserError, match="Both speakers are called 'high'"):
         train(two_speakers[0], two_speakers[0], tmp_path / "run")
+    with pytest.raises(UserError, match="among the recordings"):
+        train(*two_speakers, two_speakers[1] / "run")
 
 
 def test_a_speaker_may_describe_itself(tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ def test_it_learns(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_trained_is_refused(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="among the recordings"):
+        train_vocoder([two_speakers[0]], two_speakers[0] / "run")
     with pytest.raises(UserError, match="preset 'fast' is not one of cpu, gpu, smoke"):
         train_vocoder(two_speakers, tmp_path / "run", preset="fast")
 
