@@ -157,7 +157,7 @@ class Trainer:
         return factor
 
     def gradient_norms(self) -> dict[str, float]:
-        """The norm of the last gradients, by optimizer."""
+        """The norm of the last gradients, as they were applied, by optimizer."""
         norms = {}
         for name, optimizer in self.optimizers.items():
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]

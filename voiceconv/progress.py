@@ -166,7 +166,8 @@ class Preview(PeriodicPreview):
         for number, name in enumerate(scored_segments(data)):
             own_f0 = data.f0[name]
             mel = _read(converter, data, name, target)
-            back = converter.convert_mel(converter.convert_mel(mel, target.name), speaker.name)
+            there = target.normalise(converter.convert_mel(mel, target.name).cpu())
+            back = converter.generate(there.to(converter.device), speaker.name).cpu()
             wav, heard = self._convert(converter, mel, own_f0, target)
             mels.append(heard)
             f0 = extract_f0(wav, rate, converter.voice.mel.hop_length)
@@ -174,7 +175,7 @@ class Preview(PeriodicPreview):
                 {
                     "judge": float(judge_probabilities(converter.voice, heard.to(converter.device))[1 - source]),
                     "phoneme_errors": self._phoneme_errors(data.mels[name], heard),
-                    "cycle": float(F.l1_loss(speaker.normalise(back.cpu()), speaker.normalise(mel.cpu()))),
+                    "cycle": float(F.l1_loss(speaker.normalise(back), speaker.normalise_source(mel.cpu()))),
                     "f0_offset": f0_offset(f0, target.pitch.mean),
                     "f0_correlation": f0_correlation(f0, own_f0.numpy()),
                 }
