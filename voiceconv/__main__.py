@@ -66,22 +66,20 @@ def at_least_two(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a length in seconds, over 0")
-    return value
+    return _number(text, lambda value: 0 < value < math.inf, "a length in seconds, over 0")
 
 
 def decibels(text: str) -> float:
+    return _number(text, lambda value: -120 <= value <= 0, "a level from -120 to 0 dB")
+
+
+def _number(text: str, fits: Callable[[float], bool], wanted: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not -120 <= value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a level from -120 to 0 dB")
+    if not fits(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
     return value
 
 

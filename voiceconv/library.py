@@ -12,9 +12,8 @@ from pathlib import Path
 
 HOME = "VOICECONV_HOME"
 LONGEST_NAME = 64
-NAME = re.compile(
-    rf"\w[\w .-]{{0,{LONGEST_NAME - 1}}}"
-)  # of voices, speakers and trainings: files are called after them
+# Of voices, speakers and trainings: files are called after them.
+NAME = re.compile(rf"\w[\w .-]{{0,{LONGEST_NAME - 1}}}")
 NAME_RULE = f"it must be made of up to {LONGEST_NAME} letters, digits, spaces, dots and dashes"
 
 

@@ -442,6 +442,5 @@ def _origin(start: Voice) -> str:
     """The voice that a training began with and the licences of its speech, which bind what is made of it, too."""
     licences = dict.fromkeys(speaker.licence for speaker in start.speakers if speaker.licence)
     terms = f" ({'; '.join(licences)})" if licences else ""
-    training = start.metadata.get("training")
-    before = training.get("from") if isinstance(training, dict) else None
+    before = start.metadata.get("training", {}).get("from")
     return f"{start.name}{terms}" + (f", from {before}" if before else "")
