@@ -368,8 +368,6 @@ def inspect(args: argparse.Namespace) -> int:
 
 
 def train(args: argparse.Namespace) -> int:
-    from voiceconv.jobs import at_work_on
-
     def run() -> bool:
         from voiceconv.training import train as train_voice
 
@@ -383,11 +381,7 @@ def train(args: argparse.Namespace) -> int:
             start_from=args.start_from,
         )
 
-    finished = at_work_on(args.run, run)
-    print(f"The voice is in {args.run / 'voice'}, the report in {args.run / 'report.html'}.")
-    if not finished:
-        print("It is not done: the same command with --resume goes on from here.")
-    return 0
+    return _at_work_on(args.run, run, "voice")
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -421,8 +415,6 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def train_vocoder(args: argparse.Namespace) -> int:
-    from voiceconv.jobs import at_work_on
-
     def run() -> bool:
         from voiceconv.vocoder_training import train_vocoder as train
 
@@ -436,8 +428,15 @@ def train_vocoder(args: argparse.Namespace) -> int:
             mels_from=args.mels_from,
         )
 
-    finished = at_work_on(args.run, run)
-    print(f"The vocoder is in {args.run / 'vocoder'}, the report in {args.run / 'report.html'}.")
+    return _at_work_on(args.run, run, "vocoder")
+
+
+def _at_work_on(folder: Path, training: Callable[[], bool], made: str) -> int:
+    """Runs a training that leaves `made` in its run folder."""
+    from voiceconv.jobs import at_work_on
+
+    finished = at_work_on(folder, training)
+    print(f"The {made} is in {folder / made}, the report in {folder / 'report.html'}.")
     if not finished:
         print("It is not done: the same command with --resume goes on from here.")
     return 0

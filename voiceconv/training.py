@@ -193,16 +193,16 @@ class SpeakerInfo:
         except (ValueError, TypeError) as error:
             fields = ", ".join(field.name for field in dataclasses.fields(cls))
             raise UserError(f"{path} must be a JSON object with the texts {fields}: {error}") from error
-        info.require_name()
         for field in dataclasses.fields(cls):
             value = getattr(info, field.name)
             if not isinstance(value, str) or not value.isprintable():
                 raise UserError(f"{path}: {field.name} must be a text of one line, not {value!r}.")
+        info.require_name()
         return info
 
     def require_name(self) -> None:
         """Raises `UserError` for a name that no voice can have: files are called after it."""
-        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise UserError(
                 f"A speaker cannot be called {self.name!r}: {NAME_RULE}. Rename the folder, or put a file speaker.json "
                 'with {"name": "..."} into it.'

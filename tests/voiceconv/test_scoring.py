@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from voiceconv import baselines
 from voiceconv.audio import load_audio
@@ -14,8 +16,8 @@ from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.evaluation import to_mel
 from voiceconv.metrics import ErrorCount, MeanOpinion
-from voiceconv.scoring import COPY, GROUND_TRUTH, SCORES, UNCONVERTED, Heard, Judge, score, summarise
-from voiceconv.voice import VOICES
+from voiceconv.scoring import COPY, GROUND_TRUTH, SCORES, UNCONVERTED, Heard, Judge, mel_distances, score, summarise
+from voiceconv.voice import VOICES, Voice
 
 NAN = float("nan")
 EXAMPLES = VOICES / "allison-joe" / "examples"
@@ -179,3 +181,19 @@ def test_every_score_is_explained_and_the_silent_are_scored(converter: VoiceConv
     assert scores["silent"]["voiced share"] == pytest.approx([0, 0])
     assert np.isnan(scores["silent"]["F0 offset"]).all()
     assert np.isnan(scores[GROUND_TRUTH]["MMD²"]).all()  # two halves of one clip each say nothing
+
+
+def test_the_targets_own_distance_varies_as_its_values_say(tiny_voice: Path) -> None:
+    """An interval from clips' values is no narrower than the estimate scatters when other clips are drawn."""
+    speaker, draw = Voice.load(tiny_voice).speakers[0], torch.Generator().manual_seed(0)
+    scatter, implied = [], []
+    for _ in range(200):
+        clips = []
+        for _ in range(20):
+            offset = torch.randn(80, 1, generator=draw)
+            mel = speaker.denormalise(offset + 0.1 * torch.randn(80, 3, generator=draw)).numpy()
+            clips.append(Heard(np.zeros(1), None, None, None, np.zeros(1), MeanOpinion(1, 1, 1), mel))
+        values = mel_distances(clips, clips, speaker)
+        scatter.append(values.mean())
+        implied.append(values.std(ddof=1) / len(values) ** 0.5)
+    assert 0.9 < np.mean(implied) / np.std(scatter) < 1.6

@@ -154,6 +154,9 @@ def test_a_speaker_may_describe_itself(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"cannot be called .* up to 64 letters.*Rename the folder"):
             train(tmp_path, tmp_path, tmp_path / "run", info_a=SpeakerInfo(name), info_b=SpeakerInfo("low"))
     assert not (tmp_path / "run").exists()
+    (tmp_path / "speaker.json").write_text('{"name": 5}')
+    with pytest.raises(UserError, match=r"speaker.json: name must be a text of one line, not 5"):
+        SpeakerInfo.of_folder(tmp_path)
     for wrong in ('["CC0"]', "5", '"\\ud800"'):
         (tmp_path / "speaker.json").write_text('{"name": "ann", "licence": ' + wrong + "}")
         with pytest.raises(UserError, match=r"speaker.json: licence must be a text of one line"):
