@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceconv.audio import AUDIO_EXTENSIONS, find_audio, load_audio
+from voiceconv.audio import AUDIO_EXTENSIONS, MIN_SECONDS, find_audio, load_audio
 from voiceconv.decoding import mono_blocks
 from voiceconv.errors import UserError
 from voiceconv.metrics import normalise_text
@@ -105,20 +105,20 @@ def load_split(clips_from: Path | None, metadata: Mapping[str, Any], voice: str)
 def read_clips(
     folder: Folder, names: Iterable[str] | None, seconds: tuple[float, float], count: int, sample_rate: int
 ) -> list[Clip]:
-    """Up to `count` of the recordings `names` (None: all) in `folder` that are `seconds` long.
+    """Up to `count` of the recordings `names` (None: all) in `folder` that are `seconds` long, and can be converted.
 
     They are spread evenly over the sorted names, so that the same ones are taken every time. Unreadable files are
     named in a warning and left out; raises `UserError` when fewer than two clips are left.
     """
-    recordings = folder.recordings()
+    recordings, shortest = folder.recordings(), max(seconds[0], MIN_SECONDS)
     names = sorted(recordings if names is None else names)
     lengths = {name: seconds_in(recordings[name]) for name in names}
-    fitting = [name for name in names if seconds[0] <= lengths[name] <= seconds[1]]
+    fitting = [name for name in names if shortest <= lengths[name] <= seconds[1]]
     if len(fitting) < AT_LEAST:
         known = [length for length in lengths.values() if length > 0]
         span = f", which are {min(known):.1f} to {max(known):.1f} s long" if known else ""
         raise UserError(
-            f"Of the {len(names)} clips to hear in {folder.path}{span}, {len(fitting)} are between {seconds[0]:g} and "
+            f"Of the {len(names)} clips to hear in {folder.path}{span}, {len(fitting)} are between {shortest:g} and "
             f"{seconds[1]:g} s; at least {AT_LEAST} are needed. Say --seconds MIN MAX, or give more recordings."
         )
     chosen = np.unique(np.linspace(0, len(fitting) - 1, min(count, len(fitting))).round().astype(int))

@@ -229,7 +229,9 @@ class Listening:
 
 def audio_path(out: Path, key: str, clip: str) -> Path:
     """Where the clip (a recording's name) is kept that `key` ("SPEAKER/SYSTEM" or "SOURCE to TARGET/SYSTEM") made."""
-    return out / "audio" / key / PurePosixPath(clip).with_suffix(".flac")
+    name = PurePosixPath(clip)
+    # The recording's own ending stays: take.wav and take.mp3 are two clips.
+    return out / "audio" / key / (name if name.suffix == ".flac" else name.with_name(f"{name.name}.flac"))
 
 
 def _systems(

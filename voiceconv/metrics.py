@@ -131,6 +131,16 @@ _UNITS = (  # noqa: SIM905 - a list of 20 lines is no easier to read
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
 _SPOKEN = {"dr": "doctor", "mr": "mister", "mrs": "missus"}
+_ORDINALS = {
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
+    "twelve": "twelfth",
+}
+_NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.(\d+)|(st|nd|rd|th)\b)?")
 
 
 def normalise_text(text: str, language: str = "en") -> str:
@@ -138,25 +148,33 @@ def normalise_text(text: str, language: str = "en") -> str:
     transcripts and recogniser write them differently ("40" and "forty")."""
     text = unicodedata.normalize("NFC", text.lower().replace("’", "'"))
     if language == "en":
-        text = re.sub(r"\d+", lambda digits: f" {_spoken_number(digits.group())} ", text)
+        text = _NUMBER.sub(lambda number: f" {_spoken(*number.groups(default=''))} ", text)
     # Punctuation, symbols and control characters; marks, with which some scripts write their vowels, are letters here.
     letters = (" " if unicodedata.category(letter)[0] in "PSC" else letter for letter in text.replace("'", ""))
     words = "".join(letters).split()
     return " ".join(_SPOKEN.get(word, word) for word in words) if language == "en" else " ".join(words)
 
 
-def _spoken_number(digits: str) -> str:
-    """Up to 9999 as a number, longer ones digit by digit."""
-    if len(digits) > 4:
-        return " ".join(_UNITS[int(digit)] for digit in digits)
-    number = int(digits)
-    if number < 20:
-        return _UNITS[number]
-    for size, name in ((1000, "thousand"), (100, "hundred")):
+def _spoken(whole: str, fraction: str, ordinal: str) -> str:
+    """The words of "1,200", "3.5" and "21st"; more than four digits without commas are said one by one."""
+    if len(whole) > 4 and "," not in whole:
+        words = [_UNITS[int(digit)] for digit in whole]
+    else:
+        words = _spoken_number(int(whole.replace(",", "")))
+    if ordinal:
+        last = words[-1]
+        words[-1] = _ORDINALS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
+    return " ".join([*words, *(["point"] if fraction else []), *(_UNITS[int(digit)] for digit in fraction)])
+
+
+def _spoken_number(number: int) -> list[str]:
+    for size, name in ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")):
         if number >= size:
-            rest = f" {_spoken_number(str(number % size))}" if number % size else ""
-            return f"{_UNITS[number // size]} {name}{rest}"
-    return _TENS[number // 10 - 2] + (f" {_UNITS[number % 10]}" if number % 10 else "")
+            rest = _spoken_number(number % size) if number % size else []
+            return [*_spoken_number(number // size), name, *rest]
+    if number < 20:
+        return [_UNITS[number]]
+    return [_TENS[number // 10 - 2], *([_UNITS[number % 10]] if number % 10 else [])]
 
 
 def character_errors(reference: str, heard: str, language: str = "en") -> ErrorCount:
@@ -180,11 +198,16 @@ def _errors(process: Any, reference: str, heard: str, language: str) -> ErrorCou
     )
 
 
+def mean_log_f0(f0: NDArray[np.floating]) -> float:
+    """Mean natural logarithm of the voiced frames of a contour `(frames,)` in Hz, 0 where unvoiced; NaN if all are."""
+    voiced = f0[f0 > 0]
+    return float(np.log(voiced).mean()) if voiced.size else float("nan")
+
+
 def f0_offset(f0: NDArray[np.floating], target_mean: float) -> float:
     """Semitones from the target's mean of natural-log F0 up to that of the contour `f0` `(frames,)` (Hz, 0 where
     unvoiced); NaN where nothing is voiced."""
-    voiced = f0[f0 > 0]
-    return float(12 / np.log(2) * (np.log(voiced).mean() - target_mean)) if voiced.size else float("nan")
+    return float(12 / np.log(2) * (mean_log_f0(f0) - target_mean))
 
 
 def f0_correlation(f0: NDArray[np.floating], source_f0: NDArray[np.floating]) -> float:

@@ -52,6 +52,15 @@ def test_too_few_clips_say_what_there_is(recordings: Folder) -> None:
         read_clips(recordings, None, (4, 9), 9, SAMPLE_RATE)
 
 
+def test_what_is_too_short_to_convert_is_no_clip(tmp_path: Path) -> None:
+    for name, seconds in (("breath.wav", 0.01), ("one.wav", 0.25), ("two.wav", 1.5)):
+        save_audio(tmp_path / name, hum(200.0, seconds), SAMPLE_RATE)
+    assert [clip.name for clip in read_clips(Folder(tmp_path, None), None, (0.001, 9), 9, SAMPLE_RATE)] == [
+        "one.wav",
+        "two.wav",
+    ]
+
+
 def test_broken_recordings_are_left_out_with_a_warning(recordings: Folder, tmp_path: Path) -> None:
     for name in ("one.wav", "two.wav"):
         save_audio(tmp_path / name, hum(200.0, 1.5), SAMPLE_RATE)

@@ -13,7 +13,7 @@ import soundfile
 
 from voiceconv.__main__ import main, parser
 from voiceconv.converter import VoiceConverter
-from voiceconv.evaluation import doubts, load_rivals, markdown
+from voiceconv.evaluation import audio_path, doubts, load_rivals, markdown
 from voiceconv.scoring import SCORES
 from voiceconv.voice import VOICES
 
@@ -95,6 +95,12 @@ def test_page_says_it_in_words_and_plays_a_few(report: Path) -> None:
     assert page.count("<audio") == 3 * 7
     assert len(page) < 8e6
     assert "nan" not in re.sub(r"base64,[^\"]+|<svg.*?</svg>", "", page, flags=re.DOTALL)
+
+
+def test_recordings_that_differ_in_their_ending_alone_are_kept_apart() -> None:
+    kept = [audio_path(Path(), "joe/converted", clip) for clip in ("wavs/a.flac", "wavs/a.wav", "wavs/a.mp3")]
+    assert [path.name for path in kept] == ["a.flac", "a.wav.flac", "a.mp3.flac"]
+    assert {path.parent.as_posix() for path in kept} == {"audio/joe/converted/wavs"}
 
 
 def mistakes(folders: Path, tiny_voice: Path) -> dict[str, tuple[list[object], str]]:

@@ -39,6 +39,12 @@ def test_centroids_without_each_leave_out_exactly_that_one() -> None:
         ("Track 40, car 15.", "track forty car fifteen"),
         ("In 1999 or 200?", "in one thousand nine hundred ninety nine or two hundred"),
         ("Dial 2001, then 31415", "dial two thousand one then three one four one five"),
+        (
+            "It was 1,000 or 12,345,678.",
+            "it was one thousand or twelve million three hundred forty five thousand six hundred seventy eight",
+        ),
+        ("Add 3.5 or 10.04, 2.", "add three point five or ten point zero four two"),
+        ("The 1st, 12th, 20th and 33rd", "the first twelfth twentieth and thirty third"),
         ("Mrs. Young's 3D sound", "missus youngs three d sound"),
         ("Don’t  touch_this\n", "dont touch this"),
         ("", ""),

@@ -183,6 +183,23 @@ def test_every_score_is_explained_and_the_silent_are_scored(converter: VoiceConv
     assert np.isnan(scores[GROUND_TRUTH]["MMD²"]).all()  # two halves of one clip each say nothing
 
 
+def test_the_target_is_as_high_as_its_own_clips_are(converter: VoiceConverter) -> None:
+    def sounding(f0: list[float]) -> Heard:
+        return some_heard(1, 4)._replace(f0=np.array(f0))
+
+    # A leap of an octave in one clip counts as much in the target's pitch as it does in that of a conversion.
+    target = [sounding([100.0] * 9 + [200.0]), sounding([100.0] * 30), sounding([0.0] * 5)]
+    systems = {GROUND_TRUTH: target, UNCONVERTED: list(target), COPY: list(target), "higher": [sounding([150.0])] * 3}
+    speaker = converter.voice.speakers[1]
+    narrow = dataclasses.replace(speaker, mel_mean=speaker.mel_mean[:2], mel_std=speaker.mel_std[:2])
+    scores = score(systems, narrow, [None] * 3)
+    assert scores[GROUND_TRUTH]["F0 offset"] == pytest.approx([0.6, -0.6, NAN], nan_ok=True)
+    assert scores["higher"]["F0 offset"] == pytest.approx([12 * np.log2(1.5) - 0.6] * 3)
+
+    unvoiced = {name: [sounding([0.0] * 5)] * 3 for name in systems}
+    assert np.isnan(score(unvoiced, narrow, [None] * 3)[GROUND_TRUTH]["F0 offset"]).all()
+
+
 def test_the_targets_own_distance_varies_as_its_values_say(tiny_voice: Path) -> None:
     """An interval from clips' values is no narrower than the estimate scatters when other clips are drawn."""
     speaker, draw = Voice.load(tiny_voice).speakers[0], torch.Generator().manual_seed(0)
