@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-UNFINISHED = ".*.part"
+UNFINISHED = f".{'[0-9a-f]' * 16}.part"
 """What a process leaves behind if it is killed in the middle of writing, as a pattern to clean up by."""
 
 

@@ -44,6 +44,7 @@ class ISTFTVocoder:
     ) -> None:
         self.generator, self.mel, self.size = generator, mel, size
         self.metadata = metadata or {}
+        self.weights_sha256: str | None = None  # as they were loaded
         self.noise = torch.randn(NOISE_SAMPLES, generator=torch.Generator().manual_seed(0))
 
     @classmethod
@@ -63,7 +64,8 @@ class ISTFTVocoder:
             raise UserError(f"{weights} is missing or over {MAX_WEIGHTS_BYTES // 10**6} MB; copy the vocoder again.")
         content = weights.read_bytes()
         try:
-            if hashlib.sha256(content).hexdigest() != record["weights_sha256"]:
+            digest = hashlib.sha256(content).hexdigest()
+            if digest not in (record["weights_sha256"], record.get("replaced_sha256")):
                 raise UserError(f"{weights} is not the file that {RECORD} was written for. Copy both again.")
             tensors = {key: value.float() for key, value in load_tensors(content).items()}
             broken = [key for key, value in tensors.items() if not value.isfinite().all()]
@@ -75,7 +77,8 @@ class ISTFTVocoder:
             raise
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise UserError(f"{folder} is not a complete vocoder of this program ({error!s}).") from error
-        known = {"format", "mel", "generator", "weights_sha256"}
+        vocoder.weights_sha256 = digest
+        known = {"format", "mel", "generator", "weights_sha256", "replaced_sha256"}
         vocoder.metadata = {key: value for key, value in record.items() if key not in known}
         vocoder.generator.eval().requires_grad_(False).to(device)
         vocoder.noise = vocoder.noise.to(device)
@@ -93,8 +96,11 @@ class ISTFTVocoder:
             "weights_sha256": hashlib.sha256(content).hexdigest(),
             **self.metadata,
         }
-        write_atomically(folder / WEIGHTS, content)
+        if (folder / WEIGHTS).is_file():
+            # Whoever is killed between the two files leaves a vocoder that speaks with the weights of before.
+            record["replaced_sha256"] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
         write_atomically(folder / RECORD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomically(folder / WEIGHTS, content)
 
     @torch.no_grad()
     def pitch(self, mel: Tensor) -> Tensor:

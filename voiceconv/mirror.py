@@ -6,6 +6,7 @@ voice, into what. A recording whose line still holds is not converted again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -63,6 +64,7 @@ class Request:
             "target": self.target,
             "pitch": self.pitch,
             "vocoder": converter.vocoder.name,
+            "vocoder_weights": converter.vocoder.weights_sha256,
             "version": __version__,
         }
 
@@ -152,14 +154,18 @@ class Manifest:
         self.source, self.output, self.settings = source, output, settings
         self.path = output / MANIFEST
         self.rows: dict[str, Row] = {}
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True) if self.path.exists() else []
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
         for line in lines:
-            try:
+            with contextlib.suppress(ValueError):
                 row = json.loads(line)
-                self.rows[row["source"]] = row
-            except (ValueError, TypeError, KeyError):
-                continue
-        if lines and not lines[-1].endswith("\n"):
+                if isinstance(row, dict) and row.keys() >= {"source", "output", "status"}:
+                    self.rows[row["source"]] = row
+        if any(line.endswith(b"\n") for line in lines) and not self.rows:
+            raise UserError(
+                f"{self.path} was not written by this program, whose own list of results has that name. Choose another "
+                "folder for them."
+            )
+        if lines and not lines[-1].endswith(b"\n"):
             self._write()  # what is added next must not continue the torn line
 
     def holds(self, source: Path, output: Path) -> bool:
@@ -245,6 +251,12 @@ def _in_processes(tasks: Sequence[Task], request: Request, jobs: int) -> Iterato
                     suspects.append(task)
             running.clear()
             alone = False
+    except KeyboardInterrupt:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for future, task in running.items():  # those at hand were still finished
+            if not future.cancelled() and future.exception() is None:
+                yield task, future.result()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

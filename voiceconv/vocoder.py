@@ -29,6 +29,8 @@ class Vocoder(Protocol):
 
     name: str
     mel: MelConfig
+    weights_sha256: str | None
+    """Which weights it speaks with; None where there are no others of that name."""
 
     def __call__(self, mel: Tensor, f0: Tensor | None = None) -> Tensor: ...
 
@@ -85,6 +87,7 @@ class GriffinLim:
     a non-negative fit recovers from the mel bands."""
 
     name = "griffin-lim"
+    weights_sha256: str | None = None
     momentum = 0.99
 
     def __init__(self, mel: MelConfig | None = None, device: Device = "cpu", *, n_iter: int = 32) -> None:
@@ -143,6 +146,7 @@ class HiFiGAN:
     """
 
     name = "hifigan"
+    weights_sha256: str | None = None
     mel = MelConfig()
     context = 14
     chunk = 512

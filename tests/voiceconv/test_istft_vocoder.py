@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from generative_core.files import write_atomically
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig
@@ -49,6 +50,29 @@ def test_round_trip(folder: Path, tmp_path: Path) -> None:
     assert again.metadata == vocoder.metadata
     stored = load_file(folder / "weights.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+
+
+def test_killed_between_its_two_files_it_speaks_as_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ISTFTVocoder.load(folder)
+    torch.manual_seed(1)
+    other = ISTFTVocoder.build(MelConfig(), SIZE)
+
+    def killed(path: Path, content: bytes, done: list[Path] = []) -> None:  # noqa: B006
+        if done:
+            raise KeyboardInterrupt
+        done.append(path)
+        write_atomically(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("voiceconv.istft_vocoder.write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            other.save(folder)
+    mel = torch.randn(1, 80, 9) - 5
+    assert torch.equal(ISTFTVocoder.load(folder)(mel), before(mel))
+    other.save(folder)
+    after = ISTFTVocoder.load(folder)
+    assert not torch.equal(after(mel), before(mel))
+    assert after.weights_sha256 != before.weights_sha256
 
 
 def test_found_by_folder_and_by_run(folder: Path, tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ import soundfile
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.batch import plan_outputs
 from voiceconv.errors import UserError
+from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.locks import try_lock
 from voiceconv.mirror import LOCK, MANIFEST, Request, convert_folder
+from voiceconv.vocoder import vocoder_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,6 +131,37 @@ def test_a_torn_manifest_and_leftovers_do_no_harm(recordings: Path, tiny_voice: 
     assert not list(output.rglob("*.part"))
 
 
+def test_other_weights_of_a_vocoder_speak_anew(recordings: Path, tiny_voice: Path, tmp_path: Path) -> None:
+    output, other = tmp_path / "out", tmp_path / "other"
+    vocoder = ISTFTVocoder.load(vocoder_folder("istft"))
+    vocoder.generator.noise.bias.data -= 1
+    vocoder.save(other)
+
+    def changed(with_vocoder: str) -> bool:
+        before = times(output)
+        request = Request(str(tiny_voice), "joe", "auto", with_vocoder)
+        assert convert_folder(recordings, output, plan_outputs(recordings, output), request) == 0
+        return times(output) != before
+
+    assert changed("istft")
+    assert not changed(str(vocoder_folder("istft")))
+    assert changed(str(other))
+    assert rows(output)["a.wav"]["vocoder_weights"] == ISTFTVocoder.load(other).weights_sha256
+
+
+def test_files_of_others_are_left_alone(recordings: Path, tiny_voice: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / ".upload.part").write_bytes(b"of another program")
+    (output / MANIFEST).write_text('{"audio_filepath": "a.wav", "source": "a corpus"}\n')
+    with pytest.raises(UserError, match=r"manifest\.jsonl was not written by this program"):
+        convert(recordings, output, tiny_voice)
+    assert "audio_filepath" in (output / MANIFEST).read_text()
+    (output / MANIFEST).unlink()
+    assert convert(recordings, output, tiny_voice) == 0
+    assert (output / ".upload.part").is_file()
+
+
 def test_two_processes_do_not_share_a_folder(recordings: Path, tiny_voice: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     lock = try_lock(tmp_path / "out" / LOCK)
@@ -138,9 +171,18 @@ def test_two_processes_do_not_share_a_folder(recordings: Path, tiny_voice: Path,
     assert convert(recordings, tmp_path / "out", tiny_voice) == 0
 
 
+# A test run in the background of a script is started with Ctrl-C ignored, and so are its children.
+VOICECONV = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from voiceconv.__main__ import main
+sys.exit(main())
+"""
+
+
 def start(source: Path, output: Path, voice: Path, jobs: int) -> subprocess.Popen[str]:
     words = ["convert", source, output, "--to", "joe", "--model", voice, "--vocoder", "griffin-lim", "--jobs", jobs]
-    command = [sys.executable, "-m", "voiceconv", *map(str, words)]
+    command = [sys.executable, "-c", VOICECONV, *map(str, words)]
     return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -168,6 +210,23 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
 def alive(pid: int) -> bool:
     done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(done.strip()) and not done.strip().startswith("Z")
+
+
+@pytest.mark.slow
+def test_ctrl_c_forgets_nothing_that_was_finished(tiny_voice: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(20):
+        soundfile.write(source / f"{number:02d}.wav", hum(150.0, 2.5, number), SAMPLE_RATE)
+    process = start(source, output, tiny_voice, jobs=2)
+    wait_for(lambda: finished(output) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err.strip()) == (130, "Stopped.")
+    made = {path.name for path in output.glob("*.wav")}
+    assert 2 <= len(made) < 20
+    assert {name for name, row in rows(output).items() if row["status"] == "done"} == made
+    assert not list(output.rglob("*.part"))
 
 
 @pytest.mark.slow
