@@ -55,10 +55,15 @@ def export_voice(name_or_folder: str | Path, path: Path) -> None:
     assert folder is not None
     files = {name: (folder / name).read_bytes() for name in REQUIRED if (folder / name).is_file()}
     files.setdefault("README.md", model_card(voice).encode())
+    taken: set[str] = set()
     for speaker, clips in voice.examples.items():
         for clip in clips:
-            if clip.suffix.lower() in AUDIO_EXTENSIONS and clip.stat().st_size <= MAX_EXAMPLE_BYTES:
-                files[f"examples/{speaker}/{clip.name}"] = clip.read_bytes()
+            name = f"examples/{speaker}/{clip.name}"
+            # What would be refused when it is imported stays behind.
+            fits = clip.stat().st_size <= MAX_EXAMPLE_BYTES and len(files) < MAX_FILES
+            if fits and _is_example(name) and name.casefold() not in taken:
+                files[name] = clip.read_bytes()
+                taken.add(name.casefold())
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         for name, content in files.items():

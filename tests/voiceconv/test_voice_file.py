@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import stat
 import struct
 import zipfile
@@ -89,6 +90,19 @@ def test_a_taken_name_is_refused_and_another_can_be_given(exported: Path) -> Non
                 import_voice(exported, name)
     assert import_voice(exported, "other one") == "other one"
     assert VoiceConverter.from_pretrained("other one", vocoder="griffin-lim").name == "other one"
+
+
+def test_examples_that_import_would_refuse_stay_behind(tiny_voice: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_voice, tmp_path / "voice"))
+    examples = folder / "examples" / "joe"
+    for name in ("HUM.wav", " leading.wav", "a+b.wav", f"{'x' * 120}.wav", *(f"z{n}.wav" for n in range(80))):
+        shutil.copy(examples / "hum.wav", examples / name)
+    export_voice(folder, tmp_path / "many.voice")
+    assert import_voice(tmp_path / "many.voice", "many") == "many"
+    kept = {path.name for path in Voice.load("many").examples["joe"]}
+    assert len(kept & {"hum.wav", "HUM.wav"}) == 1
+    assert len(kept) > 50
+    assert not kept & {" leading.wav", "a+b.wav", f"{'x' * 120}.wav"}
 
 
 def test_export_needs_its_extension(tiny_voice: Path, tmp_path: Path) -> None:
