@@ -74,24 +74,32 @@ def speak(live: LiveConversion, sample_rate: int, microphone: str | None, loudsp
     """From the microphone to the loudspeaker until Ctrl-C; devices by number or by a part of their name."""
     sound = _sounddevice()
     delayed = Delay(live, sample_rate)
+    failures: list[Exception] = []
 
     def callback(heard: Wav, spoken: Wav, frames: int, clock: Any, status: Any) -> None:
         if status:
             print(f"\n{status}", file=sys.stderr)
-        spoken[:, 0] = delayed(heard[:, 0])
+        try:
+            spoken[:, 0] = delayed(heard[:, 0])
+        except Exception as error:
+            failures.append(error)
+            raise sound.CallbackAbort from error
 
     devices = _device(microphone), _device(loudspeaker)
     try:
-        with sound.Stream(sample_rate, BLOCK, devices, channels=1, dtype="float32", latency="low", callback=callback):
+        with sound.Stream(
+            sample_rate, BLOCK, devices, channels=1, dtype="float32", latency="low", callback=callback
+        ) as stream:
             print(
                 f"Speak; {1000 * delayed.delay / sample_rate:.0f} ms later it is heard. Wear headphones. Ctrl-C ends."
             )
-            while True:
-                time.sleep(1.0)
+            while stream.active:
+                time.sleep(0.2)
     except (sound.PortAudioError, ValueError) as error:
         raise UserError(
             f"The sound devices cannot be opened ({error}). `voiceconv live --devices` lists them."
         ) from error
+    raise failures[0] if failures else UserError("The sound devices have stopped. Plug them in again, and start anew.")
 
 
 def list_devices() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from voiceconv.audio import load_audio, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.live import LiveConversion, gate, keep_unvoiced
-from voiceconv.live_terminal import Delay, speak_file
+from voiceconv.live_terminal import Delay, speak, speak_file
 
 LENGTH = 33_333  # no multiple of anything
 
@@ -186,6 +188,39 @@ def test_a_file_is_spoken_in_its_own_time(converter: VoiceConverter, tmp_path: P
     with soundfile.SoundFile(output) as file:
         assert re.fullmatch(r"converted by voiceconv [\d.]+, voice .+/joe", file.copy_metadata()["comment"])
     assert len(load_audio(tmp_path / "out.wav", SAMPLE_RATE)) == LENGTH
+
+
+class OneBlock:
+    """Sound devices that hand over one block and, unless the callback fails, are pulled out afterwards."""
+
+    class CallbackAbort(Exception):
+        pass
+
+    class PortAudioError(Exception):
+        pass
+
+    def Stream(self, rate: int, block: int, *_: object, callback: Callable[..., None], **__: object) -> OneBlock:
+        self.block, self.callback, self.active = block, callback, False
+        return self
+
+    def __enter__(self) -> OneBlock:
+        with contextlib.suppress(self.CallbackAbort):
+            self.callback(np.zeros((self.block, 1), np.float32), np.ones((self.block, 1), np.float32), None, None, "")
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize(("breaks", "said"), [(True, "values that are no sound"), (False, "devices have stopped")])
+def test_a_conversation_that_breaks_off_says_why(
+    converter: VoiceConverter, monkeypatch: pytest.MonkeyPatch, breaks: bool, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", OneBlock())  # type: ignore[arg-type]
+    stream = converter.stream("joe")
+    if breaks:
+        monkeypatch.setattr(stream, "push", lambda wav: (_ for _ in ()).throw(UserError("values that are no sound")))
+    with pytest.raises(UserError, match=said):
+        speak(stream, SAMPLE_RATE, None, None)
 
 
 def test_the_gate_can_be_raised(converter: VoiceConverter) -> None:
