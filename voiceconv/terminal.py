@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import os
 import sys
 import time
@@ -80,6 +81,9 @@ def explain(error: BaseException) -> str | None:
 
 def run_in_terminal(command: Callable[[], int]) -> int:
     """Runs `command` and returns its exit status, or that of the mistake or the signal that ended it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may hold what no encoding has
     try:
         with warnings.catch_warnings():
             # A sentence, without the file and line that Python puts before it.

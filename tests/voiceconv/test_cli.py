@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -211,6 +212,38 @@ def test_plan_keeps_the_tree_and_every_recording(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="overwrite"):
         plan_outputs(source, source / "b" / "..")
     assert plan_outputs(source / "a.mp3", tmp_path / "new") == [(source / "a.mp3", tmp_path / "new" / "a.wav")]
+
+
+def test_what_lies_beside_a_recording_is_not_overwritten_unasked(command, speech: Path) -> None:
+    recording = speech.with_suffix(".flac")
+    soundfile.write(recording, hum(200.0, 1.0), RATE)
+    before = speech.read_bytes()
+    for folder in (speech.parent, speech.parent / "." / ""):
+        status, _, err = command("convert", recording, folder, "--to", "joe")
+        assert status == 2
+        assert "would overwrite" in err
+        assert "speech.wav, which lies beside speech.flac" in err
+    assert speech.read_bytes() == before
+    assert command("convert", recording, speech, "--to", "joe")[0] == 0, "asked for by name it is"
+
+
+def test_names_that_no_encoding_has_can_be_told(speech: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    try:
+        speech.rename(folder / os.fsdecode(b"caf\xe9.wav"))
+    except OSError:
+        pytest.skip("this file system has only names in UTF-8")
+    process = subprocess.run(
+        [sys.executable, "-m", "voiceconv", "inspect", folder],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "caf\\udce9.wav: cannot be used" in process.stdout
 
 
 def test_resynth_is_the_same_sound_again(command, speech: Path, tmp_path: Path) -> None:
