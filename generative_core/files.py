@@ -47,5 +47,5 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def drop_rows_after(path: Path, step: int) -> list[dict[str, Any]]:
     """Rewrites a log without what a killed process wrote beyond the step that is resumed from; the rows that stay."""
     rows = [row for row in read_rows(path) if row["step"] <= step]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import hashlib
 import json
 import warnings
@@ -14,7 +15,7 @@ import librosa
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -43,6 +44,8 @@ class SpeakerData:
     f0: dict[str, Tensor]
     train: tuple[str, ...]
     development: tuple[str, ...]
+    fingerprint: str = ""
+    """Of the recordings that they were taken from."""
 
     @property
     def pitch(self) -> PitchStatistics:
@@ -90,7 +93,8 @@ def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int =
 
     Recordings that cannot be used are named in a warning and left out. Raises `UserError` when too little is left.
     """
-    tensors = cached(cache, fingerprint(folder, config), lambda: _compute_features(folder, config))
+    known = fingerprint(folder, config)
+    tensors = cached(cache, known, lambda: _compute_features(folder, config))
     mels = {name.removeprefix("mel/"): value for name, value in tensors.items() if name.startswith("mel/")}
     f0 = {name: tensors[f"f0/{name}"] for name in mels}
     wavs = {name: tensors[f"wav/{name}"] for name in mels}
@@ -106,7 +110,7 @@ def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int =
         raise UserError(
             f"In {folder} nothing has a pitch: these are whispers, or no speech. Record somebody who speaks aloud."
         )
-    return SpeakerData(wavs, mels, f0, train, development)
+    return SpeakerData(wavs, mels, f0, train, development, known)
 
 
 def split(segments: list[str], seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -127,6 +131,8 @@ def segment(wav: NDArray[np.float32], sample_rate: int) -> list[NDArray[np.float
     pieces: list[list[int]] = []
     for start, end in librosa.effects.split(wav, top_db=TRIM_DB, frame_length=1024, hop_length=256):
         start, end = max(0, int(start) - margin), min(len(wav), int(end) + margin)
+        if pieces and start < pieces[-1][1]:
+            start = pieces[-1][1] = (start + pieces[-1][1]) // 2  # the middle of a short pause
         fits = pieces and end - pieces[-1][0] <= MAX_SEGMENT_SECONDS * sample_rate
         if fits and start - pieces[-1][1] <= (MAX_PAUSE_SECONDS / 2) * sample_rate:
             pieces[-1][1] = end
@@ -156,13 +162,12 @@ def read_segments(folder: Path, sample_rate: int) -> Iterator[tuple[str, NDArray
 
 def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors kept at `cache` if they are of the same `key`, otherwise what `compute` gives, kept from then on."""
-    description = cache.with_suffix(".json")
-    if cache.exists() and description.exists() and json.loads(description.read_text())["key"] == key:
-        return load_file(cache)
+    with contextlib.suppress(OSError, SafetensorError), safe_open(cache, "pt") as file:  # none yet, or it is cut off
+        if (file.metadata() or {}).get("key") == key:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     tensors = compute()
     cache.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(cache, save_tensors(tensors))
-    write_atomically(description, json.dumps({"key": key}).encode())
+    write_atomically(cache, save_tensors(tensors, {"key": key}))
     return tensors
 
 
@@ -178,10 +183,10 @@ def _compute_features(folder: Path, config: MelConfig) -> dict[str, Tensor]:
 
 
 def fingerprint(folder: Path, config: MelConfig) -> str:
-    """Changes with any file's name, size or time, with the mel definition and with how segments are made."""
-    files = [
-        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in find_audio(folder)
-    ]
-    rules = (MAX_SEGMENT_SECONDS, MIN_SEGMENT_SECONDS, MAX_PAUSE_SECONDS, TRIM_DB, "wav mel f0")
+    """Changes with any recording's name or content, with the mel definition and with how segments are made."""
+    files = []
+    for path in find_audio(folder):
+        with contextlib.suppress(OSError):  # what cannot be read is left out of the features, too
+            files.append((path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()))
+    rules = (MAX_SEGMENT_SECONDS, MIN_SEGMENT_SECONDS, MAX_PAUSE_SECONDS, TRIM_DB, "wav mel f0, disjoint")
     return hashlib.sha256(json.dumps([files, asdict(config), rules]).encode()).hexdigest()

@@ -7,3 +7,7 @@ class UserError(ValueError):
     The message is shown as it stands, in the page and in the terminal (exit status 2): it says what was
     expected, what arrived and what to do about it.
     """
+
+
+class OtherRun(UserError):
+    """A run folder is refused because it holds something else, of which nothing was touched."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from generative_core.files import read_rows, write_atomically
-from voiceconv.errors import UserError
+from voiceconv.errors import OtherRun, UserError
 from voiceconv.library import NAME, NAME_RULE, runs_folder, voices_folder
 from voiceconv.locks import is_locked, try_lock
 from voiceconv.terminal import explain
@@ -67,11 +67,19 @@ def at_work_on(run: Path, train: Callable[[], bool]) -> bool:
 
         with contextlib.suppress(ValueError):  # not in the main thread, where signals never arrive
             signal.signal(signal.SIGTERM, end)
+        before = (run / STATE).read_bytes() if (run / STATE).is_file() else None
         _write_state(run, "running")
         try:
             finished = train()
         except (KeyboardInterrupt, SystemExit):
             _write_state(run, "stopped")
+            raise
+        except OtherRun as error:
+            # How the run ended that is there is no less true.
+            if before is None:
+                _write_state(run, "failed", str(error))
+            else:
+                write_atomically(run / STATE, before)
             raise
         except Exception as error:
             if told_to_end:  # in the middle of an import the exit comes out as another error

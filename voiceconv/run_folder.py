@@ -13,20 +13,23 @@ import torch
 import voiceconv
 from generative_core.checkpoint import list_checkpoints
 from generative_core.files import write_atomically
-from voiceconv.errors import UserError
+from voiceconv.errors import OtherRun
 
 
 def record_settings(run_dir: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-    """Writes the resolved settings and versions to `config.json`, or holds them against a run that is resumed."""
+    """Writes the resolved settings and versions to `config.json`, or holds them against a run that is resumed.
+
+    Raises `OtherRun` if they are not its own, or if the folder holds a `config.json` of something else.
+    """
     path = run_dir / "config.json"
     settings = json.loads(json.dumps(settings))
-    if path.exists() and list_checkpoints(run_dir / "checkpoints"):
-        before = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    before = _read_settings(path) if path.exists() else None
+    if before is not None and list_checkpoints(run_dir / "checkpoints"):
         if not resume:
-            raise UserError(f"{run_dir} already holds a run. Add --resume to go on with it, or choose another folder.")
+            raise OtherRun(f"{run_dir} already holds a run. Add --resume to go on with it, or choose another folder.")
         different = [key for key in {**settings, **before} if settings.get(key) != before.get(key)]
         if different:
-            raise UserError(
+            raise OtherRun(
                 f"{run_dir} was started with other settings ({', '.join(different)}). Resume it with the same ones, or "
                 "choose another folder."
             )
@@ -41,11 +44,22 @@ def record_settings(run_dir: Path, settings: Mapping[str, Any], *, resume: bool)
 
 
 def record_split(run_dir: Path, split: Mapping[str, Any]) -> None:
-    """Writes which segments are trained on and which are not to `split.json`, or holds that against a resumed run."""
+    """Writes which segments are trained on and which are not to `split.json`, or holds that against a resumed run:
+    raises `OtherRun` for other recordings."""
     path = run_dir / "split.json"
     split = json.loads(json.dumps(split))
     if list_checkpoints(run_dir / "checkpoints") and path.exists() and json.loads(path.read_text("utf-8")) != split:
-        raise UserError(
+        raise OtherRun(
             f"The recordings are not those that {run_dir} was started with. Put them back, or start a new run."
         )
     write_atomically(path, json.dumps(split, indent=1).encode())
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["settings"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise OtherRun(
+            f"{path} was not written by a training of this program, which keeps its settings under that name. Choose "
+            "another folder for the run."
+        ) from error

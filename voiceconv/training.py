@@ -23,7 +23,7 @@ from generative_core.nets import PatchClassifier, PatchDiscriminator, Spectrogra
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
 from voiceconv.adaptation import speech_frames
 from voiceconv.audio import require_outside
-from voiceconv.dataset import MelCrops, SpeakerData, cached, fingerprint, mel_statistics, prepare_speaker
+from voiceconv.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.heard import HeardSpeech
 from voiceconv.istft_vocoder import ISTFTVocoder
@@ -266,12 +266,15 @@ def train(
     data = data_a, data_b
     sources = source_mels(settings, data, MelSpectrogram(mel))
     speakers = _speaker(info_a, data_a, sources[0]), _speaker(info_b, data_b, sources[1])
-    split = {s.name: {"train": d.train, "development": d.development} for s, d in zip(speakers, data, strict=True)}
+    split = {
+        s.name: {"train": d.train, "development": d.development, "fingerprint": d.fingerprint}
+        for s, d in zip(speakers, data, strict=True)
+    }
     record_split(run_dir, split)
     judge = train_judge(speakers, data, seed)
     goals = None
     if settings.restorer:
-        key = json.dumps([resolved, fingerprint(folder_a, mel), fingerprint(folder_b, mel)])
+        key = json.dumps([resolved, data_a.fingerprint, data_b.fingerprint])
         made = cached(
             run_dir / "features" / "goals.safetensors",
             hashlib.sha256(key.encode()).hexdigest(),

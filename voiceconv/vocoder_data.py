@@ -37,6 +37,8 @@ class Speech:
     f0: dict[str, Tensor]
     train: tuple[str, ...]
     development: tuple[str, ...]
+    fingerprints: tuple[str, ...] = ()
+    """Of the folders' recordings."""
     converted: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -63,17 +65,18 @@ def prepare_speech(folders: Sequence[Path], cache: Path, config: MelConfig, *, s
     f0: dict[str, Tensor] = {}
     train: list[str] = []
     development: list[str] = []
-    for name, folder in zip(names, folders, strict=True):
-        found, contours = _segments(folder, cache / f"{name}.safetensors", config)
+    fingerprints = tuple(fingerprint(folder, config) for folder in folders)
+    for name, folder, known in zip(names, folders, fingerprints, strict=True):
+        found, contours = _segments(folder, cache / f"{name}.safetensors", known, config)
         own_train, own_development = split(sorted(found), seed)
         wavs |= {f"{name}/{key}": wav for key, wav in found.items()}
         f0 |= {f"{name}/{key}": contour for key, contour in contours.items()}
         train += [f"{name}/{key}" for key in own_train]
         development += [f"{name}/{key}" for key in own_development]
-    return Speech(wavs, f0, tuple(train), tuple(development))
+    return Speech(wavs, f0, tuple(train), tuple(development), fingerprints)
 
 
-def _segments(folder: Path, cache: Path, config: MelConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _segments(folder: Path, cache: Path, known: str, config: MelConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     def compute() -> dict[str, Tensor]:
         tensors = {}
         for name, wav in read_segments(folder, config.sample_rate):
@@ -81,7 +84,7 @@ def _segments(folder: Path, cache: Path, config: MelConfig) -> tuple[dict[str, T
             tensors[f"f0/{name}"] = torch.from_numpy(extract_f0(wav, config.sample_rate, config.hop_length))
         return tensors
 
-    tensors = cached(cache, fingerprint(folder, config), compute)
+    tensors = cached(cache, known, compute)
     found = {name.removeprefix("wav/"): wav for name, wav in tensors.items() if name.startswith("wav/")}
     seconds = sum(len(wav) for wav in found.values()) / config.sample_rate
     if seconds < MIN_SPEECH_SECONDS or len(found) < 4:

@@ -156,7 +156,8 @@ def train_vocoder(
 
     speakers = [SpeakerInfo.of_folder(folder) for folder in paths]
     speech = prepare_speech(paths, run_dir / "features", mel, seed=seed)
-    record_split(run_dir, {"train": speech.train, "development": speech.development})
+    split = {"train": speech.train, "development": speech.development, "fingerprints": speech.fingerprints}
+    record_split(run_dir, split)
     if mels_from is not None:
         speech = dataclasses.replace(speech, converted=restored_mels(speech, paths, speakers, mels_from, mel, seed))
     model = build_model(settings, mel, seed)
@@ -165,7 +166,7 @@ def train_vocoder(
         _start_from(vocoder, start_from)
     else:
         steps, cache = settings.pitch_steps, run_dir / "features" / "pitch.safetensors"
-        known = hashlib.sha256(json.dumps([record, *speech.train]).encode()).hexdigest()
+        known = hashlib.sha256(json.dumps([record, split]).encode()).hexdigest()
         weights = cached(cache, known, lambda: train_pitch(speech, mel, steps, seed))
         vocoder.generator.pitch.load_state_dict(weights)
 

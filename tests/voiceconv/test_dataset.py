@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tests.signals import SAMPLE_RATE, hum
@@ -30,6 +33,17 @@ def test_short_pauses_stay() -> None:
     tone = 0.1 * np.sin(2 * np.pi * 150 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
     pause = np.zeros(SAMPLE_RATE // 10, np.float32)
     assert len(segment(np.concatenate([tone, pause, tone]), SAMPLE_RATE)) == 1
+
+
+def test_segments_share_no_sample() -> None:
+    """Pauses that are too short for both of the margins around them."""
+    tone = 0.1 * np.sin(2 * np.pi * 150 * np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+    for pause in (0.06, 0.13, 0.2):
+        words = np.concatenate([tone, np.zeros(round(pause * SAMPLE_RATE), np.float32)] * 6)
+        pieces = segment(words, SAMPLE_RATE)
+        assert len(pieces) == 3
+        assert sum(len(piece) for piece in pieces) <= len(words)
+        assert sum(len(piece) for piece in pieces) > 0.98 * len(words)
 
 
 def test_silence_and_blips_give_no_segments() -> None:
@@ -77,11 +91,26 @@ def test_features_are_computed_once_until_something_changes(two_speakers: tuple[
     torch.testing.assert_close((frames - mean[:, None]).mean(1), torch.zeros(80), atol=1e-4, rtol=0)
     assert std.min() >= 0.1
 
-    made = cache.stat().st_mtime_ns
-    prepare_speaker(two_speakers[0], cache, MelConfig())
-    assert cache.stat().st_mtime_ns == made
-    prepare_speaker(two_speakers[0], cache, MelConfig(f_max=7000.0))
-    assert cache.stat().st_mtime_ns > made
+    def makes(folder: Path, config: MelConfig = MelConfig()) -> bool:  # noqa: B008 - a frozen record
+        before = cache.stat().st_mtime_ns
+        again = prepare_speaker(folder, cache, config)
+        assert again.mels.keys() == data.mels.keys()
+        return cache.stat().st_mtime_ns > before
+
+    assert not makes(two_speakers[0])
+    copy = Path(shutil.copytree(two_speakers[0], tmp_path / "copy", copy_function=shutil.copyfile))
+    assert not makes(copy), "the same recordings, later and elsewhere"
+    was = (copy / "01.wav").stat()
+    save_audio(copy / "01.wav", soundfile.read(copy / "01.wav", dtype="float32")[0][::-1], SAMPLE_RATE)
+    os.utime(copy / "01.wav", ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert (copy / "01.wav").stat().st_size == was.st_size
+    assert makes(copy), "another sound of the same name, size and time"
+    assert makes(copy, MelConfig(f_max=7000.0))
+
+    content = cache.read_bytes()
+    cache.write_bytes(content[: len(content) // 2])
+    assert makes(copy, MelConfig(f_max=7000.0)), "cut off"
+    assert cache.read_bytes() == content
 
 
 def test_unusable_recordings_are_named_and_left_out(tmp_path: Path) -> None:

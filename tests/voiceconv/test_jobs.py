@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from voiceconv import jobs
+from voiceconv.__main__ import main
 from voiceconv.converter import VoiceConverter
-from voiceconv.errors import UserError
+from voiceconv.errors import OtherRun, UserError
 from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.locks import is_locked, try_lock
+from voiceconv.training import train
 from voiceconv.voice import available_voices
 
 WAIT = 240.0
@@ -102,6 +104,41 @@ def test_the_state_is_read_from_the_folder(job: Job, ended: str, wanted: str, ex
     assert job.status() == Status(expected, step, 100, 9.5, "why")  # type: ignore[arg-type]
     with try_lock(job.folder / ".training.lock"):  # type: ignore[union-attr]
         assert state(job) == ("running" if wanted == "run" else "stopping")
+
+
+def test_a_command_that_is_refused_leaves_the_run_as_it_ended(tmp_path: Path) -> None:
+    def refuse() -> bool:
+        raise OtherRun("already holds a run")
+
+    def how_it_ended() -> str:
+        return str(json.loads((tmp_path / "state.json").read_text())["state"])
+
+    with pytest.raises(UserError, match="already holds"):
+        jobs.at_work_on(tmp_path, refuse)
+    assert how_it_ended() == "failed", "somebody who looks only at the folder must learn why"
+    assert jobs.at_work_on(tmp_path, lambda: True)
+    with pytest.raises(UserError, match="already holds"):
+        jobs.at_work_on(tmp_path, refuse)
+    assert how_it_ended() == "finished"
+
+
+def test_one_training_at_a_time_in_a_folder(
+    two_speakers: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = ["train", *two_speakers], ["train-vocoder", *two_speakers]
+    with try_lock(tmp_path / ".training.lock"):  # type: ignore[union-attr]
+        for command in commands:
+            assert main([*map(str, command), "--run", str(tmp_path), "--preset", "smoke"]) == 2
+            assert "is being trained by another process" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [".training.lock"]
+
+
+def test_settings_of_something_else_are_not_replaced(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    for content in ('{"architectures": ["Other"]}', '{"settings": 5}', "not json", "[]"):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(UserError, match=r"config.json was not written by a training of this program"):
+            train(*two_speakers, tmp_path, preset="smoke")
+        assert (tmp_path / "config.json").read_text() == content
 
 
 @pytest.mark.slow

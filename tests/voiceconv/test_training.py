@@ -67,11 +67,11 @@ def test_a_stopped_training_resumes_to_the_same_weights(
         train(*two_speakers, folder, preset="smoke", device="cpu", seed=5, resume=True)
     with pytest.raises(UserError, match=r"other settings .*speakers"):
         train(*reversed(two_speakers), folder, preset="smoke", device="cpu", resume=True)
-    split = (folder / "split.json").read_text()
-    (folder / "split.json").write_text(split.replace("01.wav", "99.wav"))
-    with pytest.raises(UserError, match="recordings are not those"):
-        train(*two_speakers, folder, preset="smoke", device="cpu", resume=True)
-    (folder / "split.json").write_text(split)
+    for name in ("01.wav", "new.wav"):  # another recording of the same name, and one more
+        other = Path(shutil.copytree(two_speakers[0], tmp_path / name / "high"))
+        save_audio(other / name, hum(200.0, 2.5), 22050)
+        with pytest.raises(UserError, match="recordings are not those"):
+            train(other, two_speakers[1], folder, preset="smoke", device="cpu", resume=True)
     assert train(*two_speakers, folder, preset="smoke", device="cpu", resume=True)
     names = [list_checkpoints(path / "checkpoints")[-1] for path in (folder, run)]
     states = [torch.load(name, weights_only=True) for name in names]

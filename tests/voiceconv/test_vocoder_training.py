@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from generative_core.checkpoint import list_checkpoints
+from tests.signals import hum
+from voiceconv.audio import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
@@ -56,6 +58,10 @@ def test_a_stopped_training_resumes_to_the_same_weights(
         train_vocoder(two_speakers, folder, preset="smoke", device="cpu", seed=5, resume=True)
     with pytest.raises(UserError, match="recordings are not those"):
         train_vocoder(two_speakers[:1], folder, preset="smoke", device="cpu", resume=True)
+    other = Path(shutil.copytree(two_speakers[0], tmp_path / "other" / "high"))
+    save_audio(other / "01.wav", hum(200.0, 2.5), 22050)
+    with pytest.raises(UserError, match="recordings are not those"):
+        train_vocoder([other, two_speakers[1]], folder, preset="smoke", device="cpu", resume=True)
     assert train_vocoder(two_speakers, folder, preset="smoke", device="cpu", resume=True)
     states = [torch.load(list_checkpoints(path / "checkpoints")[-1], weights_only=True) for path in (folder, run)]
     for key, value in states[0]["model"].items():
