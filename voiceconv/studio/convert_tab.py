@@ -39,6 +39,7 @@ class Parts(NamedTuple):
     download: gr.DownloadButton
     facts: gr.HTML
     pictures: gr.HTML
+    voices: gr.HTML
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
@@ -75,6 +76,10 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
         copy = shutil.copy(path, studio.new_file(path.name))
         return str(copy), next(name for name in own.voices if name != speaker), 0
 
+    def present(voice: str) -> str:
+        with told_in_words():
+            return introductions(studio.find(voice)[0])
+
     def forget() -> list[Any]:
         return [None, *(gr.update(visible=False) for _ in range(3))]
 
@@ -93,6 +98,7 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     by_example.success(**converting).success(show, finished, told, **PRIVATE)
     new_input = [parts.source.upload, parts.source.start_recording, parts.source.clear]
     gr.on(new_input, forget, None, [parts.result, *told], **PRIVATE)
+    parts.voice.change(present, parts.voice, parts.voices, **PRIVATE)
     gr.on(
         [page.load, tab.select], lambda: gr.update(choices=studio.choices()), None, parts.voice, queue=False, **PRIVATE
     )
@@ -133,8 +139,8 @@ def lay_out(studio: Studio) -> Parts:
             download = gr.DownloadButton("Download as WAV", visible=False, elem_id="download")
             facts = gr.HTML(visible=False, elem_id="facts", elem_classes="facts")
     pictures = gr.HTML(visible=False, elem_id="pictures")
-    gr.HTML(introductions(studio.converter), elem_classes="words")
-    return Parts(source, samples, voice, pitch, button, result, download, facts, pictures)
+    voices = gr.HTML(introductions(studio.converter), elem_id="introductions", elem_classes="words")
+    return Parts(source, samples, voice, pitch, button, result, download, facts, pictures, voices)
 
 
 def introductions(converter: VoiceConverter) -> str:
