@@ -14,7 +14,8 @@ import numpy as np
 
 from voiceconv.audio import save_audio
 from voiceconv.errors import UserError
-from voiceconv.training import SpeakerInfo, train
+from voiceconv.speaker_info import SpeakerInfo
+from voiceconv.training import train
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,11 @@ from voiceconv.dataset import MelCrops, SpeakerData, cached, mel_statistics, pre
 from voiceconv.errors import UserError
 from voiceconv.heard import HeardSpeech
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.library import LONGEST_NAME, NAME, NAME_RULE
+from voiceconv.library import LONGEST_NAME
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
+from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import change_tone, conversion_goals, moved_mels, views
 from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
@@ -171,42 +172,6 @@ PRESETS: dict[str, Preset] = {
         confusion_steps=5,
     ),
 }
-
-
-@dataclass(frozen=True)
-class SpeakerInfo:
-    """What a voice says about a speaker: a short name to convert to, and whose speech it is under which terms."""
-
-    name: str
-    description: str = ""
-    licence: str = ""
-    credits: str = ""
-
-    @classmethod
-    def of_folder(cls, folder: Path) -> SpeakerInfo:
-        """From the folder's `speaker.json` if it has one; otherwise only the name, which is the folder's."""
-        path = folder / "speaker.json"
-        if not path.is_file():
-            return cls(folder.resolve().name)
-        try:
-            info = cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            fields = ", ".join(field.name for field in dataclasses.fields(cls))
-            raise UserError(f"{path} must be a JSON object with the texts {fields}: {error}") from error
-        for field in dataclasses.fields(cls):
-            value = getattr(info, field.name)
-            if not isinstance(value, str) or not value.isprintable():
-                raise UserError(f"{path}: {field.name} must be a text of one line, not {value!r}.")
-        info.require_name()
-        return info
-
-    def require_name(self) -> None:
-        """Raises `UserError` for a name that no voice can have: files are called after it."""
-        if not NAME.fullmatch(self.name):
-            raise UserError(
-                f"A speaker cannot be called {self.name!r}: {NAME_RULE}. Rename the folder, or put a file speaker.json "
-                'with {"name": "..."} into it.'
-            )
 
 
 def train(

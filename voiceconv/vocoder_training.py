@@ -28,7 +28,7 @@ from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.mel_pitch import MelPitch
 from voiceconv.pitch import semitones_between
 from voiceconv.run_folder import record_settings, record_split
-from voiceconv.training import SpeakerInfo
+from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import disguise
 from voiceconv.vocoder import load_vocoder, vocoder_folder
 from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech

@@ -15,7 +15,8 @@ from tests.signals import hum
 from voiceconv.audio import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.training import DISCRIMINATORS, PRESETS, SpeakerInfo, build_critic, build_model, train
+from voiceconv.speaker_info import SpeakerInfo
+from voiceconv.training import DISCRIMINATORS, PRESETS, build_critic, build_model, train
 from voiceconv.voice import build_generator
 
 

@@ -16,7 +16,7 @@ from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig
-from voiceconv.training import SpeakerInfo
+from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.vocoder import load_vocoder
 from voiceconv.vocoder_data import CropLoader, prepare_speech
 from voiceconv.vocoder_training import PRESETS, build_model, restored_mels, train_vocoder
