@@ -83,6 +83,12 @@ def _number(text: str, fits: Callable[[float], bool], wanted: str) -> float:
     return value
 
 
+def seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
 def processes(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1 to 256")
@@ -167,6 +173,8 @@ def parser() -> Parser:
     command.add_argument("other", metavar="OTHER", type=Path, nargs="?", help="a second speaker, to compare with")
     command.add_argument("--html", metavar="FILE", type=Path, help="also write the report as a page with pictures")
 
+    random: dict[str, Any] = {"type": seed, "default": 0, "metavar": "N"}
+    random["help"] = "of all that is drawn at random; another one is another run (default: %(default)s)"
     command = add("train", train, "learn to convert between two speakers from a folder of recordings of each")
     command.add_argument("folder_a", metavar="DIR_A", type=Path)
     command.add_argument("folder_b", metavar="DIR_B", type=Path)
@@ -182,6 +190,7 @@ def parser() -> Parser:
         help="start from a voice's weights: with --preset cpu-from, less data and half of the time are needed",
     )
     command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
+    command.add_argument("--seed", **random)
 
     command = add("evaluate", evaluate, "measure a voice on recordings that it was not trained on (`make eval` once)")
     command.add_argument("model", metavar="MODEL", help="name or folder of the voice")
@@ -244,6 +253,7 @@ def parser() -> Parser:
     )
     command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     command.add_argument("--budget", type=duration, metavar="TIME", help="stop after, for example, 60m or 1h30m")
+    command.add_argument("--seed", **random)
     command.add_argument(
         "--from", dest="start_from", metavar="FOLDER", help="fine-tune this vocoder instead of starting anew"
     )
@@ -378,6 +388,7 @@ def train(args: argparse.Namespace) -> int:
             preset=args.preset,
             resume=args.resume,
             budget_seconds=args.budget,
+            seed=args.seed,
             start_from=args.start_from,
         )
 
@@ -424,6 +435,7 @@ def train_vocoder(args: argparse.Namespace) -> int:
             preset=args.preset,
             resume=args.resume,
             budget_seconds=args.budget,
+            seed=args.seed,
             start_from=args.start_from,
             mels_from=args.mels_from,
         )

@@ -354,6 +354,8 @@ def test_live_speech_never_replaces_the_recording(command, speech: Path, tiny_vo
         ("live --to joe --gate 10000", "'10000' is not a level from -120 to 0 dB"),
         ("evaluate v --source a --target b --out c --seconds 2 inf", "'inf' is not a length in seconds"),
         ("evaluate v --source a --target b --out c --seconds nan 5", "'nan' is not a length in seconds"),
+        ("train a b --run r --seed -1", "'-1' is not a whole number from 0 to 4294967295"),
+        ("train-vocoder a b --run r --seed 4294967296", "is not a whole number"),
         ("--home somewhere app", "options come after app"),
     ],
 )
@@ -361,6 +363,22 @@ def test_numbers_out_of_range_are_one_sentence(command, words: str, message: str
     status, _, err = command(*words.split())
     assert status == 2
     assert message in err
+
+
+@pytest.mark.parametrize("name", ["train", "train_vocoder"])
+def test_another_seed_reaches_the_training(
+    command, name: str, two_speakers: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+
+    def learn(*_: object, seed: int, **__: object) -> bool:
+        asked["seed"] = seed
+        return True
+
+    module = {"train": "training", "train_vocoder": "vocoder_training"}[name]
+    monkeypatch.setattr(f"voiceconv.{module}.{name}", learn)
+    assert command(name.replace("_", "-"), *two_speakers, "--run", tmp_path / "run", "--seed", "7")[0] == 0
+    assert asked == {"seed": 7}
 
 
 def test_presets_are_those_of_the_training() -> None:
