@@ -42,7 +42,7 @@ def _plan_file(source: Path, output: Path) -> Path:
         raise UserError(f"The output {output} should end in {', '.join(OUTPUT_EXTENSIONS)}, or be a folder.")
     if target.resolve() == source.resolve():
         raise UserError(f"The result would overwrite the recording {source}. Give the output another name.")
-    if target != output and target.exists() and target.resolve().parent == source.resolve().parent:
+    if target != output and target.exists() and target.parent.resolve() == source.parent.resolve():
         raise UserError(
             f"The result would overwrite {target}, which lies beside {source.name}. Name a file, not {output}."
         )

@@ -187,6 +187,14 @@ def fingerprint(folder: Path, config: MelConfig) -> str:
     files = []
     for path in find_audio(folder):
         with contextlib.suppress(OSError):  # what cannot be read is left out of the features, too
-            files.append((path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()))
+            files.append((path.relative_to(folder).as_posix(), _digest(path)))
     rules = (MAX_SEGMENT_SECONDS, MIN_SEGMENT_SECONDS, MAX_PAUSE_SECONDS, TRIM_DB, "wav mel f0, disjoint")
     return hashlib.sha256(json.dumps([files, asdict(config), rules]).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -10,4 +10,4 @@ class UserError(ValueError):
 
 
 class OtherRun(UserError):
-    """A run folder is refused because it holds something else, of which nothing was touched."""
+    """A run folder is refused because what it holds was begun otherwise, and can still be gone on with."""

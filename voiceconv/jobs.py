@@ -67,24 +67,20 @@ def at_work_on(run: Path, train: Callable[[], bool]) -> bool:
 
         with contextlib.suppress(ValueError):  # not in the main thread, where signals never arrive
             signal.signal(signal.SIGTERM, end)
-        before = (run / STATE).read_bytes() if (run / STATE).is_file() else None
+        before = _read_json(run / STATE)
         _write_state(run, "running")
         try:
             finished = train()
         except (KeyboardInterrupt, SystemExit):
             _write_state(run, "stopped")
             raise
-        except OtherRun as error:
-            # How the run ended that is there is no less true.
-            if before is None:
-                _write_state(run, "failed", str(error))
-            else:
-                write_atomically(run / STATE, before)
-            raise
         except Exception as error:
             if told_to_end:  # in the middle of an import the exit comes out as another error
                 _write_state(run, "stopped")
                 sys.exit(128 + signal.SIGTERM)
+            if before and (isinstance(error, OtherRun) or before.get("state") == "finished"):
+                write_atomically(run / STATE, json.dumps(before).encode())  # how the run ended is no less true
+                raise
             _write_state(run, "failed", explain(error) or f"a fault of this program ({type(error).__name__}: {error})")
             raise
         _write_state(run, "finished" if finished else "stopped")

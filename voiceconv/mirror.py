@@ -6,7 +6,7 @@ voice, into what. A recording whose line still holds is not converted again.
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -57,10 +57,10 @@ class Request:
 
     def settings(self, converter: VoiceConverter) -> Row:
         """All that the result depends on beside the recording; stands in each line of the manifest."""
-        weights = (converter.voice.folder or Path()) / "voice.json"
+        weights = (converter.voice.folder or Path()) / "weights.safetensors"
         return {
             "voice": converter.name,
-            "weights": json.loads(weights.read_text(encoding="utf-8"))["weights_sha256"],
+            "weights": hashlib.sha256(weights.read_bytes()).hexdigest(),
             "target": self.target,
             "pitch": self.pitch,
             "vocoder": converter.vocoder.name,
@@ -126,19 +126,22 @@ def convert_folder(
         if len(todo) < len(pairs):
             print(f"{len(pairs) - len(todo)} of {len(pairs)} recordings are done and unchanged.", flush=True)
         jobs = min(jobs, len(todo))
-        if jobs > 1:
-            del converter  # the workers have their own
-            outcomes = _in_processes(todo, request, jobs)
-        else:
-            outcomes = ((task, convert_recording(converter, request, *task, ProgressLine())) for task in todo)
         failures = []
-        for task, outcome in outcomes:
+
+        def put_down(task: Task, outcome: Outcome) -> None:
             manifest.add(task, outcome)
             if outcome.reason is None:
                 print(f"{task.source} -> {task.output} ({outcome.sound:.1f} s in {outcome.taken:.1f} s)", flush=True)
             else:
                 named = str(task.source) in outcome.reason
                 failures.append(outcome.reason if named else f"{task.source}: {outcome.reason}")
+
+        if jobs > 1:
+            del converter  # the workers have their own
+            _in_processes(todo, request, jobs, put_down)
+        else:
+            for task in todo:
+                put_down(task, convert_recording(converter, request, *task, ProgressLine()))
         manifest.tidy(pairs)
     if failures:
         print(f"{len(failures)} of {len(pairs)} recordings failed, the others are done:", file=sys.stderr)
@@ -155,12 +158,18 @@ class Manifest:
         self.path = output / MANIFEST
         self.rows: dict[str, Row] = {}
         lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        foreign = False
         for line in lines:
-            with contextlib.suppress(ValueError):
+            try:
                 row = json.loads(line)
-                if isinstance(row, dict) and row.keys() >= {"source", "output", "status"}:
-                    self.rows[row["source"]] = row
-        if any(line.endswith(b"\n") for line in lines) and not self.rows:
+            except ValueError:
+                foreign = foreign or line.endswith(b"\n")
+                continue
+            if isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("source", "output", "status")):
+                self.rows[row["source"]] = row
+            else:
+                foreign = True
+        if foreign and not self.rows:
             raise UserError(
                 f"{self.path} was not written by this program, whose own list of results has that name. Choose another "
                 "folder for them."
@@ -212,8 +221,11 @@ def _stamp(which: str, path: Path) -> Row:
     return {f"{which}_bytes": status.st_size, f"{which}_mtime_ns": status.st_mtime_ns}
 
 
-def _in_processes(tasks: Sequence[Task], request: Request, jobs: int) -> Iterator[tuple[Task, Outcome]]:
-    """The outcomes of `tasks` as they come, from `jobs` processes.
+def _in_processes(
+    tasks: Sequence[Task], request: Request, jobs: int, put_down: Callable[[Task, Outcome], None]
+) -> None:
+    """Hands the outcomes of `tasks` to `put_down` as they come, from `jobs` processes. On Ctrl-C the recordings at hand
+    are still finished.
 
     When one of these dies, the recordings at hand are tried again, one at a time: the one that kills a process on its
     own has failed, its neighbours have not.
@@ -233,7 +245,9 @@ def _in_processes(tasks: Sequence[Task], request: Request, jobs: int) -> Iterato
                 running[pool.submit(_convert_in_worker, request, *task)] = task
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             if not any(isinstance(future.exception(), BrokenProcessPool) for future in done):
-                yield from ((running.pop(future), future.result()) for future in done)
+                for future in done:
+                    put_down(running[future], future.result())
+                    del running[future]
                 alone = alone and bool(running)
                 continue
             wait(running)
@@ -241,21 +255,19 @@ def _in_processes(tasks: Sequence[Task], request: Request, jobs: int) -> Iterato
             pool = _pool(request, jobs)
             for future, task in running.items():
                 if future.exception() is None:
-                    yield task, future.result()
+                    put_down(task, future.result())
                 elif alone:
-                    yield (
-                        task,
-                        Outcome(0.0, 0.0, "the process at work on it was killed, perhaps for want of memory"),
-                    )
+                    reason = "the process at work on it was killed, perhaps for want of memory"
+                    put_down(task, Outcome(0.0, 0.0, reason))
                 else:
                     suspects.append(task)
             running.clear()
             alone = False
     except KeyboardInterrupt:
         pool.shutdown(wait=True, cancel_futures=True)
-        for future, task in running.items():  # those at hand were still finished
+        for future, task in running.items():
             if not future.cancelled() and future.exception() is None:
-                yield task, future.result()
+                put_down(task, future.result())
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 from collections.abc import Mapping
@@ -50,16 +51,20 @@ def record_split(run_dir: Path, split: Mapping[str, Any]) -> None:
     split = json.loads(json.dumps(split))
     if list_checkpoints(run_dir / "checkpoints") and path.exists() and json.loads(path.read_text("utf-8")) != split:
         raise OtherRun(
-            f"The recordings are not those that {run_dir} was started with. Put them back, or start a new run."
+            f"The recordings are not those that {run_dir} was started with, or this version cuts them otherwise. Put "
+            "them back, or start a new run."
         )
     write_atomically(path, json.dumps(split, indent=1).encode())
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["settings"])
-    except (ValueError, TypeError, KeyError) as error:
+    record: Any = None
+    with contextlib.suppress(ValueError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+    settings = record.get("settings") if isinstance(record, dict) else None
+    if not isinstance(settings, dict):
         raise OtherRun(
             f"{path} was not written by a training of this program, which keeps its settings under that name. Choose "
             "another folder for the run."
-        ) from error
+        )
+    return settings

@@ -27,7 +27,7 @@ SCORES = {
     "CER": "Share of the characters of the transcript that Whisper base hears wrong.",
     "WER": "The same in words.",
     "CER over copy-synthesis": "What the conversion adds to the errors of mel-spectrogram and vocoder, clip by clip.",
-    "F0 offset": "Mean of log F0 over the target's, in semitones; offsets up and down cancel out.",
+    "F0 offset": "Mean of log F0 over that of the target's clips, in semitones; offsets up and down cancel out.",
     "F0 distance": "Mean size of the same offset of each clip, in semitones; nothing cancels out.",
     "F0 correlation": "Correlation of log F0 with the source's contour, where both are voiced.",
     "voiced share": "Share of the frames that are voiced.",

@@ -82,7 +82,7 @@ def explain(error: BaseException) -> str | None:
 def run_in_terminal(command: Callable[[], int]) -> int:
     """Runs `command` and returns its exit status, or that of the mistake or the signal that ended it."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")  # names of files may hold what no encoding has
     try:
         with warnings.catch_warnings():

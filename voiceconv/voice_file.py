@@ -7,6 +7,7 @@ before it is one of these, and nothing is read beyond the limits below, whatever
 
 from __future__ import annotations
 
+import contextlib
 import html
 import io
 import json
@@ -55,15 +56,7 @@ def export_voice(name_or_folder: str | Path, path: Path) -> None:
     assert folder is not None
     files = {name: (folder / name).read_bytes() for name in REQUIRED if (folder / name).is_file()}
     files.setdefault("README.md", model_card(voice).encode())
-    taken: set[str] = set()
-    for speaker, clips in voice.examples.items():
-        for clip in clips:
-            name = f"examples/{speaker}/{clip.name}"
-            # What would be refused when it is imported stays behind.
-            fits = clip.stat().st_size <= MAX_EXAMPLE_BYTES and len(files) < MAX_FILES
-            if fits and _is_example(name) and name.casefold() not in taken:
-                files[name] = clip.read_bytes()
-                taken.add(name.casefold())
+    files |= _examples(voice, MAX_FILES - len(files), MAX_BYTES - sum(map(len, files.values())))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         for name, content in files.items():
@@ -74,6 +67,25 @@ def export_voice(name_or_folder: str | Path, path: Path) -> None:
         write_atomically(path, archive.getvalue())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
+
+
+def _examples(voice: Voice, most: int, room: int) -> dict[str, bytes]:
+    """The recordings to hand on, at most so many and so many bytes: what import would refuse stays behind."""
+    found: dict[str, bytes] = {}
+    taken: set[str] = set()
+    for speaker, clips in voice.examples.items():
+        for clip in clips:
+            name, size = f"examples/{speaker}/{clip.name}", clip.stat().st_size
+            if len(found) == most or size > min(room, MAX_EXAMPLE_BYTES):
+                continue
+            if not _is_example(name) or name.casefold() in taken:
+                continue
+            with contextlib.suppress(UserError):
+                _require_short(clip)
+                found[name] = clip.read_bytes()
+                taken.add(name.casefold())
+                room -= size
+    return found
 
 
 def import_voice(path: Path, name: str | None = None) -> str:

@@ -223,7 +223,12 @@ def test_what_lies_beside_a_recording_is_not_overwritten_unasked(command, speech
         assert status == 2
         assert "would overwrite" in err
         assert "speech.wav, which lies beside speech.flac" in err
-    assert speech.read_bytes() == before
+    linked = recording.parent / "links"
+    linked.mkdir()
+    (linked / "speech.flac").symlink_to(recording)
+    (linked / "speech.wav").write_bytes(before)
+    assert command("convert", linked / "speech.flac", linked, "--to", "joe")[0] == 2
+    assert speech.read_bytes() == (linked / "speech.wav").read_bytes() == before
     assert command("convert", recording, speech, "--to", "joe")[0] == 0, "asked for by name it is"
 
 

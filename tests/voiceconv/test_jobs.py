@@ -110,16 +110,27 @@ def test_a_command_that_is_refused_leaves_the_run_as_it_ended(tmp_path: Path) ->
     def refuse() -> bool:
         raise OtherRun("already holds a run")
 
+    def fail() -> bool:
+        raise UserError("the voice to begin with is missing")
+
     def how_it_ended() -> str:
         return str(json.loads((tmp_path / "state.json").read_text())["state"])
 
     with pytest.raises(UserError, match="already holds"):
         jobs.at_work_on(tmp_path, refuse)
     assert how_it_ended() == "failed", "somebody who looks only at the folder must learn why"
-    assert jobs.at_work_on(tmp_path, lambda: True)
+    assert not jobs.at_work_on(tmp_path, lambda: False)
     with pytest.raises(UserError, match="already holds"):
         jobs.at_work_on(tmp_path, refuse)
-    assert how_it_ended() == "finished"
+    assert how_it_ended() == "stopped"
+    with pytest.raises(UserError, match="is missing"):
+        jobs.at_work_on(tmp_path, fail)
+    assert how_it_ended() == "failed", "gone on with, and then it failed"
+    assert jobs.at_work_on(tmp_path, lambda: True)
+    for wrong in (refuse, fail):
+        with pytest.raises(UserError):
+            jobs.at_work_on(tmp_path, wrong)
+        assert how_it_ended() == "finished"
 
 
 def test_one_training_at_a_time_in_a_folder(
@@ -134,7 +145,7 @@ def test_one_training_at_a_time_in_a_folder(
 
 
 def test_settings_of_something_else_are_not_replaced(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
-    for content in ('{"architectures": ["Other"]}', '{"settings": 5}', "not json", "[]"):
+    for content in ('{"architectures": ["Other"]}', '{"settings": []}', "not json", "[]"):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(UserError, match=r"config.json was not written by a training of this program"):
             train(*two_speakers, tmp_path, preset="smoke")

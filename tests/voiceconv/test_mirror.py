@@ -153,11 +153,17 @@ def test_files_of_others_are_left_alone(recordings: Path, tiny_voice: Path, tmp_
     output = tmp_path / "out"
     output.mkdir()
     (output / ".upload.part").write_bytes(b"of another program")
-    (output / MANIFEST).write_text('{"audio_filepath": "a.wav", "source": "a corpus"}\n')
-    with pytest.raises(UserError, match=r"manifest\.jsonl was not written by this program"):
-        convert(recordings, output, tiny_voice)
-    assert "audio_filepath" in (output / MANIFEST).read_text()
-    (output / MANIFEST).unlink()
+    for content in (
+        '{"audio_filepath": "a.wav", "source": "a corpus"}',
+        "[1]",
+        "a list\n",
+        '{"source": [], "output": 1}',
+    ):
+        (output / MANIFEST).write_text(content)
+        with pytest.raises(UserError, match=r"manifest\.jsonl was not written by this program"):
+            convert(recordings, output, tiny_voice)
+        assert (output / MANIFEST).read_text() == content
+    (output / MANIFEST).write_text('{"source": "a.wav", "outp')  # our own, cut off in its first line
     assert convert(recordings, output, tiny_voice) == 0
     assert (output / ".upload.part").is_file()
 

@@ -39,7 +39,7 @@ class Parts(NamedTuple):
     download: gr.DownloadButton
     facts: gr.HTML
     pictures: gr.HTML
-    voices: gr.HTML
+    introductions: gr.HTML
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
@@ -98,7 +98,7 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     by_example.success(**converting).success(show, finished, told, **PRIVATE)
     new_input = [parts.source.upload, parts.source.start_recording, parts.source.clear]
     gr.on(new_input, forget, None, [parts.result, *told], **PRIVATE)
-    parts.voice.change(present, parts.voice, parts.voices, **PRIVATE)
+    parts.voice.change(present, parts.voice, parts.introductions, **PRIVATE)
     gr.on(
         [page.load, tab.select], lambda: gr.update(choices=studio.choices()), None, parts.voice, queue=False, **PRIVATE
     )
@@ -139,8 +139,8 @@ def lay_out(studio: Studio) -> Parts:
             download = gr.DownloadButton("Download as WAV", visible=False, elem_id="download")
             facts = gr.HTML(visible=False, elem_id="facts", elem_classes="facts")
     pictures = gr.HTML(visible=False, elem_id="pictures")
-    voices = gr.HTML(introductions(studio.converter), elem_id="introductions", elem_classes="words")
-    return Parts(source, samples, voice, pitch, button, result, download, facts, pictures, voices)
+    introduced = gr.HTML(introductions(studio.converter), elem_id="introductions", elem_classes="words")
+    return Parts(source, samples, voice, pitch, button, result, download, facts, pictures, introduced)
 
 
 def introductions(converter: VoiceConverter) -> str:
