@@ -162,6 +162,8 @@ def training(config: Config, folder: Path, chance: random.Random) -> None:
         if job.status().state == "failed":
             raise Finding(job.status().reason)
         if job.status().state == "finished":
+            if job.voice is None:
+                raise Finding("a training is finished, and there is no voice")
             job = new_job(recordings, kills)
 
 
