@@ -186,6 +186,14 @@ sys.exit(main())
 """
 
 
+def many(folder: Path, count: int) -> Path:
+    """Recordings enough to be interrupted in the middle of."""
+    folder.mkdir()
+    for number in range(count):
+        soundfile.write(folder / f"{number:02d}.wav", hum(150.0, 2.5, number), SAMPLE_RATE)
+    return folder
+
+
 def start(source: Path, output: Path, voice: Path, jobs: int) -> subprocess.Popen[str]:
     words = ["convert", source, output, "--to", "joe", "--model", voice, "--vocoder", "griffin-lim", "--jobs", jobs]
     command = [sys.executable, "-c", VOICECONV, *map(str, words)]
@@ -220,10 +228,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.slow
 def test_ctrl_c_forgets_nothing_that_was_finished(tiny_voice: Path, tmp_path: Path) -> None:
-    source, output = tmp_path / "in", tmp_path / "out"
-    source.mkdir()
-    for number in range(20):
-        soundfile.write(source / f"{number:02d}.wav", hum(150.0, 2.5, number), SAMPLE_RATE)
+    source, output = many(tmp_path / "in", 20), tmp_path / "out"
     process = start(source, output, tiny_voice, jobs=2)
     wait_for(lambda: finished(output) >= 2, process)
     process.send_signal(signal.SIGINT)
@@ -237,10 +242,7 @@ def test_ctrl_c_forgets_nothing_that_was_finished(tiny_voice: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_killed_workers_and_killed_parents_lose_nothing(tiny_voice: Path, tmp_path: Path) -> None:
-    source, output = tmp_path / "in", tmp_path / "out"
-    source.mkdir()
-    for number in range(14):
-        soundfile.write(source / f"{number:02d}.wav", hum(150.0, 2.5, number), SAMPLE_RATE)
+    source, output = many(tmp_path / "in", 14), tmp_path / "out"
 
     process = start(source, output, tiny_voice, jobs=2)
     wait_for(lambda: finished(output) >= 2, process)
