@@ -56,7 +56,7 @@ def work(model: str, pipe: Connection) -> None:
     from voiceconv import file_conversion, library
     from voiceconv.audio import load_audio
     from voiceconv.converter import VoiceConverter
-    from voiceconv.terminal import explain
+    from voiceconv.errors import explain
     from voiceconv.voice_file import import_voice
 
     torch.set_num_threads(1)

@@ -33,7 +33,7 @@ from voiceconv import metrics
 from voiceconv.audio import find_audio, load_audio
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
-from voiceconv.pitch import extract_f0
+from voiceconv.pitch import extract_f0, f0_correlation
 from voiceconv.terminal import run_in_terminal
 from voiceconv.vocoder import Vocoder, load_vocoder
 from voiceconv.vocoder_losses import log_mel_distance, stft_distance
@@ -123,7 +123,7 @@ def score(vocoder: Vocoder, wav: Wav) -> dict[str, float]:
         "MCD (dB)": metrics.mcd_dtw(fake_mel.numpy(), real_mel.numpy()),
         "log-mel distance": log_mel_distance(fake_mel, real_mel),
         "STFT distance": stft_distance(fake, real),
-        "F0 correlation": metrics.f0_correlation(f0, wanted),
+        "F0 correlation": f0_correlation(f0, wanted),
         "voiced share": float((f0 > 0).sum() / max(1, (wanted > 0).sum())),
     }
 

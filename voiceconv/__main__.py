@@ -21,7 +21,8 @@ from voiceconv import __version__
 from voiceconv.batch import OUTPUT_EXTENSIONS, change_files, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.library import HOME
-from voiceconv.terminal import Parser, ProgressLine, run_in_terminal
+from voiceconv.progress_line import ProgressLine
+from voiceconv.terminal import Parser, run_in_terminal
 
 if TYPE_CHECKING:
     import numpy as np

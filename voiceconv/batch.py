@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from voiceconv.errors import UserError
-from voiceconv.terminal import explain
+from voiceconv.errors import UserError, explain
 
 if TYPE_CHECKING:
     import numpy as np

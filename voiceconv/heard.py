@@ -9,6 +9,7 @@ from generative_core.precision import autocast_where_fast
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelSpectrogram
 from voiceconv.mel_pitch import hold, phases
+from voiceconv.phonemes import PhonemeRecogniser
 from voiceconv.voice import Speaker
 
 LOUDEST = 6.0  # log-mel: generators that have not learned yet write louder ones, whose exponentials overflow
@@ -40,3 +41,19 @@ class HeardSpeech(nn.Module):
         with autocast_where_fast(mel.device):
             wav = self.generator.synthesise(mel, held, voiced, phase, noise)
         return ((self.to_mel(wav.float().clamp(-1, 1)) - self.mean) / self.std)[:, None]
+
+
+class HeardPhonemes(nn.Module):
+    """What a recogniser hears in samples `(B, 1, n_mels, T)` that are normalised for a speaker."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, recogniser: PhonemeRecogniser, speaker: Speaker) -> None:
+        super().__init__()
+        self.recogniser = recogniser
+        self.register_buffer("mean", speaker.mel_mean[:, None].float(), persistent=False)
+        self.register_buffer("std", speaker.mel_std[:, None].float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.recogniser(x[:, 0] * self.std + self.mean)

@@ -12,10 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from voiceconv.audio import find_audio
-from voiceconv.errors import UserError
+from voiceconv.errors import UserError, explain
 from voiceconv.pitch import semitones_between
 from voiceconv.recording import Array, Recording, measure
-from voiceconv.terminal import explain
 from voiceconv.verdict import (
     CLIPPED,
     GOOD_SNR,

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from generative_core.files import UNFINISHED, write_atomically
 from voiceconv import __version__
-from voiceconv.errors import UserError
+from voiceconv.errors import UserError, explain
 from voiceconv.locks import try_lock
-from voiceconv.terminal import ProgressLine, explain
+from voiceconv.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from voiceconv.converter import Pitch, VoiceConverter

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from generative_core.files import write_atomically
 from generative_core.nets import ConvNeXtBlock1d
-from voiceconv.voice import Speaker
 
 WEIGHTS = Path(__file__).parent / "recognisers"
 SWITCH_COST = 2.5  # nats that a change of phoneme must gain: single frames are not heard as phonemes
@@ -84,22 +83,6 @@ class PhonemeRecogniser(nn.Module):
             network = cls(json.loads(header["phonemes"]), **json.loads(header["size"]))
             network.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
         return network.eval().requires_grad_(False)
-
-
-class HeardPhonemes(nn.Module):
-    """What a recogniser hears in samples `(B, 1, n_mels, T)` that are normalised for a speaker."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, recogniser: PhonemeRecogniser, speaker: Speaker) -> None:
-        super().__init__()
-        self.recogniser = recogniser
-        self.register_buffer("mean", speaker.mel_mean[:, None].float(), persistent=False)
-        self.register_buffer("std", speaker.mel_std[:, None].float(), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.recogniser(x[:, 0] * self.std + self.mean)
 
 
 def phoneme_errors(reference: list[str], heard: list[str]) -> int:

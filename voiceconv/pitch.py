@@ -24,6 +24,7 @@ OCTAVE_JUMP_COST = 1.0  # per octave and 10 ms
 VOICING_COST = 0.2  # per change between voiced and unvoiced, and 10 ms
 CEILING = 2.5  # times the third quartile of the first pass: as high as lively speech goes (Hirst 2011)
 BLOCK = 1024  # frames analysed at once: bounds the memory for long recordings
+MIN_SHARED_FRAMES = 10  # fewer frames voiced in both contours say nothing about a correlation
 
 
 @dataclass(frozen=True)
@@ -149,3 +150,29 @@ def _best_path(
     for i in range(n_frames - 1, 0, -1):
         path[i - 1] = previous[i, path[i]]
     return frequency[np.arange(n_frames), path]
+
+
+def mean_log_f0(f0: NDArray[np.floating]) -> float:
+    """Mean natural logarithm of the voiced frames of a contour `(frames,)` in Hz, 0 where unvoiced; NaN if all are."""
+    voiced = f0[f0 > 0]
+    return float(np.log(voiced).mean()) if voiced.size else float("nan")
+
+
+def f0_offset(f0: NDArray[np.floating], target_mean: float) -> float:
+    """Semitones from the target's mean of natural-log F0 up to that of the contour `f0` `(frames,)` (Hz, 0 where
+    unvoiced); NaN where nothing is voiced."""
+    return float(12 / np.log(2) * (mean_log_f0(f0) - target_mean))
+
+
+def f0_correlation(f0: NDArray[np.floating], source_f0: NDArray[np.floating]) -> float:
+    """Pearson correlation of log F0 over the frames voiced in both contours (Hz, 0 where unvoiced); NaN where they
+    are too few, or one contour is flat. Contours may differ in length at the end."""
+    length = min(len(f0), len(source_f0))
+    f0, source_f0 = np.asarray(f0[:length]), np.asarray(source_f0[:length])
+    both = (f0 > 0) & (source_f0 > 0)
+    if both.sum() < MIN_SHARED_FRAMES:
+        return float("nan")
+    a, b = np.log(f0[both].astype(np.float64)), np.log(source_f0[both].astype(np.float64))
+    if np.ptp(a) < 1e-6 or np.ptp(b) < 1e-6:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])

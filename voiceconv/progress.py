@@ -29,9 +29,8 @@ from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData
 from voiceconv.live import LOUDEST_MEL
 from voiceconv.mel import MelSpectrogram
-from voiceconv.metrics import f0_correlation, f0_offset
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
-from voiceconv.pitch import extract_f0
+from voiceconv.pitch import extract_f0, f0_correlation, f0_offset
 from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import Speaker, Voice
 from voiceconv.voice_embedding import VoiceEmbedding

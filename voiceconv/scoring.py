@@ -13,7 +13,7 @@ from voiceconv import metrics
 from voiceconv.clips import Folder
 from voiceconv.errors import UserError
 from voiceconv.metrics import ErrorCount, MeanOpinion
-from voiceconv.pitch import extract_f0
+from voiceconv.pitch import extract_f0, f0_correlation, f0_offset, mean_log_f0
 from voiceconv.voice import Speaker
 
 Wav = NDArray[np.float32]
@@ -95,7 +95,7 @@ def score(
     """
     source, own = systems[UNCONVERTED], systems[GROUND_TRUTH]
     # Clip by clip, as the offsets are: a clip of the target's is off by nothing on average.
-    pitches = np.array([metrics.mean_log_f0(h.f0) for h in own])
+    pitches = np.array([mean_log_f0(h.f0) for h in own])
     pitch = float(pitches[np.isfinite(pitches)].mean()) if np.isfinite(pitches).any() else float("nan")
     scores = {}
     for name, heard in systems.items():
@@ -105,7 +105,7 @@ def score(
             "similarity to source": similarity(heard, source, leave_one_out=not is_target),
             "CER": error_rates([h.characters for h in heard]),
             "WER": error_rates([h.words for h in heard]),
-            "F0 offset": np.array([metrics.f0_offset(h.f0, pitch) for h in heard]),
+            "F0 offset": np.array([f0_offset(h.f0, pitch) for h in heard]),
             "voiced share": np.array([float((h.f0 > 0).mean()) for h in heard]),
             "DNSMOS OVRL": np.array([h.dnsmos.overall for h in heard]),
             "DNSMOS SIG": np.array([h.dnsmos.signal for h in heard]),
@@ -120,7 +120,7 @@ def score(
         values["CER over copy-synthesis"] = values["CER"] - scores[COPY]["CER"]
         values["DNSMOS OVRL over copy-synthesis"] = values["DNSMOS OVRL"] - scores[COPY]["DNSMOS OVRL"]
         pairs = zip(heard, source, strict=True)
-        values["F0 correlation"] = np.array([metrics.f0_correlation(h.f0, s.f0) for h, s in pairs])
+        values["F0 correlation"] = np.array([f0_correlation(h.f0, s.f0) for h, s in pairs])
         values["MCD-DTW"] = np.array(
             [np.nan if r is None else metrics.mcd_dtw(h.mel, r) for h, r in zip(heard, references, strict=True)]
         )

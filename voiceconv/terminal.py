@@ -11,12 +11,11 @@ import difflib
 import io
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from voiceconv.errors import UserError
+from voiceconv.errors import explain
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,48 +34,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
-
-
-class ProgressLine:
-    """Says how far the conversion of a long recording is, on one line of a terminal that is written anew; it is called
-    with the seconds that are done and in all (0 while the recording is being read)."""
-
-    def __init__(self) -> None:
-        self.started: float | None = None  # the conversion itself
-        self.written = 0.0
-
-    def __call__(self, done: float, total: float) -> None:
-        now = time.monotonic()
-        if not sys.stderr.isatty() or (now < self.written + 0.2 and done < total):
-            return
-        if total and self.started is None:
-            self.started = now
-        text = f"{clock(done)} read"
-        if total and self.started is not None:
-            left = (now - self.started) / max(done, 1e-9) * (total - done)
-            text = f"{done / total:4.0%}, {clock(done)} of {clock(total)} converted, {clock(left)} left"
-        self.written = now
-        print(f"\r{text}\x1b[K" if done < total or not total else "\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """3723 -> '1:02:03'."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def explain(error: BaseException) -> str | None:
-    """What to tell the user about `error`, or None if it is our fault and not theirs."""
-    if isinstance(error, UserError):
-        return str(error)
-    # torch says it with RuntimeError on the CPU and with its own OutOfMemoryError on a GPU.
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower()):
-        return "This needs more memory than is free. Close other programs, or cut the recording into shorter pieces."
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}. Check the path, its permissions and the space left on the disk."
-    return None
 
 
 def run_in_terminal(command: Callable[[], int]) -> int:

@@ -25,11 +25,11 @@ from voiceconv.adaptation import speech_frames
 from voiceconv.audio import require_outside
 from voiceconv.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
-from voiceconv.heard import HeardSpeech
+from voiceconv.heard import HeardPhonemes, HeardSpeech
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import LONGEST_NAME
 from voiceconv.mel import MelConfig, MelSpectrogram
-from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser
+from voiceconv.phonemes import PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import change_tone, conversion_goals, moved_mels, views

@@ -15,8 +15,7 @@ from generative_core.trainer import Trainer
 from voiceconv.audio import save_audio
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelSpectrogram
-from voiceconv.metrics import f0_correlation
-from voiceconv.pitch import extract_f0
+from voiceconv.pitch import extract_f0, f0_correlation
 from voiceconv.progress import PeriodicPreview, draw_curves, load_picture, spectrograms
 from voiceconv.vocoder_data import Speech
 from voiceconv.vocoder_losses import log_mel_distance, stft_distance

@@ -77,31 +77,6 @@ def test_error_counts_need_a_reference() -> None:
         metrics.character_errors("...", "something")
 
 
-def test_f0_offset_is_in_semitones_over_voiced_frames() -> None:
-    f0 = np.array([0.0, 200.0, 200.0, 0.0])
-    assert metrics.f0_offset(f0, np.log(100.0)) == pytest.approx(12.0)
-    assert metrics.f0_offset(f0, np.log(200.0 * 2 ** (3 / 12))) == pytest.approx(-3.0)
-    assert np.isnan(metrics.f0_offset(np.zeros(5), np.log(100.0)))
-
-
-def test_f0_correlation_ignores_transposition_and_frames_voiced_in_one_only() -> None:
-    source = 150 * 2 ** (np.sin(np.linspace(0, 6, 60)) / 6)
-    moved = 0.6 * source
-    assert metrics.f0_correlation(moved, source) == pytest.approx(1.0)
-    assert metrics.f0_correlation(1 / source, source) == pytest.approx(-1.0)
-    moved[:10] = 0.0
-    torn = source.copy()
-    torn[-10:] = 0.0
-    assert metrics.f0_correlation(np.append(moved, 80.0), torn) == pytest.approx(1.0)  # one frame longer
-
-
-def test_f0_correlation_is_unknown_where_nothing_can_be_said() -> None:
-    contour = np.linspace(100, 200, 60)
-    assert np.isnan(metrics.f0_correlation(np.full(60, 120.0), contour))
-    barely = np.where(np.arange(60) < metrics.MIN_SHARED_FRAMES - 1, contour, 0.0)
-    assert np.isnan(metrics.f0_correlation(barely, contour))
-
-
 def test_mel_cepstrum_finds_the_cosines_it_is_made_of() -> None:
     bands = (np.arange(80) + 0.5) / 80
     log_mel = -4 + 0.5 * np.cos(np.pi * bands) - 0.25 * np.cos(5 * np.pi * bands) + 0.1 * np.cos(20 * np.pi * bands)

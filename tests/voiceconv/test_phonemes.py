@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from voiceconv.audio import load_audio
+from voiceconv.heard import HeardPhonemes
 from voiceconv.mel import MelSpectrogram
-from voiceconv.phonemes import HeardPhonemes, PhonemeRecogniser, phoneme_errors
+from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.pitch import PitchStatistics, extract_f0
 from voiceconv.source_filter import move
 from voiceconv.voice import VOICES, Speaker

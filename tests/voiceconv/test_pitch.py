@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
+from voiceconv.pitch import MIN_SHARED_FRAMES, PitchStatistics, extract_f0, f0_correlation, f0_offset, semitones_between
 
 SAMPLE_RATE = 22050
 HOP = 256
@@ -164,3 +164,28 @@ def test_semitones() -> None:
     assert semitones_between(220, 440) == pytest.approx(12)
     assert semitones_between(440, 220) == pytest.approx(-12)
     assert semitones_between(261.63, 392.0) == pytest.approx(7, abs=0.01)  # C to G
+
+
+def test_f0_offset_is_in_semitones_over_voiced_frames() -> None:
+    f0 = np.array([0.0, 200.0, 200.0, 0.0])
+    assert f0_offset(f0, np.log(100.0)) == pytest.approx(12.0)
+    assert f0_offset(f0, np.log(200.0 * 2 ** (3 / 12))) == pytest.approx(-3.0)
+    assert np.isnan(f0_offset(np.zeros(5), np.log(100.0)))
+
+
+def test_f0_correlation_ignores_transposition_and_frames_voiced_in_one_only() -> None:
+    source = 150 * 2 ** (np.sin(np.linspace(0, 6, 60)) / 6)
+    moved = 0.6 * source
+    assert f0_correlation(moved, source) == pytest.approx(1.0)
+    assert f0_correlation(1 / source, source) == pytest.approx(-1.0)
+    moved[:10] = 0.0
+    torn = source.copy()
+    torn[-10:] = 0.0
+    assert f0_correlation(np.append(moved, 80.0), torn) == pytest.approx(1.0)  # one frame longer
+
+
+def test_f0_correlation_is_unknown_where_nothing_can_be_said() -> None:
+    contour = np.linspace(100, 200, 60)
+    assert np.isnan(f0_correlation(np.full(60, 120.0), contour))
+    barely = np.where(np.arange(60) < MIN_SHARED_FRAMES - 1, contour, 0.0)
+    assert np.isnan(f0_correlation(barely, contour))

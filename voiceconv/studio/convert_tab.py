@@ -18,8 +18,8 @@ from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.pictures import as_img, draw_spectrogram
 from voiceconv.pitch import extract_f0
+from voiceconv.progress_line import clock
 from voiceconv.studio.studio import MAX_SEMITONES, Conversion, Studio, told_in_words
-from voiceconv.terminal import clock
 
 HEARD_SECONDS = 60.0  # of the start: our classifier needs no more, and a long recording has no room in the memory
 DRAWN_SECONDS = 30.0  # pitch and spectrograms of the start of a clip tell enough; of a minute, they take long

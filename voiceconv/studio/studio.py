@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voiceconv.converter import VoiceConverter
-from voiceconv.errors import UserError
+from voiceconv.errors import UserError, explain
 from voiceconv.file_conversion import Told, not_told, open_recording, save_conversion
 from voiceconv.library import home
-from voiceconv.terminal import explain
 from voiceconv.vocoder import VOCODERS, Vocoder, load_vocoder
 from voiceconv.voice import Voice, available_voices
 
