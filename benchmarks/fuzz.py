@@ -54,7 +54,7 @@ def work(model: str, pipe: Connection) -> None:
     import torch
 
     from voiceconv import file_conversion, library
-    from voiceconv.audio import load_audio
+    from voiceconv.audio.files import load_audio
     from voiceconv.converter import VoiceConverter
     from voiceconv.errors import explain
     from voiceconv.voice_file import import_voice

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from voiceconv.audio import audio_writer, load_audio
+from voiceconv.audio.files import audio_writer, load_audio
 from voiceconv.errors import UserError
 from voiceconv.terminal import run_in_terminal
 from voiceconv.voice import Voice

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from benchmarks.conversion import peak_memory
 from voiceconv import metrics
-from voiceconv.audio import find_audio, load_audio
+from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.pitch import extract_f0, f0_correlation

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
 from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.training import train

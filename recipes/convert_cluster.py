@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from recipes._command import run_recipe
-from voiceconv.audio import AUDIO_EXTENSIONS
+from voiceconv.audio.files import AUDIO_EXTENSIONS
 from voiceconv.batch import result_names
 from voiceconv.errors import UserError
 from voiceconv.mirror import MANIFEST, Request, convert_recording
@@ -196,7 +196,7 @@ def smoke(config: ClusterConfig) -> None:
 
     import numpy as np
 
-    from voiceconv.audio import save_audio
+    from voiceconv.audio.files import save_audio
 
     with tempfile.TemporaryDirectory() as folder:
         for number in range(4):

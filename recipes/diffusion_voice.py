@@ -28,7 +28,7 @@ from recipes._command import run_recipe
 from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick
 from recipes._image import TrainOptions, open_run
 from recipes._voice import synthetic_speaker
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig

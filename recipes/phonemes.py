@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 from generative_core.precision import autocast_where_fast
 from recipes._command import run_recipe
-from voiceconv.audio import find_audio, load_audio
+from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.dataset import split
 from voiceconv.errors import UserError
 from voiceconv.mel import MelSpectrogram

@@ -28,7 +28,7 @@ from tyro.conf import OmitArgPrefixes
 
 from recipes._command import run_recipe
 from recipes._voice import Recording, TrainingConfig, run_folder, smoke_without_data, train_speakers
-from voiceconv.audio import find_audio, save_audio
+from voiceconv.audio.files import find_audio, save_audio
 from voiceconv.errors import UserError
 from voiceconv.speaker_info import SpeakerInfo
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import HOME

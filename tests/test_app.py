@@ -18,7 +18,7 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.serving import ROOT, WAIT, browsing, serving
-from voiceconv.audio import load_audio, measure_loudness, save_audio
+from voiceconv.audio.files import load_audio, measure_loudness, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.pitch import extract_f0
 from voiceconv.studio.convert_tab import introduce

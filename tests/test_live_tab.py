@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.serving import WAIT, browsing, serving
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelConfig
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from voiceconv.audio import load_audio, save_audio
+    from voiceconv.audio.files import load_audio, save_audio
     from voiceconv.converter import VoiceConverter
     from voiceconv.errors import UserError
     from voiceconv.voice import Voice, available_voices
@@ -22,8 +22,8 @@ _HOME = {
     "Voice": "voice",
     "VoiceConverter": "converter",
     "available_voices": "voice",
-    "load_audio": "audio",
-    "save_audio": "audio",
+    "load_audio": "audio.files",
+    "save_audio": "audio.files",
 }
 
 

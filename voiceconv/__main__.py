@@ -296,7 +296,7 @@ def live(args: argparse.Namespace) -> int:
         plan_outputs(args.file, args.out)  # what cannot be written is refused before anything is played
     import torch
 
-    from voiceconv.audio import load_audio
+    from voiceconv.audio.files import load_audio
     from voiceconv.converter import VoiceConverter
 
     torch.set_num_threads(1)  # so little at a time is faster on one core

@@ -14,7 +14,7 @@ import scipy.signal
 import torch
 from numpy.typing import NDArray
 
-from voiceconv.audio import normalise_loudness
+from voiceconv.audio.files import normalise_loudness
 from voiceconv.converter import VoiceConverter
 from voiceconv.pitch import PitchStatistics, extract_f0
 from voiceconv.voice import Speaker

@@ -49,7 +49,7 @@ def _plan_file(source: Path, output: Path) -> Path:
 
 
 def _plan_folder(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    from voiceconv.audio import find_audio
+    from voiceconv.audio.files import find_audio
 
     if output.is_file():
         raise UserError(f"{source} is a folder, so the output must be one too, but {output} is a file.")
@@ -88,7 +88,7 @@ def change_files(
     `change` maps `(T,)` in [-1, 1] at `sample_rate` to the same. A file that fails leaves no output and does not stop
     the others; those that failed are listed on standard error at the end.
     """
-    from voiceconv.audio import load_audio, require_convertible, save_audio
+    from voiceconv.audio.files import load_audio, require_convertible, save_audio
 
     failures = []
     for source, target in pairs:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceconv.audio import AUDIO_EXTENSIONS, MIN_SECONDS, find_audio, load_audio
-from voiceconv.decoding import mono_blocks
+from voiceconv.audio.decoding import mono_blocks
+from voiceconv.audio.files import AUDIO_EXTENSIONS, MIN_SECONDS, find_audio, load_audio
 from voiceconv.errors import UserError
 from voiceconv.metrics import normalise_text
 from voiceconv.voice import require_clip_lists

@@ -16,7 +16,7 @@ from generative_core.nets import ConvNeXtGenerator
 from generative_core.trainer import choose_device
 from voiceconv import __version__
 from voiceconv.adaptation import Adaptation, tone_between
-from voiceconv.audio import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
+from voiceconv.audio.files import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.live import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech

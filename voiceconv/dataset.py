@@ -20,7 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from generative_core.files import write_atomically
-from voiceconv.audio import find_audio, load_audio
+from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.pitch import PitchStatistics, extract_f0

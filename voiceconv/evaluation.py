@@ -41,7 +41,7 @@ from tqdm import tqdm
 import voiceconv
 from generative_core.files import write_atomically
 from voiceconv import baselines, metrics
-from voiceconv.audio import load_audio, require_outside, save_audio
+from voiceconv.audio.files import load_audio, require_outside, save_audio
 from voiceconv.clips import Clip, Folder, held_out, load_split, read_clips
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from generative_core.report import Report
-from voiceconv.audio import load_audio
+from voiceconv.audio.files import load_audio
 from voiceconv.mel import MelConfig
 from voiceconv.pictures import plot_spectrogram
 from voiceconv.pitch import extract_f0

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceconv.audio import (
+from voiceconv.audio.files import (
     LOUDNESS,
     LoudnessMeter,
     audio_writer,

@@ -11,7 +11,7 @@ from textwrap import fill
 import numpy as np
 from tqdm import tqdm
 
-from voiceconv.audio import find_audio
+from voiceconv.audio.files import find_audio
 from voiceconv.errors import UserError, explain
 from voiceconv.pitch import semitones_between
 from voiceconv.recording import Array, Recording, measure

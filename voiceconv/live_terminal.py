@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceconv.audio import load_audio, save_audio
+from voiceconv.audio.files import load_audio, save_audio
 from voiceconv.errors import UserError
 from voiceconv.live import LiveConversion
 

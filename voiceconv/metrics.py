@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceconv.audio import resample
+from voiceconv.audio.files import resample
 from voiceconv.errors import UserError
 
 YARDSTICK_RATE = 16000  # Hz, what all three models were trained on

@@ -23,7 +23,7 @@ from generative_core.callbacks import Callback
 from generative_core.files import drop_rows_after, read_rows
 from generative_core.report import Report
 from generative_core.trainer import Trainer
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.confusion import confusion
 from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData

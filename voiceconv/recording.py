@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceconv.audio import measure_loudness, resample
-from voiceconv.decoding import mono_blocks
+from voiceconv.audio.decoding import mono_blocks
+from voiceconv.audio.files import measure_loudness, resample
 from voiceconv.errors import UserError
 from voiceconv.pitch import extract_f0
 

@@ -22,7 +22,7 @@ from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
 from voiceconv.adaptation import speech_frames
-from voiceconv.audio import require_outside
+from voiceconv.audio.files import require_outside
 from voiceconv.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.heard import HeardPhonemes, HeardSpeech

@@ -12,7 +12,7 @@ import numpy as np
 from generative_core.files import read_rows
 from generative_core.report import Report
 from generative_core.trainer import Trainer
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import extract_f0, f0_correlation

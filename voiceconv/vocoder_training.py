@@ -20,7 +20,7 @@ from generative_core.checkpoint import CheckpointError
 from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
-from voiceconv.audio import require_outside
+from voiceconv.audio.files import require_outside
 from voiceconv.dataset import cached, mel_statistics
 from voiceconv.errors import UserError
 from voiceconv.istft_vocoder import ISTFTVocoder

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 from generative_core.files import write_atomically
-from voiceconv.audio import AUDIO_EXTENSIONS
+from voiceconv.audio.decoding import mono_blocks
+from voiceconv.audio.files import AUDIO_EXTENSIONS
 from voiceconv.converter import VoiceConverter
-from voiceconv.decoding import mono_blocks
 from voiceconv.errors import UserError
 from voiceconv.library import NAME, NAME_RULE, voices_folder
 from voiceconv.vocoder import GriffinLim

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.vocoder import Config, choose_clips, interval, score
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recipes.phonemes import PhonemesConfig, Utterance, align, main, realign, to_phonemes
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
 from voiceconv.phonemes import PhonemeRecogniser
 

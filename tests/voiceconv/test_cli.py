@@ -466,7 +466,7 @@ import resource, sys
 from voiceconv.__main__ import main
 words = ["convert", {str(tmp_path / "long.wav")!r}, {str(tmp_path / "out.wav")!r}, "--to", "joe"]
 words += ["--model", {str(tiny_voice)!r}, "--vocoder", "griffin-lim"]
-import voiceconv.audio, voiceconv.converter
+import voiceconv.audio.files, voiceconv.converter
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000,) * 2)
 sys.exit(main(words))

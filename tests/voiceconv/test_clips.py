@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.clips import Folder, held_out, load_split, read_clips
 from voiceconv.errors import UserError
 

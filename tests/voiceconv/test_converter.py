@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio import measure_loudness
+from voiceconv.audio.files import measure_loudness
 from voiceconv.converter import VoiceConverter, soften_peaks
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig

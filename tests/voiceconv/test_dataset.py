@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.dataset import MelCrops, prepare_speaker, segment, split
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks import long
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv import file_conversion, terminal
-from voiceconv.audio import load_audio, measure_loudness, save_audio
+from voiceconv.audio.files import load_audio, measure_loudness, save_audio
 from voiceconv.converter import VoiceConverter, soften_peaks
 from voiceconv.errors import UserError
 from voiceconv.file_conversion import LONG_SECONDS, convert_file

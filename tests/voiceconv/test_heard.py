@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from voiceconv.audio import load_audio
+from voiceconv.audio.files import load_audio
 from voiceconv.heard import HeardSpeech
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.mel import MelSpectrogram

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.adaptation import Adaptation
-from voiceconv.audio import load_audio, save_audio
+from voiceconv.audio.files import load_audio, save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.live import LiveConversion, gate, keep_unvoiced

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from voiceconv import metrics
-from voiceconv.audio import load_audio
+from voiceconv.audio.files import load_audio
 from voiceconv.errors import UserError
 from voiceconv.voice import VOICES
 

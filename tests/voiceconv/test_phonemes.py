@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from voiceconv.audio import load_audio
+from voiceconv.audio.files import load_audio
 from voiceconv.heard import HeardPhonemes
 from voiceconv.mel import MelSpectrogram
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from voiceconv import baselines
-from voiceconv.audio import load_audio
+from voiceconv.audio.files import load_audio
 from voiceconv.clips import Folder
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError

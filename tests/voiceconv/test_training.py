@@ -12,7 +12,7 @@ import torch
 
 from generative_core.checkpoint import list_checkpoints
 from tests.signals import hum
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.speaker_info import SpeakerInfo

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio import save_audio
+from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
 from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from voiceconv.audio import load_audio
+from voiceconv.audio.files import load_audio
 from voiceconv.mel import MelSpectrogram
 from voiceconv.pitch import extract_f0
 from voiceconv.source_filter import move

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from voiceconv.audio import load_audio
+from voiceconv.audio.files import load_audio
 from voiceconv.errors import UserError
 from voiceconv.pitch import extract_f0
 from voiceconv.studio.convert_tab import PRIVATE, median_pitch

@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceconv.audio import load_audio
+from voiceconv.audio.files import load_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.pictures import as_img, draw_spectrogram

@@ -16,7 +16,7 @@ import soxr
 from numpy.typing import ArrayLike, NDArray
 
 from generative_core.files import open_atomically
-from voiceconv.decoding import MAX_DECODED_SECONDS, mono_blocks
+from voiceconv.audio.decoding import MAX_DECODED_SECONDS, mono_blocks
 from voiceconv.errors import UserError
 
 LOUDNESS = -23.0  # LUFS, the level of EBU R 128

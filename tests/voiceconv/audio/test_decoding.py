@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from voiceconv.audio import load_audio
-from voiceconv.decoding import mono_blocks
+from voiceconv.audio.decoding import mono_blocks
+from voiceconv.audio.files import load_audio
 from voiceconv.errors import UserError
 
 RATE = 22050

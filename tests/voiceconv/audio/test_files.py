@@ -15,8 +15,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from voiceconv import audio
-from voiceconv.audio import (
+from voiceconv.audio import files as audio
+from voiceconv.audio.files import (
     LOUDNESS,
     LoudnessMeter,
     find_audio,
@@ -62,7 +62,7 @@ def test_nothing_above_the_new_nyquist_frequency_comes_back_as_an_alias(hz: int)
 
 @pytest.mark.parametrize("samples", [1, 2, 777, 44101])
 def test_load_resamples_block_by_block_as_if_at_once(tmp_path: Path, samples: int, monkeypatch) -> None:
-    monkeypatch.setattr("voiceconv.decoding._BLOCK", 1000)
+    monkeypatch.setattr("voiceconv.audio.decoding._BLOCK", 1000)
     wav = np.random.default_rng(0).uniform(-0.4, 0.4, samples).astype(np.float32)
     wav -= wav.mean()
     soundfile.write(tmp_path / "noise.wav", wav, 44100, subtype="FLOAT")
