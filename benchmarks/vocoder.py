@@ -32,8 +32,8 @@ from benchmarks.conversion import peak_memory
 from voiceconv import metrics
 from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig, MelSpectrogram
-from voiceconv.pitch import extract_f0, f0_correlation
+from voiceconv.features.mel import MelConfig, MelSpectrogram
+from voiceconv.features.pitch import extract_f0, f0_correlation
 from voiceconv.terminal import run_in_terminal
 from voiceconv.vocoder import Vocoder, load_vocoder
 from voiceconv.vocoder_losses import log_mel_distance, stft_distance

@@ -19,8 +19,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from voiceconv.features.mel import MelConfig
 from voiceconv.istft_generator import ISTFTGenerator
-from voiceconv.mel import MelConfig
 from voiceconv.terminal import run_in_terminal
 
 

@@ -31,7 +31,7 @@ from recipes._voice import synthetic_speaker
 from voiceconv.audio.files import save_audio
 from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig
+from voiceconv.features.mel import MelConfig
 from voiceconv.metrics import mmd
 from voiceconv.vocoder import Vocoder, load_vocoder
 

@@ -37,10 +37,10 @@ from recipes._command import run_recipe
 from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.dataset import split
 from voiceconv.errors import UserError
-from voiceconv.mel import MelSpectrogram
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.pitch import extract_f0
+from voiceconv.features.source_filter import move
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
-from voiceconv.pitch import extract_f0
-from voiceconv.source_filter import move
 
 SILENCE = "_"
 ALTERED_VERSIONS = 3

@@ -28,9 +28,9 @@ from torch.nn import functional as F
 from recipes._command import run_recipe
 from voiceconv.dataset import read_segments, split
 from voiceconv.errors import UserError
-from voiceconv.mel import MelSpectrogram
-from voiceconv.pitch import extract_f0
-from voiceconv.source_filter import move
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.pitch import extract_f0
+from voiceconv.features.source_filter import move
 from voiceconv.voice_embedding import WINDOW, VoiceEmbedding
 
 FORMANTS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # semitones

@@ -11,10 +11,10 @@ import torch
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.converter import VoiceConverter
+from voiceconv.features.mel import MelConfig
+from voiceconv.features.pitch import PitchStatistics
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import HOME
-from voiceconv.mel import MelConfig
-from voiceconv.pitch import PitchStatistics
 from voiceconv.vocoder import vocoder_folder
 from voiceconv.voice import Speaker, Voice, build_generator, build_judge
 

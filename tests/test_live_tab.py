@@ -19,8 +19,8 @@ from websockets.sync.client import ClientConnection, connect
 from tests.serving import WAIT, browsing, serving
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
+from voiceconv.features.mel import MelConfig
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelConfig
 
 pytestmark = pytest.mark.slow
 

@@ -321,7 +321,7 @@ def resynth(args: argparse.Namespace) -> int:
     import numpy as np
     import torch
 
-    from voiceconv.mel import MelConfig, MelSpectrogram
+    from voiceconv.features.mel import MelConfig, MelSpectrogram
     from voiceconv.vocoder import load_vocoder
 
     mel_config = MelConfig()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from voiceconv.audio.files import normalise_loudness
 from voiceconv.converter import VoiceConverter
-from voiceconv.pitch import PitchStatistics, extract_f0
+from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.voice import Speaker
 
 Wav = NDArray[np.float32]

@@ -18,11 +18,11 @@ from voiceconv import __version__
 from voiceconv.adaptation import Adaptation, tone_between
 from voiceconv.audio.files import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.pitch import PitchStatistics, extract_f0, semitones_between
+from voiceconv.features.source_filter import move
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.live import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
-from voiceconv.mel import MelSpectrogram
-from voiceconv.pitch import PitchStatistics, extract_f0, semitones_between
-from voiceconv.source_filter import move
 from voiceconv.vocoder import Vocoder, load_vocoder
 from voiceconv.voice import Speaker, Voice
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from generative_core.files import write_atomically
 from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig, MelSpectrogram
-from voiceconv.pitch import PitchStatistics, extract_f0
+from voiceconv.features.mel import MelConfig, MelSpectrogram
+from voiceconv.features.pitch import PitchStatistics, extract_f0
 
 MAX_SEGMENT_SECONDS = 10.0
 MIN_SEGMENT_SECONDS = 0.3

@@ -45,7 +45,7 @@ from voiceconv.audio.files import load_audio, require_outside, save_audio
 from voiceconv.clips import Clip, Folder, held_out, load_split, read_clips
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.pitch import PitchStatistics, extract_f0
+from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.scoring import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise
 from voiceconv.voice import Speaker, Voice
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from generative_core.report import Report
 from voiceconv.audio.files import load_audio
-from voiceconv.mel import MelConfig
-from voiceconv.pictures import plot_spectrogram
-from voiceconv.pitch import extract_f0
+from voiceconv.features.mel import MelConfig
+from voiceconv.features.pitch import extract_f0
+from voiceconv.features.spectrogram_plot import plot_spectrogram
 from voiceconv.scoring import CONVERTED, COPY, GROUND_TRUTH, SCORES, UNCONVERTED
 
 Record = dict[str, Any]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from generative_core.precision import autocast_where_fast
+from voiceconv.features.mel import MelSpectrogram
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelSpectrogram
 from voiceconv.mel_pitch import hold, phases
 from voiceconv.phonemes import PhonemeRecogniser
 from voiceconv.voice import Speaker

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from voiceconv.audio.files import find_audio
 from voiceconv.errors import UserError, explain
-from voiceconv.pitch import semitones_between
+from voiceconv.features.pitch import semitones_between
 from voiceconv.recording import Array, Recording, measure
 from voiceconv.verdict import (
     CLIPPED,

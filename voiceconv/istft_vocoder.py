@@ -17,8 +17,8 @@ from torch import Tensor
 
 from generative_core.files import write_atomically
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelConfig
 from voiceconv.istft_generator import ISTFTGenerator
-from voiceconv.mel import MelConfig
 from voiceconv.mel_pitch import hold, phases
 
 FORMAT = 2  # 1 had no second pass

@@ -15,11 +15,11 @@ from torch import Tensor
 from generative_core.nets import ConvNeXtGenerator, Streamed, block_layers
 from voiceconv.adaptation import Adaptation
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.source_filter import move
 from voiceconv.istft_generator import NEXT
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelSpectrogram
 from voiceconv.mel_pitch import UNKNOWN_HZ, phases
-from voiceconv.source_filter import move
 from voiceconv.voice import Speaker
 
 Wav = NDArray[np.float32]

@@ -27,10 +27,10 @@ from voiceconv.audio.files import save_audio
 from voiceconv.confusion import confusion
 from voiceconv.converter import VoiceConverter, judge_probabilities
 from voiceconv.dataset import SpeakerData
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset
 from voiceconv.live import LOUDEST_MEL
-from voiceconv.mel import MelSpectrogram
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
-from voiceconv.pitch import extract_f0, f0_correlation, f0_offset
 from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import Speaker, Voice
 from voiceconv.voice_embedding import VoiceEmbedding

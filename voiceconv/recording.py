@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.files import measure_loudness, resample
 from voiceconv.errors import UserError
-from voiceconv.pitch import extract_f0
+from voiceconv.features.pitch import extract_f0
 
 Array = NDArray[np.floating]
 

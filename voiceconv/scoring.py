@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from voiceconv import metrics
 from voiceconv.clips import Folder
 from voiceconv.errors import UserError
+from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset, mean_log_f0
 from voiceconv.metrics import ErrorCount, MeanOpinion
-from voiceconv.pitch import extract_f0, f0_correlation, f0_offset, mean_log_f0
 from voiceconv.voice import Speaker
 
 Wav = NDArray[np.float32]

@@ -25,10 +25,10 @@ from voiceconv.adaptation import speech_frames
 from voiceconv.audio.files import require_outside
 from voiceconv.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.heard import HeardPhonemes, HeardSpeech
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import LONGEST_NAME
-from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.phonemes import PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.speaker_info import SpeakerInfo

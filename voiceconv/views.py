@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from voiceconv.dataset import SpeakerData
-from voiceconv.mel import MelSpectrogram
-from voiceconv.pitch import PitchStatistics, semitones_between
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.pitch import PitchStatistics, semitones_between
+from voiceconv.features.source_filter import move
 from voiceconv.restoring import restored_goals
-from voiceconv.source_filter import move
 from voiceconv.vocoder import Vocoder, load_vocoder
 from voiceconv.voice import Speaker
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.istft_vocoder import RECORD, ISTFTVocoder
-from voiceconv.mel import MelConfig, MelSpectrogram
 
 Device = str | torch.device
 VOCODERS = ("istft", "hifigan", "griffin-lim")  # best first

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from generative_core.data import batch_generator
 from voiceconv.dataset import MIN_SPEECH_SECONDS, cached, fingerprint, read_segments, split
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.features.mel import MelConfig, MelSpectrogram
+from voiceconv.features.pitch import extract_f0
 from voiceconv.mel_pitch import hold
-from voiceconv.pitch import extract_f0
 
 FULL_SCALE = 32767.0
 GAIN_DB = (-9.0, 3.0)  # loudness of the crops against that of the recordings

@@ -9,7 +9,7 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voiceconv.mel import magnitude_of
+from voiceconv.features.mel import magnitude_of
 
 
 class ReconstructionLoss(nn.Module):

@@ -23,10 +23,10 @@ from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
 from voiceconv.audio.files import require_outside
 from voiceconv.dataset import cached, mel_statistics
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelConfig, MelSpectrogram
+from voiceconv.features.pitch import semitones_between
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.mel_pitch import MelPitch
-from voiceconv.pitch import semitones_between
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import disguise

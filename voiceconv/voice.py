@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from generative_core.files import write_atomically
 from generative_core.nets import ConvNeXtGenerator, GatedGenerator, PatchClassifier
 from voiceconv.errors import UserError
+from voiceconv.features.mel import RATE_STEP, MelConfig
+from voiceconv.features.pitch import PitchStatistics
 from voiceconv.library import NAME, NAME_RULE, voices_folder
-from voiceconv.mel import RATE_STEP, MelConfig
-from voiceconv.pitch import PitchStatistics
 
 VOICES = Path(__file__).parent / "voices"
 FORMAT = 2  # since pitch is moved by drawing harmonics anew

@@ -11,7 +11,7 @@ import soundfile
 from benchmarks.minutes_of_data import draw
 from voiceconv.dataset import fingerprint
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig
+from voiceconv.features.mel import MelConfig
 
 
 @pytest.fixture

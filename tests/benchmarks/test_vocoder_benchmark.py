@@ -13,7 +13,7 @@ from benchmarks.vocoder import Config, choose_clips, interval, score
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig
+from voiceconv.features.mel import MelConfig
 
 
 def perfect(wav: Any, noise: float = 0.0) -> Any:

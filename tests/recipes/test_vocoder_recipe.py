@@ -8,7 +8,7 @@ import pytest
 
 from recipes import vocoder
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig
+from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder import load_vocoder
 
 

@@ -11,7 +11,7 @@ import torch
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv import baselines
 from voiceconv.converter import VoiceConverter
-from voiceconv.pitch import PitchStatistics, extract_f0
+from voiceconv.features.pitch import PitchStatistics, extract_f0
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from voiceconv import __version__
 from voiceconv.__main__ import PRESETS, VOCODER_PRESETS, duration, main, parser
 from voiceconv.batch import WHOLE_SECONDS, plan_outputs
 from voiceconv.errors import UserError
-from voiceconv.mel import MelSpectrogram
+from voiceconv.features.mel import MelSpectrogram
 
 ROOT = Path(__file__).parents[2]
 

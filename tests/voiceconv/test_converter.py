@@ -12,8 +12,8 @@ from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import measure_loudness
 from voiceconv.converter import VoiceConverter, soften_peaks
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig
-from voiceconv.pitch import extract_f0
+from voiceconv.features.mel import MelConfig
+from voiceconv.features.pitch import extract_f0
 from voiceconv.vocoder import GriffinLim
 
 

@@ -15,7 +15,7 @@ from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.dataset import MelCrops, prepare_speaker, segment, split
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig
+from voiceconv.features.mel import MelConfig
 
 
 def test_long_pauses_are_cut_out_and_long_speech_is_divided() -> None:

@@ -23,8 +23,8 @@ from voiceconv import file_conversion, terminal
 from voiceconv.audio.files import load_audio, measure_loudness, save_audio
 from voiceconv.converter import VoiceConverter, soften_peaks
 from voiceconv.errors import UserError
+from voiceconv.features.pitch import extract_f0
 from voiceconv.file_conversion import LONG_SECONDS, convert_file
-from voiceconv.pitch import extract_f0
 from voiceconv.studio.convert_tab import describe
 from voiceconv.studio.studio import NICENESS, Conversion, Limits, Studio
 from voiceconv.vocoder import GriffinLim

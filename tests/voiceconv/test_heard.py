@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from voiceconv.audio.files import load_audio
+from voiceconv.features.mel import MelSpectrogram
 from voiceconv.heard import HeardSpeech
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelSpectrogram
 from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import VOICES, Voice
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from tests.signals import hum
+from voiceconv.features.mel import MelConfig, MelSpectrogram
+from voiceconv.features.pitch import extract_f0
 from voiceconv.istft_generator import MAX_CORRECTION, InverseSTFT, ISTFTGenerator
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.mel_pitch import phases
-from voiceconv.pitch import extract_f0
 
 MEL = MelConfig()
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from generative_core.files import write_atomically
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelConfig
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelConfig
 from voiceconv.vocoder import load_vocoder
 
 SIZE = {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 3}

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from voiceconv.audio.files import load_audio
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.pitch import PitchStatistics, extract_f0
+from voiceconv.features.source_filter import move
 from voiceconv.heard import HeardPhonemes
-from voiceconv.mel import MelSpectrogram
 from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
-from voiceconv.pitch import PitchStatistics, extract_f0
-from voiceconv.source_filter import move
 from voiceconv.voice import VOICES, Speaker
 
 

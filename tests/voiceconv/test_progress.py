@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from voiceconv.dataset import SpeakerData, prepare_speaker
-from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.progress import PeriodicPreview, Preview
 from voiceconv.voice import Speaker, Voice, build_generator, build_judge
 

@@ -9,9 +9,9 @@ import torch
 
 from tests.signals import hum
 from voiceconv.dataset import SpeakerData
-from voiceconv.mel import MelSpectrogram
-from voiceconv.pitch import PitchStatistics
-from voiceconv.source_filter import move
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.pitch import PitchStatistics
+from voiceconv.features.source_filter import move
 from voiceconv.views import (
     ALTERED_VERSIONS,
     AWAY_SEMITONES,

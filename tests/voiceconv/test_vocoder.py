@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tests.signals import hum
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelConfig, MelSpectrogram
 from voiceconv.vocoder import VOCODERS, GriffinLim, HiFiGAN, Vocoder, load_vocoder
 
 to_mel = MelSpectrogram()

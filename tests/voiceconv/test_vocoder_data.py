@@ -11,7 +11,7 @@ import torch
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
 
 MEL = MelConfig()

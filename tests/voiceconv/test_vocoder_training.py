@@ -14,8 +14,8 @@ from tests.signals import hum
 from voiceconv.audio.files import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
+from voiceconv.features.mel import MelConfig
 from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel import MelConfig
 from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.vocoder import load_vocoder
 from voiceconv.vocoder_data import CropLoader, prepare_speech

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from voiceconv.audio.files import load_audio
-from voiceconv.mel import MelSpectrogram
-from voiceconv.pitch import extract_f0
-from voiceconv.source_filter import move
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.pitch import extract_f0
+from voiceconv.features.source_filter import move
 from voiceconv.voice import VOICES
 from voiceconv.voice_embedding import WINDOW, VoiceEmbedding
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from voiceconv.audio.files import load_audio
 from voiceconv.errors import UserError
-from voiceconv.pitch import extract_f0
+from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.convert_tab import PRIVATE, median_pitch
 from voiceconv.studio.studio import Studio, told_in_words
 from voiceconv.voice import available_voices

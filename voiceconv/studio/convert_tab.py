@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from voiceconv.audio.files import load_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.pictures import as_img, draw_spectrogram
-from voiceconv.pitch import extract_f0
+from voiceconv.features.pitch import extract_f0
+from voiceconv.features.spectrogram_plot import as_img, draw_spectrogram
 from voiceconv.progress_line import clock
 from voiceconv.studio.studio import MAX_SEMITONES, Conversion, Studio, told_in_words
 

@@ -17,8 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voiceconv.converter import VoiceConverter, semitones_of
 from voiceconv.errors import UserError
+from voiceconv.features.pitch import extract_f0
 from voiceconv.live import SILENCE_DB
-from voiceconv.pitch import extract_f0
 from voiceconv.studio.studio import Studio, note
 
 MOST_SAMPLES = 22050  # of one message

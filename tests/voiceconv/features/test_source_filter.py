@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.signals import SAMPLE_RATE
-from voiceconv.mel import MelSpectrogram
-from voiceconv.source_filter import log_envelope, log_harmonics, move, stretch
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.source_filter import log_envelope, log_harmonics, move, stretch
 
 FORMANT = 700.0
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voiceconv.pitch import MIN_SHARED_FRAMES, PitchStatistics, extract_f0, f0_correlation, f0_offset, semitones_between
+from voiceconv.features.pitch import (
+    MIN_SHARED_FRAMES,
+    PitchStatistics,
+    extract_f0,
+    f0_correlation,
+    f0_offset,
+    semitones_between,
+)
 
 SAMPLE_RATE = 22050
 HOP = 256

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from voiceconv.mel import MelSpectrogram
+from voiceconv.features.mel import MelSpectrogram
 
 PERIODS = 3.0  # in the envelope's window
 RECOVERY = -0.15  # of what the smoothing flattened: q1 of CheapTrick

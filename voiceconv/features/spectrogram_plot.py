@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.features.mel import MelConfig, MelSpectrogram
 
 GREY = "#808080"  # of the lettering: readable on white and on black
 OUTLINE = "#101018"  # of the curve; not black, which a report turns into the colour of its text

@@ -5,8 +5,8 @@ import re
 
 import numpy as np
 
-from voiceconv.mel import MelConfig
-from voiceconv.pictures import as_img, draw_spectrogram
+from voiceconv.features.mel import MelConfig
+from voiceconv.features.spectrogram_plot import as_img, draw_spectrogram
 
 CONFIG = MelConfig()
 

@@ -11,7 +11,7 @@ import torch
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.errors import UserError
-from voiceconv.mel import MelConfig, MelSpectrogram
+from voiceconv.features.mel import MelConfig, MelSpectrogram
 
 
 @pytest.mark.parametrize(
