@@ -40,7 +40,7 @@ from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.source_filter import move
-from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
+from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
 
 SILENCE = "_"
 ALTERED_VERSIONS = 3

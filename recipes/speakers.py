@@ -31,7 +31,7 @@ from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.source_filter import move
-from voiceconv.voice_embedding import WINDOW, VoiceEmbedding
+from voiceconv.recognisers.speaker_encoder import WINDOW, VoiceEmbedding
 
 FORMANTS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # semitones
 PITCHES = (-4.0, 0.0, 4.0)

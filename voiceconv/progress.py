@@ -30,10 +30,10 @@ from voiceconv.dataset import SpeakerData
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset
 from voiceconv.live import LOUDEST_MEL
-from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
+from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
+from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
 from voiceconv.vocoder import load_vocoder
 from voiceconv.voice import Speaker, Voice
-from voiceconv.voice_embedding import VoiceEmbedding
 
 T = TypeVar("T")
 PREVIEW_SECONDS = 300.0

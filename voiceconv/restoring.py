@@ -21,7 +21,7 @@ from tqdm import tqdm
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.precision import autocast_where_fast
 from voiceconv.dataset import MelCrops, mel_statistics
-from voiceconv.phonemes import PhonemeRecogniser
+from voiceconv.recognisers.phonemes import PhonemeRecogniser
 
 FRAMES = 64
 BATCH_SIZE = 16

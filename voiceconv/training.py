@@ -29,7 +29,7 @@ from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.heard import HeardPhonemes, HeardSpeech
 from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import LONGEST_NAME
-from voiceconv.phonemes import PhonemeRecogniser
+from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import change_tone, conversion_goals, moved_mels, views

@@ -12,7 +12,7 @@ from recipes.phonemes import PhonemesConfig, Utterance, align, main, realign, to
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
-from voiceconv.phonemes import PhonemeRecogniser
+from voiceconv.recognisers.phonemes import PhonemeRecogniser
 
 
 def test_texts_become_phonemes_of_their_language() -> None:

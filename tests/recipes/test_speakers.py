@@ -9,7 +9,7 @@ import torch
 
 from recipes.speakers import SpeakersConfig, main
 from voiceconv.errors import UserError
-from voiceconv.voice_embedding import VoiceEmbedding
+from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
 
 
 @pytest.mark.slow

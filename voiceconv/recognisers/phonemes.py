@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from generative_core.files import write_atomically
 from generative_core.nets import ConvNeXtBlock1d
 
-WEIGHTS = Path(__file__).parent / "recognisers"
+WEIGHTS = Path(__file__).parents[1] / "pretrained" / "recognisers"
 SWITCH_COST = 2.5  # nats that a change of phoneme must gain: single frames are not heard as phonemes
 
 

@@ -12,7 +12,7 @@ from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.features.source_filter import move
 from voiceconv.heard import HeardPhonemes
-from voiceconv.phonemes import PhonemeRecogniser, phoneme_errors
+from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.voice import VOICES, Speaker
 
 

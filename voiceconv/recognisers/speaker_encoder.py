@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from generative_core.files import write_atomically
 
-WEIGHTS = Path(__file__).parent / "recognisers" / "speakers.safetensors"
+WEIGHTS = Path(__file__).parents[1] / "pretrained" / "recognisers" / "speakers.safetensors"
 WINDOW = 128  # frames that are embedded at a time
 
 
