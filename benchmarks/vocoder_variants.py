@@ -20,8 +20,8 @@ import tyro
 from torch import Tensor, nn
 
 from voiceconv.features.mel import MelConfig
-from voiceconv.istft_generator import ISTFTGenerator
 from voiceconv.terminal import run_in_terminal
+from voiceconv.vocoder.istft_generator import ISTFTGenerator
 
 
 @dataclass(frozen=True)

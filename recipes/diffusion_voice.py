@@ -33,7 +33,7 @@ from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.metrics import mmd
-from voiceconv.vocoder import Vocoder, load_vocoder
+from voiceconv.vocoder.base import Vocoder, load_vocoder
 
 FRAMES = 128  # one and a half seconds
 CROPS = 4000  # stretches to train on, from anywhere in the recordings

@@ -13,9 +13,9 @@ from voiceconv.audio.files import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import PitchStatistics
-from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import HOME
-from voiceconv.vocoder import vocoder_folder
+from voiceconv.vocoder.base import vocoder_folder
+from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice import Speaker, Voice, build_generator, build_judge
 
 

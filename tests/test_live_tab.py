@@ -20,7 +20,7 @@ from tests.serving import WAIT, browsing, serving
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelConfig
-from voiceconv.istft_vocoder import ISTFTVocoder
+from voiceconv.vocoder.istft import ISTFTVocoder
 
 pytestmark = pytest.mark.slow
 

@@ -322,7 +322,7 @@ def resynth(args: argparse.Namespace) -> int:
     import torch
 
     from voiceconv.features.mel import MelConfig, MelSpectrogram
-    from voiceconv.vocoder import load_vocoder
+    from voiceconv.vocoder.base import load_vocoder
 
     mel_config = MelConfig()
     to_mel, vocoder = MelSpectrogram(mel_config), load_vocoder(args.vocoder, mel_config)

@@ -21,9 +21,9 @@ from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.features.source_filter import move
-from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.live import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
-from voiceconv.vocoder import Vocoder, load_vocoder
+from voiceconv.vocoder.base import Vocoder, load_vocoder
+from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice import Speaker, Voice
 
 Pitch = float | Literal["auto"]

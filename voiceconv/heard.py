@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from generative_core.precision import autocast_where_fast
 from voiceconv.features.mel import MelSpectrogram
-from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel_pitch import hold, phases
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
+from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.vocoder.pitch_estimator import hold, phases
 from voiceconv.voice import Speaker
 
 LOUDEST = 6.0  # log-mel: generators that have not learned yet write louder ones, whose exponentials overflow

@@ -17,9 +17,9 @@ from voiceconv.adaptation import Adaptation
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.source_filter import move
-from voiceconv.istft_generator import NEXT
-from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel_pitch import UNKNOWN_HZ, phases
+from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.vocoder.istft_generator import NEXT
+from voiceconv.vocoder.pitch_estimator import UNKNOWN_HZ, phases
 from voiceconv.voice import Speaker
 
 Wav = NDArray[np.float32]

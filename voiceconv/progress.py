@@ -32,7 +32,7 @@ from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset
 from voiceconv.live import LOUDEST_MEL
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
-from voiceconv.vocoder import load_vocoder
+from voiceconv.vocoder.base import load_vocoder
 from voiceconv.voice import Speaker, Voice
 
 T = TypeVar("T")

@@ -27,13 +27,13 @@ from voiceconv.dataset import MelCrops, SpeakerData, cached, mel_statistics, pre
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.heard import HeardPhonemes, HeardSpeech
-from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.library import LONGEST_NAME
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import change_tone, conversion_goals, moved_mels, views
-from voiceconv.vocoder import load_vocoder
+from voiceconv.vocoder.base import load_vocoder
+from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
 
 JUDGE_STEPS = 300

@@ -18,7 +18,7 @@ from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, semitones_between
 from voiceconv.features.source_filter import move
 from voiceconv.restoring import restored_goals
-from voiceconv.vocoder import Vocoder, load_vocoder
+from voiceconv.vocoder.base import Vocoder, load_vocoder
 from voiceconv.voice import Speaker
 
 ALTERED_VERSIONS = 3  # of each segment

@@ -17,7 +17,7 @@ from voiceconv.dataset import MIN_SPEECH_SECONDS, cached, fingerprint, read_segm
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import extract_f0
-from voiceconv.mel_pitch import hold
+from voiceconv.vocoder.pitch_estimator import hold
 
 FULL_SCALE = 32767.0
 GAIN_DB = (-9.0, 3.0)  # loudness of the crops against that of the recordings

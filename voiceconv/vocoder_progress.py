@@ -15,8 +15,8 @@ from generative_core.trainer import Trainer
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation
-from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.progress import PeriodicPreview, draw_curves, load_picture, spectrograms
+from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder_data import Speech
 from voiceconv.vocoder_losses import log_mel_distance, stft_distance
 

@@ -25,12 +25,12 @@ from voiceconv.dataset import cached, mel_statistics
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import semitones_between
-from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel_pitch import MelPitch
 from voiceconv.run_folder import record_settings, record_split
 from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import disguise
-from voiceconv.vocoder import load_vocoder, vocoder_folder
+from voiceconv.vocoder.base import load_vocoder, vocoder_folder
+from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.vocoder.pitch_estimator import MelPitch
 from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
 from voiceconv.vocoder_losses import ReconstructionLoss
 

@@ -29,7 +29,7 @@ from voiceconv.audio.files import AUDIO_EXTENSIONS
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.library import NAME, NAME_RULE, voices_folder
-from voiceconv.vocoder import GriffinLim
+from voiceconv.vocoder.base import GriffinLim
 from voiceconv.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, VOICES, Voice, available_voices
 
 SUFFIX = ".voice"

@@ -9,7 +9,7 @@ import pytest
 from recipes import vocoder
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
-from voiceconv.vocoder import load_vocoder
+from voiceconv.vocoder.base import load_vocoder
 
 
 def test_speakers_are_the_folders_or_the_folder(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from voiceconv.converter import VoiceConverter, soften_peaks
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import extract_f0
-from voiceconv.vocoder import GriffinLim
+from voiceconv.vocoder.base import GriffinLim
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from voiceconv.features.pitch import extract_f0
 from voiceconv.file_conversion import LONG_SECONDS, convert_file
 from voiceconv.studio.convert_tab import describe
 from voiceconv.studio.studio import NICENESS, Conversion, Limits, Studio
-from voiceconv.vocoder import GriffinLim
+from voiceconv.vocoder.base import GriffinLim
 
 Wav = NDArray[np.float32]
 CLOSE = 0.02  # of the loudest sample: what rounding makes of a conversion in other pieces

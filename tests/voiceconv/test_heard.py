@@ -8,8 +8,8 @@ import torch
 from voiceconv.audio.files import load_audio
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.heard import HeardSpeech
-from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.vocoder import load_vocoder
+from voiceconv.vocoder.base import load_vocoder
+from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice import VOICES, Voice
 
 FRAMES = 128

@@ -18,10 +18,10 @@ import soundfile
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.batch import plan_outputs
 from voiceconv.errors import UserError
-from voiceconv.istft_vocoder import ISTFTVocoder
 from voiceconv.locks import try_lock
 from voiceconv.mirror import LOCK, MANIFEST, Request, convert_folder
-from voiceconv.vocoder import vocoder_folder
+from voiceconv.vocoder.base import vocoder_folder
+from voiceconv.vocoder.istft import ISTFTVocoder
 
 ROOT = Path(__file__).parents[2]
 

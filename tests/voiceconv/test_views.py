@@ -21,7 +21,7 @@ from voiceconv.views import (
     moved_mels,
     views,
 )
-from voiceconv.vocoder import load_vocoder
+from voiceconv.vocoder.base import load_vocoder
 from voiceconv.voice import Speaker
 
 MEL = MelSpectrogram()

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tests.signals import hum
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.vocoder import GriffinLim
+from voiceconv.vocoder.base import GriffinLim
 from voiceconv.voice import Voice, available_voices, build_generator
 
 

@@ -21,7 +21,7 @@ from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError, explain
 from voiceconv.file_conversion import Told, not_told, open_recording, save_conversion
 from voiceconv.library import home
-from voiceconv.vocoder import VOCODERS, Vocoder, load_vocoder
+from voiceconv.vocoder.base import VOCODERS, Vocoder, load_vocoder
 from voiceconv.voice import Voice, available_voices
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from generative_core.nets import ConvNeXtBlock1d
 from voiceconv.features.mel import MelConfig, MelSpectrogram, magnitude_of
-from voiceconv.mel_pitch import UNKNOWN_HZ, MelPitch, phases
+from voiceconv.vocoder.pitch_estimator import UNKNOWN_HZ, MelPitch, phases
 
 MAX_GAIN = 1e3  # of one frequency of one frame; sources have unit power, a full-scale tone n_fft / 4 = 256
 MAX_CORRECTION = 1.0  # nepers that the second pass raises or lowers a band

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from generative_core.files import write_atomically
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
-from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.vocoder import load_vocoder
+from voiceconv.vocoder.base import load_vocoder
+from voiceconv.vocoder.istft import ISTFTVocoder
 
 SIZE = {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 3}
 
@@ -64,7 +64,7 @@ def test_killed_between_its_two_files_it_speaks_as_before(folder: Path, monkeypa
         write_atomically(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("voiceconv.istft_vocoder.write_atomically", killed)
+        patch.setattr("voiceconv.vocoder.istft.write_atomically", killed)
         with pytest.raises(KeyboardInterrupt):
             other.save(folder)
     mel = torch.randn(1, 80, 9) - 5

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from voiceconv.mel_pitch import LOWEST_HZ, PAUSE, PITCHES, UNKNOWN_HZ, MelPitch, hold, phases
+from voiceconv.vocoder.pitch_estimator import LOWEST_HZ, PAUSE, PITCHES, UNKNOWN_HZ, MelPitch, hold, phases
 
 
 def test_unvoiced_stretches_hold_the_last_pitch() -> None:

@@ -12,9 +12,9 @@ from torch import Tensor
 from tests.signals import hum
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import extract_f0
-from voiceconv.istft_generator import MAX_CORRECTION, InverseSTFT, ISTFTGenerator
-from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.mel_pitch import phases
+from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.vocoder.istft_generator import MAX_CORRECTION, InverseSTFT, ISTFTGenerator
+from voiceconv.vocoder.pitch_estimator import phases
 
 MEL = MelConfig()
 

