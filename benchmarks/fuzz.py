@@ -57,7 +57,7 @@ def work(model: str, pipe: Connection) -> None:
     from voiceconv.audio.files import load_audio
     from voiceconv.converter import VoiceConverter
     from voiceconv.errors import explain
-    from voiceconv.voice_file import import_voice
+    from voiceconv.voice.archive import import_voice
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as said:

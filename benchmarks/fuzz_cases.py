@@ -318,7 +318,7 @@ def recordings() -> dict[str, bytes]:
 
 @cache
 def voice_file(model: str) -> bytes:
-    from voiceconv.voice_file import export_voice
+    from voiceconv.voice.archive import export_voice
 
     with tempfile.TemporaryDirectory() as folder:
         export_voice(model, Path(folder) / "x.voice")

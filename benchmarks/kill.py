@@ -30,7 +30,7 @@ from voiceconv.errors import UserError
 from voiceconv.jobs import Job, Plan, add_recordings, new_draft
 from voiceconv.mirror import MANIFEST
 from voiceconv.terminal import run_in_terminal
-from voiceconv.voice import Voice
+from voiceconv.voice.voice import Voice
 
 RATE = 22050
 
@@ -57,7 +57,7 @@ def saving(config: Config, folder: Path, chance: random.Random) -> None:
     """A process saves two versions of a voice in turn; whichever was last must load after each kill."""
     Voice.load(config.model).save(folder / "voice")
     code = (
-        "import sys, itertools\nfrom pathlib import Path\nfrom voiceconv.voice import Voice\n"
+        "import sys, itertools\nfrom pathlib import Path\nfrom voiceconv.voice.voice import Voice\n"
         "voice = Voice.load(sys.argv[1])\nprint('ready', flush=True)\n"
         "for n in itertools.count():\n"
         "    next(voice.judge.parameters()).data.add_(0.001)\n    voice.save(Path(sys.argv[2]))\n"

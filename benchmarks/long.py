@@ -20,7 +20,7 @@ import tyro
 from voiceconv.audio.files import audio_writer, load_audio
 from voiceconv.errors import UserError
 from voiceconv.terminal import run_in_terminal
-from voiceconv.voice import Voice
+from voiceconv.voice.voice import Voice
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from voiceconv.errors import UserError
 from voiceconv.evaluation import Settings, evaluate, markdown
 from voiceconv.terminal import run_in_terminal
 from voiceconv.training import train
-from voiceconv.voice import Voice
+from voiceconv.voice.voice import Voice
 
 
 @dataclass(frozen=True)

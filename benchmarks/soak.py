@@ -29,7 +29,7 @@ import tyro
 
 from benchmarks.kill import RATE, buzz
 from voiceconv.terminal import run_in_terminal
-from voiceconv.voice import Voice
+from voiceconv.voice.voice import Voice
 
 BLOCK = 1024  # samples of live speech at a time
 

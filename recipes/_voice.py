@@ -14,8 +14,8 @@ import numpy as np
 
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
-from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.training import train
+from voiceconv.voice.speaker_info import SpeakerInfo
 
 
 @dataclass(frozen=True)

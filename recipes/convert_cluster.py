@@ -185,7 +185,7 @@ def _manifest(out: Storage) -> list[Row]:
 
 
 def _second_speaker(model: str) -> str:
-    from voiceconv.voice import Voice
+    from voiceconv.voice.voice import Voice
 
     return Voice.load(model).names[1]
 

@@ -30,7 +30,7 @@ from recipes._command import run_recipe
 from recipes._voice import Recording, TrainingConfig, run_folder, smoke_without_data, train_speakers
 from voiceconv.audio.files import find_audio, save_audio
 from voiceconv.errors import UserError
-from voiceconv.speaker_info import SpeakerInfo
+from voiceconv.voice.speaker_info import SpeakerInfo
 
 SAMPLE_RATE = 16000
 SOUNDS = Path("/usr/share/asterisk/sounds")

@@ -23,7 +23,7 @@ from tyro.conf import OmitArgPrefixes
 from recipes._command import run_recipe
 from recipes._voice import Recording, TrainingConfig, smoke_without_data, train_speakers
 from voiceconv.errors import UserError
-from voiceconv.speaker_info import SpeakerInfo
+from voiceconv.voice.speaker_info import SpeakerInfo
 
 AUDIO = "wav48_silence_trimmed"
 LICENCE = "CC BY 4.0"

@@ -16,7 +16,7 @@ from voiceconv.features.pitch import PitchStatistics
 from voiceconv.library import HOME
 from voiceconv.vocoder.base import vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.voice import Speaker, Voice, build_generator, build_judge
+from voiceconv.voice.voice import Speaker, Voice, build_generator, build_judge
 
 
 @pytest.fixture(autouse=True)

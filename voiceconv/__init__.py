@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from voiceconv.audio.files import load_audio, save_audio
     from voiceconv.converter import VoiceConverter
     from voiceconv.errors import UserError
-    from voiceconv.voice import Voice, available_voices
+    from voiceconv.voice.voice import Voice, available_voices
 
 __version__ = "0.1.0"
 __all__ = ["UserError", "Voice", "VoiceConverter", "available_voices", "load_audio", "save_audio"]
 
 _HOME = {
     "UserError": "errors",
-    "Voice": "voice",
+    "Voice": "voice.voice",
     "VoiceConverter": "converter",
-    "available_voices": "voice",
+    "available_voices": "voice.voice",
     "load_audio": "audio.files",
     "save_audio": "audio.files",
 }

@@ -338,18 +338,18 @@ def resynth(args: argparse.Namespace) -> int:
 
 def voices(args: argparse.Namespace) -> int:
     if args.action == "export":
-        from voiceconv.voice_file import export_voice
+        from voiceconv.voice.archive import export_voice
 
         export_voice(args.model, args.file)
         print(f"The voice {args.model} is in {args.file} ({args.file.stat().st_size / 1e6:.1f} MB).")
         return 0
     if args.action == "import":
-        from voiceconv.voice_file import import_voice
+        from voiceconv.voice.archive import import_voice
 
         name = import_voice(args.file, args.name)
         print(f"{args.file} is now one of your voices: {name}. Convert with --model {shlex.quote(name)}.")
         return 0
-    from voiceconv.voice import Voice, available_voices
+    from voiceconv.voice.voice import Voice, available_voices
 
     for name in available_voices():
         print(name)

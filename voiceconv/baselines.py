@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from voiceconv.audio.files import normalise_loudness
 from voiceconv.converter import VoiceConverter
 from voiceconv.features.pitch import PitchStatistics, extract_f0
-from voiceconv.voice import Speaker
+from voiceconv.voice.voice import Speaker
 
 Wav = NDArray[np.float32]
 Array = NDArray[np.float64]

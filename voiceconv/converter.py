@@ -24,7 +24,7 @@ from voiceconv.features.source_filter import move
 from voiceconv.live import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
 from voiceconv.vocoder.base import Vocoder, load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.voice import Speaker, Voice
+from voiceconv.voice.voice import Speaker, Voice
 
 Pitch = float | Literal["auto"]
 

@@ -47,7 +47,7 @@ from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.scoring import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise
-from voiceconv.voice import Speaker, Voice
+from voiceconv.voice.voice import Speaker, Voice
 
 Wav = NDArray[np.float32]
 Change = Callable[[Wav], Wav]

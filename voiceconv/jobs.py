@@ -214,8 +214,8 @@ class Job:
 
     def publish(self) -> str | None:
         """Puts the voice of a training that is over among the user's own, once; its name there, None without one."""
-        from voiceconv.voice import Voice, available_voices
-        from voiceconv.voice_file import add_voice, model_card
+        from voiceconv.voice.archive import add_voice, model_card
+        from voiceconv.voice.voice import Voice, available_voices
 
         with _one_at_a_time:
             if (self.folder / PUBLISHED).is_file():

@@ -33,7 +33,7 @@ from voiceconv.live import LOUDEST_MEL
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
 from voiceconv.vocoder.base import load_vocoder
-from voiceconv.voice import Speaker, Voice
+from voiceconv.voice.voice import Speaker, Voice
 
 T = TypeVar("T")
 PREVIEW_SECONDS = 300.0

@@ -14,7 +14,7 @@ from voiceconv.clips import Folder
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset, mean_log_f0
 from voiceconv.metrics import ErrorCount, MeanOpinion
-from voiceconv.voice import Speaker
+from voiceconv.voice.voice import Speaker
 
 Wav = NDArray[np.float32]
 Values = NDArray[np.float64]

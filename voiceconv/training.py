@@ -30,11 +30,11 @@ from voiceconv.heard import HeardPhonemes, HeardSpeech
 from voiceconv.library import LONGEST_NAME
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.run_folder import record_settings, record_split
-from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import change_tone, conversion_goals, moved_mels, views
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
+from voiceconv.voice.speaker_info import SpeakerInfo
+from voiceconv.voice.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
 
 JUDGE_STEPS = 300
 Mels = tuple[list[torch.Tensor], list[torch.Tensor]]

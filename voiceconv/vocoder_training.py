@@ -26,13 +26,13 @@ from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import semitones_between
 from voiceconv.run_folder import record_settings, record_split
-from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.views import disguise
 from voiceconv.vocoder.base import load_vocoder, vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder.pitch_estimator import MelPitch
 from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
 from voiceconv.vocoder_losses import ReconstructionLoss
+from voiceconv.voice.speaker_info import SpeakerInfo
 
 PERIODS = (2, 3, 5, 7, 11)
 RESOLUTIONS = (2048, 1024, 512)

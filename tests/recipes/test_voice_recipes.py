@@ -17,7 +17,7 @@ from recipes import voice_asterisk, voice_cmu_arctic, voice_pair, voice_vctk
 from recipes._voice import TrainingConfig
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.errors import UserError
-from voiceconv.voice import Voice
+from voiceconv.voice.voice import Voice
 
 ROOT = Path(__file__).parents[2]
 BRIEF = 0.5  # seconds of each clip, enough for a loader

@@ -261,7 +261,7 @@ def test_resynth_is_the_same_sound_again(command, speech: Path, tmp_path: Path) 
 
 
 def test_voices_lists_speakers_with_their_licences(command, tiny_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceconv.voice.VOICES", tiny_voice.parent)
+    monkeypatch.setattr("voiceconv.voice.voice.VOICES", tiny_voice.parent)
     status, out, _ = command("voices")
     assert status == 0
     assert out.splitlines()[0] == tiny_voice.name

@@ -15,7 +15,7 @@ from voiceconv.__main__ import main, parser
 from voiceconv.converter import VoiceConverter
 from voiceconv.evaluation import audio_path, doubts, load_rivals, markdown
 from voiceconv.scoring import SCORES
-from voiceconv.voice import VOICES
+from voiceconv.voice.voice import VOICES
 
 EXAMPLES = VOICES / "allison-joe" / "examples"
 SYSTEMS = ["ground truth", "unconverted", "copy-synthesis", "pitch shift", "mean and variance", "baseline tiny"]

@@ -10,7 +10,7 @@ from voiceconv.features.mel import MelSpectrogram
 from voiceconv.heard import HeardSpeech
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.voice import VOICES, Voice
+from voiceconv.voice.voice import VOICES, Voice
 
 FRAMES = 128
 

@@ -21,7 +21,7 @@ from voiceconv.errors import OtherRun, UserError
 from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.locks import is_locked, try_lock
 from voiceconv.training import train
-from voiceconv.voice import available_voices
+from voiceconv.voice.voice import available_voices
 
 WAIT = 240.0
 

@@ -8,7 +8,7 @@ import pytest
 from voiceconv import metrics
 from voiceconv.audio.files import load_audio
 from voiceconv.errors import UserError
-from voiceconv.voice import VOICES
+from voiceconv.voice.voice import VOICES
 
 NAN = float("nan")
 

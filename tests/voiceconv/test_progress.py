@@ -14,7 +14,7 @@ from torch import nn
 from voiceconv.dataset import SpeakerData, prepare_speaker
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.progress import PeriodicPreview, Preview
-from voiceconv.voice import Speaker, Voice, build_generator, build_judge
+from voiceconv.voice.voice import Speaker, Voice, build_generator, build_judge
 
 SIZE = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 80, "blocks": 1}
 

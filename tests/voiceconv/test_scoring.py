@@ -17,7 +17,7 @@ from voiceconv.errors import UserError
 from voiceconv.evaluation import to_mel
 from voiceconv.metrics import ErrorCount, MeanOpinion
 from voiceconv.scoring import COPY, GROUND_TRUTH, SCORES, UNCONVERTED, Heard, Judge, mel_distances, score, summarise
-from voiceconv.voice import VOICES, Voice
+from voiceconv.voice.voice import VOICES, Voice
 
 NAN = float("nan")
 EXAMPLES = VOICES / "allison-joe" / "examples"

@@ -15,9 +15,9 @@ from tests.signals import hum
 from voiceconv.audio.files import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.training import DISCRIMINATORS, PRESETS, build_critic, build_model, train
-from voiceconv.voice import build_generator
+from voiceconv.voice.speaker_info import SpeakerInfo
+from voiceconv.voice.voice import build_generator
 
 
 @pytest.fixture(scope="module")

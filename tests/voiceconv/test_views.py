@@ -22,7 +22,7 @@ from voiceconv.views import (
     views,
 )
 from voiceconv.vocoder.base import load_vocoder
-from voiceconv.voice import Speaker
+from voiceconv.voice.voice import Speaker
 
 MEL = MelSpectrogram()
 

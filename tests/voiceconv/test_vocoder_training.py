@@ -15,11 +15,11 @@ from voiceconv.audio.files import save_audio
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
-from voiceconv.speaker_info import SpeakerInfo
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder_data import CropLoader, prepare_speech
 from voiceconv.vocoder_training import PRESETS, build_model, restored_mels, train_vocoder
+from voiceconv.voice.speaker_info import SpeakerInfo
 
 
 @pytest.fixture(scope="module")

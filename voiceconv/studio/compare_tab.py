@@ -14,7 +14,7 @@ from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.convert_tab import PRIVATE, median_pitch
 from voiceconv.studio.studio import Studio, told_in_words
-from voiceconv.voice import available_voices
+from voiceconv.voice.voice import available_voices
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:

@@ -22,7 +22,7 @@ from voiceconv.errors import UserError, explain
 from voiceconv.file_conversion import Told, not_told, open_recording, save_conversion
 from voiceconv.library import home
 from voiceconv.vocoder.base import VOCODERS, Vocoder, load_vocoder
-from voiceconv.voice import Voice, available_voices
+from voiceconv.voice.voice import Voice, available_voices
 
 if TYPE_CHECKING:
     from voiceconv.converter import Pitch
@@ -189,7 +189,7 @@ class Studio:
 
 def names_of(voice: str) -> tuple[str, ...]:
     """The speakers of a voice, from its description alone: listing must not read the weights."""
-    from voiceconv.voice import find_voice, read_record
+    from voiceconv.voice.voice import find_voice, read_record
 
     record = read_record(find_voice(voice) / "voice.json")
     try:

@@ -15,7 +15,7 @@ from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job
 from voiceconv.studio.convert_tab import CONVERSION, PRIVATE
 from voiceconv.studio.studio import Studio, note, told_in_words
 from voiceconv.studio.train_view import curves_html, inspection_html, previews_html, status_html
-from voiceconv.voice import available_voices
+from voiceconv.voice.voice import available_voices
 
 PRESETS = [
     ("Ordinary computer: about 75 minutes", "cpu"),

@@ -14,8 +14,8 @@ from voiceconv.errors import UserError
 from voiceconv.library import home
 from voiceconv.studio.convert_tab import PRIVATE, introduce
 from voiceconv.studio.studio import Studio, note, told_in_words
-from voiceconv.voice import VOICES, Voice, available_voices, find_voice, read_record
-from voiceconv.voice_file import MAX_FILES, SUFFIX, export_voice, import_voice
+from voiceconv.voice.archive import MAX_FILES, SUFFIX, export_voice, import_voice
+from voiceconv.voice.voice import VOICES, Voice, available_voices, find_voice, read_record
 
 MOST_FIGURES = 12
 

@@ -13,7 +13,7 @@ from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.features.source_filter import move
 from voiceconv.heard import HeardPhonemes
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
-from voiceconv.voice import VOICES, Speaker
+from voiceconv.voice.voice import VOICES, Speaker
 
 
 class Told(PhonemeRecogniser):

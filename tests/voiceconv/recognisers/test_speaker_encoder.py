@@ -11,7 +11,7 @@ from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.source_filter import move
 from voiceconv.recognisers.speaker_encoder import WINDOW, VoiceEmbedding
-from voiceconv.voice import VOICES
+from voiceconv.voice.voice import VOICES
 
 
 def test_shipped_encoder_hears_the_speaker_not_the_level_or_the_words() -> None:

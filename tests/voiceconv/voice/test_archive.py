@@ -21,12 +21,12 @@ import soundfile
 import torch
 from safetensors.torch import load, save
 
-from voiceconv import voice_file
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.library import home, voices_folder
-from voiceconv.voice import Voice, available_voices
-from voiceconv.voice_file import export_voice, import_voice, read_archive
+from voiceconv.voice import archive as voice_file
+from voiceconv.voice.archive import export_voice, import_voice, read_archive
+from voiceconv.voice.voice import Voice, available_voices
 
 Files = dict[str, bytes]
 

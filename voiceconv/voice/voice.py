@@ -29,7 +29,7 @@ from voiceconv.features.mel import RATE_STEP, MelConfig
 from voiceconv.features.pitch import PitchStatistics
 from voiceconv.library import NAME, NAME_RULE, voices_folder
 
-VOICES = Path(__file__).parent / "voices"
+VOICES = Path(__file__).parents[1] / "pretrained" / "voices"
 FORMAT = 2  # since pitch is moved by drawing harmonics anew
 MAX_WEIGHTS_BYTES = 200_000_000
 MAX_JSON_BYTES = 1_000_000

@@ -15,7 +15,7 @@ from tests.signals import hum
 from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.vocoder.base import GriffinLim
-from voiceconv.voice import Voice, available_voices, build_generator
+from voiceconv.voice.voice import Voice, available_voices, build_generator
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_voice_is_whole_whenever_its_saving_is_cut_short(
         path.write_bytes(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("voiceconv.voice.write_atomically", fails)
+        patch.setattr("voiceconv.voice.voice.write_atomically", fails)
         with pytest.raises(OSError, match="no space"):
             better.save(copy)
     torch.testing.assert_close(Voice.load(copy).generator_ab.leave.bias, before, atol=0, rtol=0)

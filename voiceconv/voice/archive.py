@@ -30,7 +30,7 @@ from voiceconv.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.library import NAME, NAME_RULE, voices_folder
 from voiceconv.vocoder.base import GriffinLim
-from voiceconv.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, VOICES, Voice, available_voices
+from voiceconv.voice.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, VOICES, Voice, available_voices
 
 SUFFIX = ".voice"
 MAX_FILES = 64

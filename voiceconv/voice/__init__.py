@@ -1,0 +1,1 @@
+"""Load, check, save and share a trained voice."""
