@@ -20,7 +20,7 @@ from voiceconv.terminal import Parser, run_in_terminal
 if TYPE_CHECKING:
     import gradio as gr
 
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.convert.converter import VoiceConverter
 
 
 def build_app(converter: VoiceConverter) -> gr.Blocks:

@@ -53,7 +53,7 @@ def measure(model: str, vocoder: str, length: float, repeats: int, device: str) 
     import numpy as np
     import torch
 
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.convert.converter import VoiceConverter
 
     converter = VoiceConverter.from_pretrained(model, vocoder=vocoder, device=device)
     loaded = time.perf_counter() - started

@@ -53,9 +53,10 @@ def work(model: str, pipe: Connection) -> None:
     """A process that answers each (kind, number) with what became of it."""
     import torch
 
-    from voiceconv import file_conversion, library
+    from voiceconv import library
     from voiceconv.audio.files import load_audio
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.convert import file as file_conversion
+    from voiceconv.convert.converter import VoiceConverter
     from voiceconv.errors import explain
     from voiceconv.voice.archive import import_voice
 

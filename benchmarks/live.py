@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import tyro
 
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.terminal import run_in_terminal
 
 

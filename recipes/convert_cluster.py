@@ -21,9 +21,9 @@ from typing import Any, cast
 
 from recipes._command import run_recipe
 from voiceconv.audio.files import AUDIO_EXTENSIONS
-from voiceconv.batch import result_names
+from voiceconv.convert.folder import MANIFEST, Request, convert_recording
+from voiceconv.convert.outputs import result_names
 from voiceconv.errors import UserError
-from voiceconv.mirror import MANIFEST, Request, convert_recording
 
 MANIFEST_EVERY = 100  # recordings; what a crash of the driver forgets is converted again
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ import torch
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import PitchStatistics
 from voiceconv.library import HOME

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.serving import ROOT, WAIT, browsing, serving
 from voiceconv.audio.files import load_audio, measure_loudness, save_audio
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.convert_tab import introduce
 from voiceconv.studio.page import about

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voiceconv.audio.files import load_audio, save_audio
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.convert.converter import VoiceConverter
     from voiceconv.errors import UserError
     from voiceconv.voice.voice import Voice, available_voices
 
@@ -20,7 +20,7 @@ __all__ = ["UserError", "Voice", "VoiceConverter", "available_voices", "load_aud
 _HOME = {
     "UserError": "errors",
     "Voice": "voice.voice",
-    "VoiceConverter": "converter",
+    "VoiceConverter": "convert.converter",
     "available_voices": "voice.voice",
     "load_audio": "audio.files",
     "save_audio": "audio.files",

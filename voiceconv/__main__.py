@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceconv import __version__
-from voiceconv.batch import OUTPUT_EXTENSIONS, change_files, plan_outputs
+from voiceconv.convert.outputs import OUTPUT_EXTENSIONS, change_files, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.library import HOME
 from voiceconv.progress_line import ProgressLine
@@ -269,7 +269,7 @@ def parser() -> Parser:
 
 def convert(args: argparse.Namespace) -> int:
     pairs = plan_outputs(args.source, args.output)
-    from voiceconv.mirror import Request, convert_folder, convert_one
+    from voiceconv.convert.folder import Request, convert_folder, convert_one
 
     request = Request(args.model, args.to, args.pitch, args.vocoder)
     if args.source.is_dir():
@@ -297,7 +297,7 @@ def live(args: argparse.Namespace) -> int:
     import torch
 
     from voiceconv.audio.files import load_audio
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.convert.converter import VoiceConverter
 
     torch.set_num_threads(1)  # so little at a time is faster on one core
     converter = VoiceConverter.from_pretrained(args.model, device="cpu")

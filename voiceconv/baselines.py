@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from voiceconv.audio.files import normalise_loudness
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.voice.voice import Speaker
 

@@ -43,7 +43,7 @@ from generative_core.files import write_atomically
 from voiceconv import baselines, metrics
 from voiceconv.audio.files import load_audio, require_outside, save_audio
 from voiceconv.clips import Clip, Folder, held_out, load_split, read_clips
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.scoring import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceconv.audio.files import load_audio, save_audio
+from voiceconv.convert.streaming import LiveConversion
 from voiceconv.errors import UserError
-from voiceconv.live import LiveConversion
 
 Wav = NDArray[np.float32]
 LEARNED_SECONDS = 4

@@ -25,11 +25,11 @@ from generative_core.report import Report
 from generative_core.trainer import Trainer
 from voiceconv.audio.files import save_audio
 from voiceconv.confusion import confusion
-from voiceconv.converter import VoiceConverter, judge_probabilities
+from voiceconv.convert.converter import VoiceConverter, judge_probabilities
+from voiceconv.convert.streaming import LOUDEST_MEL
 from voiceconv.dataset import SpeakerData
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset
-from voiceconv.live import LOUDEST_MEL
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
 from voiceconv.vocoder.base import load_vocoder

@@ -21,8 +21,8 @@ from generative_core.cyclegan import CycleGAN, CycleGANConfig, Weight
 from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
-from voiceconv.adaptation import speech_frames
 from voiceconv.audio.files import require_outside
+from voiceconv.convert.adaptation import speech_frames
 from voiceconv.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram

@@ -267,7 +267,7 @@ def restored_mels(
     speech, disguised as the other's, or, if it reads speech at any pitch, as it was recorded. Folders of other speakers
     have none; one at least must be of a speaker of the voice, by its name or its `speaker.json`.
     """
-    from voiceconv.converter import VoiceConverter
+    from voiceconv.convert.converter import VoiceConverter
 
     converter = VoiceConverter.from_pretrained(voice, vocoder="griffin-lim")
     mel.require_same(converter.voice.mel, f"The voice {converter.name}")

@@ -10,7 +10,7 @@ import torch
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv import baselines
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.pitch import PitchStatistics, extract_f0
 
 

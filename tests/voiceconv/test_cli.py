@@ -18,7 +18,7 @@ from tests.signals import SAMPLE_RATE as RATE
 from tests.signals import hum
 from voiceconv import __version__
 from voiceconv.__main__ import PRESETS, VOCODER_PRESETS, duration, main, parser
-from voiceconv.batch import WHOLE_SECONDS, plan_outputs
+from voiceconv.convert.outputs import WHOLE_SECONDS, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 
@@ -466,7 +466,7 @@ import resource, sys
 from voiceconv.__main__ import main
 words = ["convert", {str(tmp_path / "long.wav")!r}, {str(tmp_path / "out.wav")!r}, "--to", "joe"]
 words += ["--model", {str(tiny_voice)!r}, "--vocoder", "griffin-lim"]
-import voiceconv.audio.files, voiceconv.converter
+import voiceconv.audio.files, voiceconv.convert.converter
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000,) * 2)
 sys.exit(main(words))

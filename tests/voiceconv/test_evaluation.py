@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from voiceconv.__main__ import main, parser
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.evaluation import audio_path, doubts, load_rivals, markdown
 from voiceconv.scoring import SCORES
 from voiceconv.voice.voice import VOICES

@@ -16,7 +16,7 @@ import pytest
 
 from voiceconv import jobs
 from voiceconv.__main__ import main
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import OtherRun, UserError
 from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.locks import is_locked, try_lock

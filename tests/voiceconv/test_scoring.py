@@ -12,7 +12,7 @@ import torch
 from voiceconv import baselines
 from voiceconv.audio.files import load_audio
 from voiceconv.clips import Folder
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.evaluation import to_mel
 from voiceconv.metrics import ErrorCount, MeanOpinion

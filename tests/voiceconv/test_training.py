@@ -13,7 +13,7 @@ import torch
 from generative_core.checkpoint import list_checkpoints
 from tests.signals import hum
 from voiceconv.audio.files import save_audio
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.training import DISCRIMINATORS, PRESETS, build_critic, build_model, train
 from voiceconv.voice.speaker_info import SpeakerInfo

@@ -12,7 +12,7 @@ import torch
 from generative_core.checkpoint import list_checkpoints
 from tests.signals import hum
 from voiceconv.audio.files import save_audio
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder.base import load_vocoder

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from voiceconv.batch import OUTPUT_EXTENSIONS
+from voiceconv.convert.outputs import OUTPUT_EXTENSIONS
 from voiceconv.errors import UserError, explain
 from voiceconv.studio.convert_tab import PRIVATE, voice_and_pitch
 from voiceconv.studio.studio import Studio, told_in_words

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceconv.audio.files import load_audio
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.spectrogram_plot import as_img, draw_spectrogram

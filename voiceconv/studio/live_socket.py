@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from voiceconv.converter import VoiceConverter, semitones_of
+from voiceconv.convert.converter import VoiceConverter, semitones_of
+from voiceconv.convert.streaming import SILENCE_DB
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
-from voiceconv.live import SILENCE_DB
 from voiceconv.studio.studio import Studio, note
 
 MOST_SAMPLES = 22050  # of one message

@@ -50,7 +50,7 @@ def serve(options: argparse.Namespace) -> int:
         from starlette.routing import Route, WebSocketRoute
         from starlette.websockets import WebSocket
 
-        from voiceconv.converter import VoiceConverter
+        from voiceconv.convert.converter import VoiceConverter
         from voiceconv.jobs import remove_drafts
         from voiceconv.studio.cleaning import kept_clean
         from voiceconv.studio.guard import Guard, health

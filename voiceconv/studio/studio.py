@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
+from voiceconv.convert.file import Told, not_told, open_recording, save_conversion
 from voiceconv.errors import UserError, explain
-from voiceconv.file_conversion import Told, not_told, open_recording, save_conversion
 from voiceconv.library import home
 from voiceconv.vocoder.base import VOCODERS, Vocoder, load_vocoder
 from voiceconv.voice.voice import Voice, available_voices
 
 if TYPE_CHECKING:
-    from voiceconv.converter import Pitch
+    from voiceconv.convert.converter import Pitch
 
 MAX_SEMITONES = 12
 NICENESS = 10  # of threads that convert recordings, where live speech has 0

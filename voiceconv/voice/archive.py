@@ -26,7 +26,7 @@ import torch
 from generative_core.files import write_atomically
 from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.files import AUDIO_EXTENSIONS
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.library import NAME, NAME_RULE, voices_folder
 from voiceconv.vocoder.base import GriffinLim

@@ -21,7 +21,7 @@ import soundfile
 import torch
 from safetensors.torch import load, save
 
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.library import home, voices_folder
 from voiceconv.voice import archive as voice_file

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.signals import hum
-from voiceconv.converter import VoiceConverter
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.vocoder.base import GriffinLim
 from voiceconv.voice.voice import Voice, available_voices, build_generator

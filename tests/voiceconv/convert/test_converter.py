@@ -10,7 +10,7 @@ import torch
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import measure_loudness
-from voiceconv.converter import VoiceConverter, soften_peaks
+from voiceconv.convert.converter import VoiceConverter, soften_peaks
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import extract_f0

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from voiceconv.adaptation import HALF_BELIEVED_SECONDS, SHARE, TERMS, Adaptation, speech_frames, tone_between
+from voiceconv.convert.adaptation import HALF_BELIEVED_SECONDS, SHARE, TERMS, Adaptation, speech_frames, tone_between
 
 FRAME_SECONDS = 0.01
 

@@ -16,14 +16,14 @@ import pytest
 import soundfile
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.batch import plan_outputs
+from voiceconv.convert.folder import LOCK, MANIFEST, Request, convert_folder
+from voiceconv.convert.outputs import plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.locks import try_lock
-from voiceconv.mirror import LOCK, MANIFEST, Request, convert_folder
 from voiceconv.vocoder.base import vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

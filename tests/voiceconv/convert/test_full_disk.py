@@ -14,7 +14,7 @@ import torch
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.voice.voice import Voice
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def with_little_space(code: str, *words: object, limit: int) -> subprocess.CompletedProcess[str]:

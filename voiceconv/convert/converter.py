@@ -15,13 +15,13 @@ from torch.nn import functional as F
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.trainer import choose_device
 from voiceconv import __version__
-from voiceconv.adaptation import Adaptation, tone_between
 from voiceconv.audio.files import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
+from voiceconv.convert.adaptation import Adaptation, tone_between
+from voiceconv.convert.streaming import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, extract_f0, semitones_between
 from voiceconv.features.source_filter import move
-from voiceconv.live import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
 from voiceconv.vocoder.base import Vocoder, load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.voice import Speaker, Voice

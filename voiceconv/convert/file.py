@@ -30,10 +30,10 @@ from voiceconv.audio.files import (
     resampled_blocks,
     save_audio,
 )
-from voiceconv.batch import WHOLE_SECONDS
-from voiceconv.converter import Pitch, VoiceConverter, gain_back, soften_peaks
+from voiceconv.convert.converter import Pitch, VoiceConverter, gain_back, soften_peaks
+from voiceconv.convert.outputs import WHOLE_SECONDS
+from voiceconv.convert.streaming import SILENCE_DB
 from voiceconv.errors import UserError
-from voiceconv.live import SILENCE_DB
 
 LONG_SECONDS = 60.0  # up to here a recording is converted as a whole
 MAX_SECONDS = 12 * 3600.0  # 16-bit WAV ends at 4 GiB: so many hours at 48 kHz

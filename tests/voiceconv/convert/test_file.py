@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from benchmarks import long
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv import file_conversion, terminal
+from voiceconv import terminal
 from voiceconv.audio.files import load_audio, measure_loudness, save_audio
-from voiceconv.converter import VoiceConverter, soften_peaks
+from voiceconv.convert import file as file_conversion
+from voiceconv.convert.converter import VoiceConverter, soften_peaks
+from voiceconv.convert.file import LONG_SECONDS, convert_file
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
-from voiceconv.file_conversion import LONG_SECONDS, convert_file
 from voiceconv.studio.convert_tab import describe
 from voiceconv.studio.studio import NICENESS, Conversion, Limits, Studio
 from voiceconv.vocoder.base import GriffinLim

@@ -30,8 +30,8 @@ from voiceconv.locks import try_lock
 from voiceconv.progress_line import ProgressLine
 
 if TYPE_CHECKING:
-    from voiceconv.converter import Pitch, VoiceConverter
-    from voiceconv.file_conversion import Told
+    from voiceconv.convert.converter import Pitch, VoiceConverter
+    from voiceconv.convert.file import Told
 
 MANIFEST = "manifest.jsonl"
 LOCK = ".voiceconv.lock"
@@ -49,7 +49,7 @@ class Request:
 
     def load(self) -> VoiceConverter:
         """Raises `UserError` for an unknown voice, target or vocoder."""
-        from voiceconv.converter import VoiceConverter
+        from voiceconv.convert.converter import VoiceConverter
 
         converter = VoiceConverter.from_pretrained(self.model, vocoder=self.vocoder)
         converter.voice.index(self.target)
@@ -84,7 +84,7 @@ class Outcome(NamedTuple):
 
 def convert_one(converter: VoiceConverter, request: Request, source: Path, output: Path, told: Told) -> float:
     """Converts one file into another; the seconds of sound in it. Raises `UserError` as `convert_file` does."""
-    from voiceconv.file_conversion import convert_file
+    from voiceconv.convert.file import convert_file
 
     pitch, comment = cast("Pitch", request.pitch), converter.comment(request.target)
     return convert_file(converter, source, output, request.target, pitch, comment=comment, told=told)

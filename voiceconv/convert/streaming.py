@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generative_core.nets import ConvNeXtGenerator, Streamed, block_layers
-from voiceconv.adaptation import Adaptation
+from voiceconv.convert.adaptation import Adaptation
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.source_filter import move

@@ -1,0 +1,1 @@
+"""Convert waveforms, streams, files and folders with a trained voice."""
