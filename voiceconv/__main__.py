@@ -364,7 +364,7 @@ def voices(args: argparse.Namespace) -> int:
 
 
 def inspect(args: argparse.Namespace) -> int:
-    from voiceconv.inspection import compare, inspect_folder
+    from voiceconv.inspection.inspect import compare, inspect_folder
 
     inspection = inspect_folder(args.folder)
     print(inspection.text())

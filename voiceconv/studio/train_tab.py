@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from voiceconv.errors import UserError
-from voiceconv.inspection import inspect_folder
+from voiceconv.inspection.inspect import inspect_folder
 from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.studio.convert_tab import CONVERSION, PRIVATE
 from voiceconv.studio.studio import Studio, note, told_in_words

@@ -7,7 +7,7 @@ import html
 from pathlib import Path
 
 from generative_core.files import read_rows
-from voiceconv.inspection import Inspection, compare
+from voiceconv.inspection.inspect import Inspection, compare
 from voiceconv.jobs import Job, Status
 from voiceconv.studio import curves
 

@@ -12,8 +12,8 @@ import soundfile
 import soxr
 
 from voiceconv.errors import UserError
-from voiceconv.inspection import Inspection, compare, inspect_folder, weighted_quantile
-from voiceconv.recording import clipped_share, find_bandwidth, find_speech, noise_floor
+from voiceconv.inspection.inspect import Inspection, compare, inspect_folder, weighted_quantile
+from voiceconv.inspection.measures import clipped_share, find_bandwidth, find_speech, noise_floor
 
 RATE = 22050
 

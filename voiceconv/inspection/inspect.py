@@ -14,8 +14,7 @@ from tqdm import tqdm
 from voiceconv.audio.files import find_audio
 from voiceconv.errors import UserError, explain
 from voiceconv.features.pitch import semitones_between
-from voiceconv.recording import Array, Recording, measure
-from voiceconv.verdict import (
+from voiceconv.inspection.grading import (
     CLIPPED,
     GOOD_SNR,
     OTHER_SPEAKER,
@@ -29,6 +28,7 @@ from voiceconv.verdict import (
     verdict,
     worst,
 )
+from voiceconv.inspection.measures import Array, Recording, measure
 
 SAME_SPEAKER = 2.5  # semitones either way; most sentences of one speaker lie in there
 TOO_SHORT = 0.3  # seconds; less holds no word
@@ -192,7 +192,7 @@ class Inspection:
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """The report with plots, as one file that needs no network; raises `UserError` if it cannot be written."""
-        from voiceconv.inspection_page import make_page  # matplotlib takes a second that the terminal need not wait
+        from voiceconv.inspection.report import make_page  # matplotlib takes a second that the terminal need not wait
 
         try:
             make_page(self).save(path)

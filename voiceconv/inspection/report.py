@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from generative_core.report import Report, Tone
-from voiceconv.recording import BAND_HZ, N_BANDS, Array
-from voiceconv.verdict import GOOD_SNR, USABLE_SNR, Grade
+from voiceconv.inspection.grading import GOOD_SNR, USABLE_SNR, Grade
+from voiceconv.inspection.measures import BAND_HZ, N_BANDS, Array
 
 if TYPE_CHECKING:
-    from voiceconv.inspection import Inspection
+    from voiceconv.inspection.inspect import Inspection
 
 TONES: dict[Grade, Tone] = {"good": "good", "usable": "fair", "poor": "poor"}
 HIGHLIGHT = "tab:orange"  # what to look at, in every picture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from voiceconv.inspection import Inspection
+    from voiceconv.inspection.inspect import Inspection
 
 Grade = Literal["good", "usable", "poor"]
 GRADES: tuple[Grade, ...] = ("good", "usable", "poor")  # from best to worst

@@ -1,0 +1,1 @@
+"""Report on a folder of recordings before a voice is trained on it."""
