@@ -28,8 +28,8 @@ from generative_core.files import read_rows
 from voiceconv import library
 from voiceconv.convert.folder import MANIFEST
 from voiceconv.errors import UserError
-from voiceconv.jobs import Job, Plan, add_recordings, new_draft
 from voiceconv.terminal import run_in_terminal
+from voiceconv.training.jobs import Job, Plan, add_recordings, new_draft
 from voiceconv.voice.voice import Voice
 
 RATE = 22050

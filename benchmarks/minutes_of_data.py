@@ -20,7 +20,7 @@ from voiceconv.clips import Folder, held_out, load_split, seconds_in
 from voiceconv.errors import UserError
 from voiceconv.evaluation import Settings, evaluate, markdown
 from voiceconv.terminal import run_in_terminal
-from voiceconv.training import train
+from voiceconv.training.train import train
 from voiceconv.voice.voice import Voice
 
 

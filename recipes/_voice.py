@@ -14,7 +14,7 @@ import numpy as np
 
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
-from voiceconv.training import train
+from voiceconv.training.train import train
 from voiceconv.voice.speaker_info import SpeakerInfo
 
 

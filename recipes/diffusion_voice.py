@@ -29,10 +29,10 @@ from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick
 from recipes._image import TrainOptions, open_run
 from recipes._voice import synthetic_speaker
 from voiceconv.audio.files import save_audio
-from voiceconv.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.metrics import mmd
+from voiceconv.training.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.vocoder.base import Vocoder, load_vocoder
 
 FRAMES = 128  # one and a half seconds

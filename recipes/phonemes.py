@@ -35,12 +35,12 @@ from torch.nn import functional as F
 from generative_core.precision import autocast_where_fast
 from recipes._command import run_recipe
 from voiceconv.audio.files import find_audio, load_audio
-from voiceconv.dataset import split
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.source_filter import move
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
+from voiceconv.training.dataset import split
 
 SILENCE = "_"
 ALTERED_VERSIONS = 3

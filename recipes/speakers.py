@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recipes._command import run_recipe
-from voiceconv.dataset import read_segments, split
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.source_filter import move
 from voiceconv.recognisers.speaker_encoder import WINDOW, VoiceEmbedding
+from voiceconv.training.dataset import read_segments, split
 
 FORMANTS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # semitones
 PITCHES = (-4.0, 0.0, 4.0)

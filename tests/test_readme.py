@@ -25,7 +25,7 @@ def desk(tiny_voice: Path, two_speakers: tuple[Path, Path], tmp_path: Path, monk
     """A working folder with the recordings that the README names; the shipped voice is the tiny one."""
     shutil.copytree(tiny_voice, tmp_path / "voices" / "allison-joe")
     monkeypatch.setattr("voiceconv.voice.voice.VOICES", tmp_path / "voices")
-    monkeypatch.setattr("voiceconv.training.JUDGE_STEPS", 2)
+    monkeypatch.setattr("voiceconv.training.train.JUDGE_STEPS", 2)
     for name, folder in zip(("alice", "bob"), two_speakers, strict=True):
         shutil.copytree(folder, tmp_path / name)
     (tmp_path / "my_recordings").mkdir()

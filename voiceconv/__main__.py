@@ -380,7 +380,7 @@ def inspect(args: argparse.Namespace) -> int:
 
 def train(args: argparse.Namespace) -> int:
     def run() -> bool:
-        from voiceconv.training import train as train_voice
+        from voiceconv.training.train import train as train_voice
 
         return train_voice(
             args.folder_a,
@@ -446,7 +446,7 @@ def train_vocoder(args: argparse.Namespace) -> int:
 
 def _at_work_on(folder: Path, training: Callable[[], bool], made: str) -> int:
     """Runs a training that leaves `made` in its run folder."""
-    from voiceconv.jobs import at_work_on
+    from voiceconv.training.jobs import at_work_on
 
     finished = at_work_on(folder, training)
     print(f"The {made} is in {folder / made}, the report in {folder / 'report.html'}.")

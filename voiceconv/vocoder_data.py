@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from generative_core.data import batch_generator
-from voiceconv.dataset import MIN_SPEECH_SECONDS, cached, fingerprint, read_segments, split
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import extract_f0
+from voiceconv.training.dataset import MIN_SPEECH_SECONDS, cached, fingerprint, read_segments, split
 from voiceconv.vocoder.pitch_estimator import hold
 
 FULL_SCALE = 32767.0

@@ -15,7 +15,7 @@ from generative_core.trainer import Trainer
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation
-from voiceconv.progress import PeriodicPreview, draw_curves, load_picture, spectrograms
+from voiceconv.training.preview import PeriodicPreview, draw_curves, load_picture, spectrograms
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder_data import Speech
 from voiceconv.vocoder_losses import log_mel_distance, stft_distance

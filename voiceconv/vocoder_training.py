@@ -21,12 +21,12 @@ from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
 from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
 from voiceconv.audio.files import require_outside
-from voiceconv.dataset import cached, mel_statistics
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import semitones_between
-from voiceconv.run_folder import record_settings, record_split
-from voiceconv.views import disguise
+from voiceconv.training.dataset import cached, mel_statistics
+from voiceconv.training.disguise import disguise
+from voiceconv.training.run_folder import record_settings, record_split
 from voiceconv.vocoder.base import load_vocoder, vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder.pitch_estimator import MelPitch

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from benchmarks.minutes_of_data import draw
-from voiceconv.dataset import fingerprint
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
+from voiceconv.training.dataset import fingerprint
 
 
 @pytest.fixture

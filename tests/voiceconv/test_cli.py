@@ -308,7 +308,7 @@ def test_inspect_compares_two_speakers(command, two_speakers: tuple[Path, Path])
 def test_train_resume_convert(
     command, two_speakers: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceconv.training.JUDGE_STEPS", 2)
+    monkeypatch.setattr("voiceconv.training.train.JUDGE_STEPS", 2)
     high, low = two_speakers
     train = ("train", high, low, "--run", tmp_path / "run", "--preset", "smoke")
     status, out, _ = command(*train, "--budget", "0.01s")
@@ -387,7 +387,7 @@ def test_another_seed_reaches_the_training(
 
 
 def test_presets_are_those_of_the_training() -> None:
-    from voiceconv.training import PRESETS as TRAINABLE
+    from voiceconv.training.train import PRESETS as TRAINABLE
     from voiceconv.vocoder_training import PRESETS as TRAINABLE_VOCODERS
 
     assert set(PRESETS) == set(TRAINABLE)

@@ -51,12 +51,12 @@ def serve(options: argparse.Namespace) -> int:
         from starlette.websockets import WebSocket
 
         from voiceconv.convert.converter import VoiceConverter
-        from voiceconv.jobs import remove_drafts
         from voiceconv.studio.cleaning import kept_clean
         from voiceconv.studio.guard import Guard, health
         from voiceconv.studio.live_socket import live_socket
         from voiceconv.studio.page import build_app, launch_options
         from voiceconv.studio.studio import JsonLines, Limits, Studio, note
+        from voiceconv.training.jobs import remove_drafts
 
         handler = logging.StreamHandler()
         handler.setFormatter(JsonLines())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from generative_core.files import read_rows
 from voiceconv.inspection.inspect import Inspection, compare
-from voiceconv.jobs import Job, Status
 from voiceconv.studio import curves
+from voiceconv.training.jobs import Job, Status
 
 LISTED_PROBLEMS = 20
 LOSSES = ("generator/total", "discriminator/total")

@@ -11,8 +11,8 @@ from voiceconv.audio.files import load_audio
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.features.source_filter import move
-from voiceconv.heard import HeardPhonemes
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
+from voiceconv.training.rendering import HeardPhonemes
 from voiceconv.voice.voice import VOICES, Speaker
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from tests.signals import hum
-from voiceconv.dataset import SpeakerData
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics
 from voiceconv.features.source_filter import move
-from voiceconv.views import (
+from voiceconv.training.dataset import SpeakerData
+from voiceconv.training.disguise import (
     ALTERED_VERSIONS,
     AWAY_SEMITONES,
     change_tone,

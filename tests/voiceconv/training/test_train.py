@@ -15,7 +15,7 @@ from tests.signals import hum
 from voiceconv.audio.files import save_audio
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.training import DISCRIMINATORS, PRESETS, build_critic, build_model, train
+from voiceconv.training.train import DISCRIMINATORS, PRESETS, build_critic, build_model, train
 from voiceconv.voice.speaker_info import SpeakerInfo
 from voiceconv.voice.voice import build_generator
 

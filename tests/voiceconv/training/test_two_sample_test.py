@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from voiceconv.confusion import confusion
+from voiceconv.training.two_sample_test import confusion
 
 
 def clips(count: int, seed: int, *, smoothed: bool = False, lengths: tuple[int, ...] = (70, 90, 20)) -> list[Tensor]:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from voiceconv import jobs
 from voiceconv.__main__ import main
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import OtherRun, UserError
-from voiceconv.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.locks import is_locked, try_lock
-from voiceconv.training import train
+from voiceconv.training import jobs
+from voiceconv.training.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
+from voiceconv.training.train import train
 from voiceconv.voice.voice import available_voices
 
 WAIT = 240.0
@@ -164,8 +164,8 @@ def test_killed_paused_resumed_and_published(job: Job) -> None:
     wait_for(lambda: state(job) == "interrupted")
 
     # Another process resumes it, as a server does after a restart, and ends; the training goes on without it.
-    code = "import sys\nfrom voiceconv.jobs import find_job\nfind_job('high-low').start()"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=WAIT)
+    code = "import sys\nfrom voiceconv.training.jobs import find_job\nfind_job('high-low').start()"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3], timeout=WAIT)
     assert state(job) == "running"
     job.pause()
     wait_for(lambda: state(job) == "paused")

@@ -23,14 +23,14 @@ from generative_core.nets import PatchClassifier, PatchDiscriminator, Spectrogra
 from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
 from voiceconv.audio.files import require_outside
 from voiceconv.convert.adaptation import speech_frames
-from voiceconv.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.heard import HeardPhonemes, HeardSpeech
 from voiceconv.library import LONGEST_NAME
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
-from voiceconv.run_folder import record_settings, record_split
-from voiceconv.views import change_tone, conversion_goals, moved_mels, views
+from voiceconv.training.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
+from voiceconv.training.disguise import change_tone, conversion_goals, moved_mels, views
+from voiceconv.training.rendering import HeardPhonemes, HeardSpeech
+from voiceconv.training.run_folder import record_settings, record_split
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.speaker_info import SpeakerInfo
@@ -196,7 +196,7 @@ def train(
     that cannot be trained on, for a run folder that holds another run, for a starting point that is missing or of
     another size, and when the training collapses.
     """
-    from voiceconv.progress import Preview, write_run_report
+    from voiceconv.training.preview import Preview, write_run_report
 
     started = time.monotonic()
     folder_a, folder_b, run_dir = Path(folder_a), Path(folder_b), Path(run_dir)

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from voiceconv.dataset import SpeakerData
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, semitones_between
 from voiceconv.features.source_filter import move
-from voiceconv.restoring import restored_goals
+from voiceconv.training.dataset import SpeakerData
+from voiceconv.training.pseudo_pairs import restored_goals
 from voiceconv.vocoder.base import Vocoder, load_vocoder
 from voiceconv.voice.voice import Speaker
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier
-from voiceconv.dataset import MelCrops
+from voiceconv.training.dataset import MelCrops
 
 FRAMES = 64
 BATCH_SIZE = 16  # of each kind

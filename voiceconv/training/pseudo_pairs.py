@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.precision import autocast_where_fast
-from voiceconv.dataset import MelCrops, mel_statistics
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
+from voiceconv.training.dataset import MelCrops, mel_statistics
 
 FRAMES = 64
 BATCH_SIZE = 16

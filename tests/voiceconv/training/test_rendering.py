@@ -7,7 +7,7 @@ import torch
 
 from voiceconv.audio.files import load_audio
 from voiceconv.features.mel import MelSpectrogram
-from voiceconv.heard import HeardSpeech
+from voiceconv.training.rendering import HeardSpeech
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.voice import VOICES, Voice

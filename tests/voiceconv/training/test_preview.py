@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from voiceconv.dataset import SpeakerData, prepare_speaker
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.progress import PeriodicPreview, Preview
+from voiceconv.training.dataset import SpeakerData, prepare_speaker
+from voiceconv.training.preview import PeriodicPreview, Preview
 from voiceconv.voice.voice import Speaker, Voice, build_generator, build_judge
 
 SIZE = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 80, "blocks": 1}
@@ -54,7 +54,7 @@ def test_previews_come_every_five_minutes_and_take_a_quarter_of_the_time_at_most
     seconds: float, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("voiceconv.progress.time.monotonic", lambda: clock.now)
+    monkeypatch.setattr("voiceconv.training.preview.time.monotonic", lambda: clock.now)
     run, preview = Run(tmp_path), SlowPreview(clock, seconds)
     preview.on_start(run)
     trained = 0.0

@@ -188,7 +188,7 @@ class Job:
             with (self.folder / LOG).open("ab") as log:
                 process = subprocess.Popen(
                     command,
-                    cwd=Path(__file__).parents[1],  # where the package is found, installed or not
+                    cwd=Path(__file__).parents[2],  # where the package is found, installed or not
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -24,14 +24,14 @@ from generative_core.files import drop_rows_after, read_rows
 from generative_core.report import Report
 from generative_core.trainer import Trainer
 from voiceconv.audio.files import save_audio
-from voiceconv.confusion import confusion
 from voiceconv.convert.converter import VoiceConverter, judge_probabilities
 from voiceconv.convert.streaming import LOUDEST_MEL
-from voiceconv.dataset import SpeakerData
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
+from voiceconv.training.dataset import SpeakerData
+from voiceconv.training.two_sample_test import confusion
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.voice.voice import Speaker, Voice
 

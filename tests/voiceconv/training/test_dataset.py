@@ -13,9 +13,9 @@ import torch
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
-from voiceconv.dataset import MelCrops, prepare_speaker, segment, split
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
+from voiceconv.training.dataset import MelCrops, prepare_speaker, segment, split
 
 
 def test_long_pauses_are_cut_out_and_long_speech_is_divided() -> None:

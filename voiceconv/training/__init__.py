@@ -1,0 +1,1 @@
+"""Train a voice from two folders of recordings."""
