@@ -36,7 +36,7 @@ from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation
 from voiceconv.terminal import run_in_terminal
 from voiceconv.vocoder.base import Vocoder, load_vocoder
-from voiceconv.vocoder_losses import log_mel_distance, stft_distance
+from voiceconv.vocoder_training.losses import log_mel_distance, stft_distance
 
 Wav = NDArray[np.float32]
 

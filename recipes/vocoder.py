@@ -24,7 +24,7 @@ from typing import Literal
 from recipes._command import run_recipe
 from recipes._voice import synthetic_speaker
 from voiceconv.errors import UserError
-from voiceconv.vocoder_training import train_vocoder
+from voiceconv.vocoder_training.train import train_vocoder
 
 
 @dataclass(frozen=True)

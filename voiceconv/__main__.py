@@ -428,7 +428,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 def train_vocoder(args: argparse.Namespace) -> int:
     def run() -> bool:
-        from voiceconv.vocoder_training import train_vocoder as train
+        from voiceconv.vocoder_training.train import train_vocoder as train
 
         return train(
             args.folders,

@@ -388,7 +388,7 @@ def test_another_seed_reaches_the_training(
 
 def test_presets_are_those_of_the_training() -> None:
     from voiceconv.training.train import PRESETS as TRAINABLE
-    from voiceconv.vocoder_training import PRESETS as TRAINABLE_VOCODERS
+    from voiceconv.vocoder_training.train import PRESETS as TRAINABLE_VOCODERS
 
     assert set(PRESETS) == set(TRAINABLE)
     assert set(VOCODER_PRESETS) == set(TRAINABLE_VOCODERS)

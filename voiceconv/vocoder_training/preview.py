@@ -17,8 +17,8 @@ from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation
 from voiceconv.training.preview import PeriodicPreview, draw_curves, load_picture, spectrograms
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.vocoder_data import Speech
-from voiceconv.vocoder_losses import log_mel_distance, stft_distance
+from voiceconv.vocoder_training.dataset import Speech
+from voiceconv.vocoder_training.losses import log_mel_distance, stft_distance
 
 SCORED_CLIPS = 3  # development segments of each folder
 SCORE_MEANINGS = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.vocoder_losses import ReconstructionLoss, log_mel_distance, stft_distance
+from voiceconv.vocoder_training.losses import ReconstructionLoss, log_mel_distance, stft_distance
 
 loss = ReconstructionLoss(SAMPLE_RATE, {1024: 80, 256: 20}, lambda_mel=10.0)
 

@@ -30,8 +30,8 @@ from voiceconv.training.run_folder import record_settings, record_split
 from voiceconv.vocoder.base import load_vocoder, vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder.pitch_estimator import MelPitch
-from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
-from voiceconv.vocoder_losses import ReconstructionLoss
+from voiceconv.vocoder_training.dataset import CropLoader, Speech, prepare_speech
+from voiceconv.vocoder_training.losses import ReconstructionLoss
 from voiceconv.voice.speaker_info import SpeakerInfo
 
 PERIODS = (2, 3, 5, 7, 11)
@@ -134,7 +134,7 @@ def train_vocoder(
     on exactly there. Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on and
     for a run folder that holds another run.
     """
-    from voiceconv.vocoder_progress import VocoderPreview, write_vocoder_report
+    from voiceconv.vocoder_training.preview import VocoderPreview, write_vocoder_report
 
     started = time.monotonic()
     paths, run_dir = [Path(folder) for folder in folders], Path(run_dir)

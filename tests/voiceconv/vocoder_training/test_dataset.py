@@ -12,7 +12,7 @@ from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.vocoder_data import CropLoader, Speech, prepare_speech
+from voiceconv.vocoder_training.dataset import CropLoader, Speech, prepare_speech
 
 MEL = MelConfig()
 to_mel = MelSpectrogram(MEL)

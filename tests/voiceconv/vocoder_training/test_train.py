@@ -17,8 +17,8 @@ from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.vocoder_data import CropLoader, prepare_speech
-from voiceconv.vocoder_training import PRESETS, build_model, restored_mels, train_vocoder
+from voiceconv.vocoder_training.dataset import CropLoader, prepare_speech
+from voiceconv.vocoder_training.train import PRESETS, build_model, restored_mels, train_vocoder
 from voiceconv.voice.speaker_info import SpeakerInfo
 
 

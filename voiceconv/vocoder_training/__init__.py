@@ -1,0 +1,1 @@
+"""Train a vocoder from folders of recordings."""
