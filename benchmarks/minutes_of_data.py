@@ -16,9 +16,9 @@ from typing import Annotated
 
 import tyro
 
-from voiceconv.clips import Folder, held_out, load_split, seconds_in
 from voiceconv.errors import UserError
-from voiceconv.evaluation import Settings, evaluate, markdown
+from voiceconv.evaluation.evaluate import Settings, evaluate, markdown
+from voiceconv.evaluation.held_out_clips import Folder, held_out, load_split, seconds_in
 from voiceconv.terminal import run_in_terminal
 from voiceconv.training.train import train
 from voiceconv.voice.voice import Voice

@@ -29,9 +29,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.conversion import peak_memory
-from voiceconv import metrics
 from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.errors import UserError
+from voiceconv.evaluation import metrics
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation
 from voiceconv.terminal import run_in_terminal

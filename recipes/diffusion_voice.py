@@ -5,7 +5,7 @@
 The same model that draws digits draws one and a half seconds of log-mel at a time, without being told what: it babbles
 in the speaker's voice. The report has players of it, beside recordings that went the same way through the vocoder.
 Measures how far the frames are from those of recordings kept from the training (maximum mean discrepancy, see
-`voiceconv.metrics.mmd`), beside the same of real speech and of noise with the speaker's mean and deviation.
+`voiceconv.evaluation.metrics.mmd`), beside the same of real speech and of noise with the speaker's mean and deviation.
 
 Should reach: less than half of the discrepancy of that noise, in a quarter of an hour of one core with
 `--train.batch-size 4 --train.steps 2000`. Without --data it needs `--smoke`, which takes seconds on a synthetic hum.
@@ -30,8 +30,8 @@ from recipes._image import TrainOptions, open_run
 from recipes._voice import synthetic_speaker
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
+from voiceconv.evaluation.metrics import mmd
 from voiceconv.features.mel import MelConfig
-from voiceconv.metrics import mmd
 from voiceconv.training.dataset import MelCrops, SpeakerData, prepare_speaker
 from voiceconv.vocoder.base import Vocoder, load_vocoder
 

@@ -397,9 +397,9 @@ def train(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    from voiceconv.clips import Folder
-    from voiceconv.evaluation import Settings, markdown
-    from voiceconv.evaluation import evaluate as measure
+    from voiceconv.evaluation.evaluate import Settings, markdown
+    from voiceconv.evaluation.evaluate import evaluate as measure
+    from voiceconv.evaluation.held_out_clips import Folder
 
     def folder(given: tuple[Path, str | None]) -> Folder:
         language = given[1] or args.language

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv import baselines
 from voiceconv.convert.converter import VoiceConverter
+from voiceconv.evaluation import baselines
 from voiceconv.features.pitch import PitchStatistics, extract_f0
 
 

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from generative_core.report import Report
 from voiceconv.audio.files import load_audio
+from voiceconv.evaluation.scores import CONVERTED, COPY, GROUND_TRUTH, SCORES, UNCONVERTED
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.spectrogram_plot import plot_spectrogram
-from voiceconv.scoring import CONVERTED, COPY, GROUND_TRUTH, SCORES, UNCONVERTED
 
 Record = dict[str, Any]
 
@@ -170,7 +170,7 @@ def _examples(direction: Record) -> dict[int, str]:
 
 
 def _add_example(report: Report, direction: Record, index: int, reason: str, out: Path) -> None:
-    from voiceconv.evaluation import audio_path  # which imports this module in turn
+    from voiceconv.evaluation.evaluate import audio_path  # which imports this module in turn
 
     source, target, way = direction["source"], direction["target"], f"{direction['source']} to {direction['target']}"
     clip, own = direction["clips"]["source"][index], direction["clips"]["target"][0]

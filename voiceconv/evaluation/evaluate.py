@@ -40,13 +40,13 @@ from tqdm import tqdm
 
 import voiceconv
 from generative_core.files import write_atomically
-from voiceconv import baselines, metrics
 from voiceconv.audio.files import load_audio, require_outside, save_audio
-from voiceconv.clips import Clip, Folder, held_out, load_split, read_clips
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
+from voiceconv.evaluation import baselines, metrics
+from voiceconv.evaluation.held_out_clips import Clip, Folder, held_out, load_split, read_clips
+from voiceconv.evaluation.scores import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise
 from voiceconv.features.pitch import PitchStatistics, extract_f0
-from voiceconv.scoring import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise
 from voiceconv.voice.voice import Speaker, Voice
 
 Wav = NDArray[np.float32]
@@ -324,7 +324,7 @@ def title(direction: Record) -> str:
 
 def write(record: Record, out: Path) -> None:
     """Both results, each whole or not at all."""
-    from voiceconv.evaluation_page import make_page  # matplotlib takes a second
+    from voiceconv.evaluation.report import make_page  # matplotlib takes a second
 
     content = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(out / "evaluation.json", content.encode())

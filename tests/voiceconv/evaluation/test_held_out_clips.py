@@ -7,8 +7,8 @@ import pytest
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
-from voiceconv.clips import Folder, held_out, load_split, read_clips
 from voiceconv.errors import UserError
+from voiceconv.evaluation.held_out_clips import Folder, held_out, load_split, read_clips
 
 SECONDS = (1.0, 3.0)
 

@@ -9,14 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from voiceconv import baselines
 from voiceconv.audio.files import load_audio
-from voiceconv.clips import Folder
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.evaluation import to_mel
-from voiceconv.metrics import ErrorCount, MeanOpinion
-from voiceconv.scoring import COPY, GROUND_TRUTH, SCORES, UNCONVERTED, Heard, Judge, mel_distances, score, summarise
+from voiceconv.evaluation import baselines
+from voiceconv.evaluation.evaluate import to_mel
+from voiceconv.evaluation.held_out_clips import Folder
+from voiceconv.evaluation.metrics import ErrorCount, MeanOpinion
+from voiceconv.evaluation.scores import (
+    COPY,
+    GROUND_TRUTH,
+    SCORES,
+    UNCONVERTED,
+    Heard,
+    Judge,
+    mel_distances,
+    score,
+    summarise,
+)
 from voiceconv.voice.voice import VOICES, Voice
 
 NAN = float("nan")

@@ -13,8 +13,8 @@ import soundfile
 
 from voiceconv.__main__ import main, parser
 from voiceconv.convert.converter import VoiceConverter
-from voiceconv.evaluation import audio_path, doubts, load_rivals, markdown
-from voiceconv.scoring import SCORES
+from voiceconv.evaluation.evaluate import audio_path, doubts, load_rivals, markdown
+from voiceconv.evaluation.scores import SCORES
 from voiceconv.voice.voice import VOICES
 
 EXAMPLES = VOICES / "allison-joe" / "examples"

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from voiceconv import metrics
 from voiceconv.audio.files import load_audio
 from voiceconv.errors import UserError
+from voiceconv.evaluation import metrics
 from voiceconv.voice.voice import VOICES
 
 NAN = float("nan")

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from voiceconv import metrics
-from voiceconv.clips import Folder
 from voiceconv.errors import UserError
+from voiceconv.evaluation import metrics
+from voiceconv.evaluation.held_out_clips import Folder
+from voiceconv.evaluation.metrics import ErrorCount, MeanOpinion
 from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset, mean_log_f0
-from voiceconv.metrics import ErrorCount, MeanOpinion
 from voiceconv.voice.voice import Speaker
 
 Wav = NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""Measure a trained voice on clips that were kept from its training."""
