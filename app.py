@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def build_app(converter: VoiceConverter) -> gr.Blocks:
     """The page, which opens with this voice, as Blocks to launch or to mount."""
     from voiceconv.studio.page import build_app as build
-    from voiceconv.studio.studio import Studio
+    from voiceconv.studio.session import Studio
 
     return build(Studio(converter))
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voiceconv import __version__
 from voiceconv.studio.cleaning import contents
-from voiceconv.studio.studio import Limits, note
+from voiceconv.studio.session import Limits, note
 
 MOST_BODY = 2 * 2**20  # bytes of a request that is no upload: file names and settings
 UPLOADS = re.compile(r"(/gradio_api)?/upload/?")

@@ -19,7 +19,7 @@ from voiceconv.convert.converter import VoiceConverter, semitones_of
 from voiceconv.convert.streaming import SILENCE_DB
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
-from voiceconv.studio.studio import Studio, note
+from voiceconv.studio.session import Studio, note
 
 MOST_SAMPLES = 22050  # of one message
 AT_ONCE = 2  # conversions, each of which keeps a core busy

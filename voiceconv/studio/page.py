@@ -7,9 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from voiceconv.studio import batch_tab, compare_tab, convert_tab, live_tab, train_tab, voices_tab
-from voiceconv.studio.studio import Limits, Studio
+from voiceconv.studio.session import Limits, Studio
 from voiceconv.studio.style import CSS, theme
+from voiceconv.studio.tabs import batch as batch_tab
+from voiceconv.studio.tabs import compare as compare_tab
+from voiceconv.studio.tabs import convert as convert_tab
+from voiceconv.studio.tabs import live as live_tab
+from voiceconv.studio.tabs import train as train_tab
+from voiceconv.studio.tabs import voices as voices_tab
 
 MOST_SESSIONS = 200  # whose page Gradio remembers, 0.3 MB each; it would keep 10,000
 # Each is a module whose `build(studio, page, tab)` fills the tab that is open. Another tab is a module and a line here.

@@ -55,7 +55,7 @@ def serve(options: argparse.Namespace) -> int:
         from voiceconv.studio.guard import Guard, health
         from voiceconv.studio.live_socket import live_socket
         from voiceconv.studio.page import build_app, launch_options
-        from voiceconv.studio.studio import JsonLines, Limits, Studio, note
+        from voiceconv.studio.session import JsonLines, Limits, Studio, note
         from voiceconv.training.jobs import remove_drafts
 
         handler = logging.StreamHandler()

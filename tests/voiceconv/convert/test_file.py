@@ -26,8 +26,8 @@ from voiceconv.convert.converter import VoiceConverter, soften_peaks
 from voiceconv.convert.file import LONG_SECONDS, convert_file
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
-from voiceconv.studio.convert_tab import describe
-from voiceconv.studio.studio import NICENESS, Conversion, Limits, Studio
+from voiceconv.studio.session import NICENESS, Conversion, Limits, Studio
+from voiceconv.studio.tabs.convert import describe
 from voiceconv.vocoder.base import GriffinLim
 
 Wav = NDArray[np.float32]

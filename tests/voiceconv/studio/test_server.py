@@ -21,9 +21,9 @@ from tests.serving import ROOT, WAIT, browsing, serving
 from voiceconv.audio.files import load_audio, measure_loudness, save_audio
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.pitch import extract_f0
-from voiceconv.studio.convert_tab import introduce
 from voiceconv.studio.page import about
-from voiceconv.studio.studio import Limits
+from voiceconv.studio.session import Limits
+from voiceconv.studio.tabs.convert import introduce
 
 VOICE = "allison-joe"
 MAX_SECONDS = 20

@@ -12,8 +12,8 @@ import gradio as gr
 from voiceconv.audio.files import load_audio
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
-from voiceconv.studio.convert_tab import PRIVATE, median_pitch
-from voiceconv.studio.studio import Studio, told_in_words
+from voiceconv.studio.session import Studio, told_in_words
+from voiceconv.studio.tabs.convert import PRIVATE, median_pitch
 from voiceconv.voice.voice import available_voices
 
 

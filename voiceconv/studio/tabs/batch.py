@@ -14,8 +14,8 @@ import gradio as gr
 
 from voiceconv.convert.outputs import OUTPUT_EXTENSIONS
 from voiceconv.errors import UserError, explain
-from voiceconv.studio.convert_tab import PRIVATE, voice_and_pitch
-from voiceconv.studio.studio import Studio, told_in_words
+from voiceconv.studio.session import Studio, told_in_words
+from voiceconv.studio.tabs.convert import PRIVATE, voice_and_pitch
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:

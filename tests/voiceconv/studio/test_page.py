@@ -25,7 +25,7 @@ from tests.signals import SAMPLE_RATE, hum
 from voiceconv.errors import UserError
 from voiceconv.studio import curves
 from voiceconv.studio.server import LOCK, listening_host, remove_abandoned
-from voiceconv.studio.voices_tab import _record_card
+from voiceconv.studio.tabs.voices import _record_card
 
 slow = pytest.mark.slow
 CLIENTS = 50

@@ -19,7 +19,7 @@ from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.spectrogram_plot import as_img, draw_spectrogram
 from voiceconv.progress_line import clock
-from voiceconv.studio.studio import MAX_SEMITONES, Conversion, Studio, told_in_words
+from voiceconv.studio.session import MAX_SEMITONES, Conversion, Studio, told_in_words
 
 HEARD_SECONDS = 60.0  # of the start: our classifier needs no more, and a long recording has no room in the memory
 DRAWN_SECONDS = 30.0  # pitch and spectrograms of the start of a clip tell enough; of a minute, they take long

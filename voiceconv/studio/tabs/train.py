@@ -11,9 +11,9 @@ import gradio as gr
 
 from voiceconv.errors import UserError
 from voiceconv.inspection.inspect import inspect_folder
-from voiceconv.studio.convert_tab import CONVERSION, PRIVATE
-from voiceconv.studio.studio import Studio, note, told_in_words
-from voiceconv.studio.train_view import curves_html, inspection_html, previews_html, status_html
+from voiceconv.studio.session import Studio, note, told_in_words
+from voiceconv.studio.tabs.convert import CONVERSION, PRIVATE
+from voiceconv.studio.tabs.train_view import curves_html, inspection_html, previews_html, status_html
 from voiceconv.training.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.voice.voice import available_voices
 
