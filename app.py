@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from voiceconv.cli.terminal import Parser, run_in_terminal
 from voiceconv.library import HOME
-from voiceconv.terminal import Parser, run_in_terminal
 
 if TYPE_CHECKING:
     import gradio as gr

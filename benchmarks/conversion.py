@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import tyro
 
-from voiceconv.terminal import run_in_terminal
+from voiceconv.cli.terminal import run_in_terminal
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import Literal
 import tyro
 
 from benchmarks.fuzz_cases import audio_case, is_gentle, recordings, voice_case
-from voiceconv.terminal import run_in_terminal
+from voiceconv.cli.terminal import run_in_terminal
 
 Kind = Literal["audio", "voice"]
 OUTCOMES = ("converted", "refused", "fault", "traceback", "crash", "hang")

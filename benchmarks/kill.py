@@ -26,9 +26,9 @@ import tyro
 from generative_core.checkpoint import load_latest_checkpoint
 from generative_core.files import read_rows
 from voiceconv import library
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.convert.folder import MANIFEST
 from voiceconv.errors import UserError
-from voiceconv.terminal import run_in_terminal
 from voiceconv.training.jobs import Job, Plan, add_recordings, new_draft
 from voiceconv.voice.voice import Voice
 

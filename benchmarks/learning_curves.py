@@ -16,8 +16,8 @@ import tyro
 from matplotlib.figure import Figure
 
 from generative_core.files import read_rows
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.errors import UserError
-from voiceconv.terminal import run_in_terminal
 
 SHOWN = {"score": "score", "voice": "voice", "phoneme_errors": "phonemes heard otherwise", "confusion": "confusion"}
 

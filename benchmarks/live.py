@@ -15,8 +15,8 @@ import numpy as np
 import torch
 import tyro
 
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.convert.converter import VoiceConverter
-from voiceconv.terminal import run_in_terminal
 
 
 @dataclass(frozen=True)

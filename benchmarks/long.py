@@ -18,8 +18,8 @@ import numpy as np
 import tyro
 
 from voiceconv.audio.files import audio_writer, load_audio
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.errors import UserError
-from voiceconv.terminal import run_in_terminal
 from voiceconv.voice.voice import Voice
 
 

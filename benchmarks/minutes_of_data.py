@@ -16,10 +16,10 @@ from typing import Annotated
 
 import tyro
 
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.errors import UserError
 from voiceconv.evaluation.evaluate import Settings, evaluate, markdown
 from voiceconv.evaluation.held_out_clips import Folder, held_out, load_split, seconds_in
-from voiceconv.terminal import run_in_terminal
 from voiceconv.training.train import train
 from voiceconv.voice.voice import Voice
 

@@ -28,7 +28,7 @@ import soundfile
 import tyro
 
 from benchmarks.kill import RATE, buzz
-from voiceconv.terminal import run_in_terminal
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.voice.voice import Voice
 
 BLOCK = 1024  # samples of live speech at a time

@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 
 from benchmarks.conversion import peak_memory
 from voiceconv.audio.files import find_audio, load_audio
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.errors import UserError
 from voiceconv.evaluation import metrics
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation
-from voiceconv.terminal import run_in_terminal
 from voiceconv.vocoder.base import Vocoder, load_vocoder
 from voiceconv.vocoder_training.losses import log_mel_distance, stft_distance
 

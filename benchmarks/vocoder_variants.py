@@ -19,8 +19,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.features.mel import MelConfig
-from voiceconv.terminal import run_in_terminal
 from voiceconv.vocoder.istft_generator import ISTFTGenerator
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import tyro
 
 from generative_core.parallel import is_first, join_processes
-from voiceconv.terminal import run_in_terminal
+from voiceconv.cli.terminal import run_in_terminal
 
 Config = TypeVar("Config")
 

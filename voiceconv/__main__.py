@@ -1,6 +1,6 @@
 """The command line: `voiceconv --help`.
 
-Heavy libraries are imported inside the commands, so that help and mistakes come at once. `voiceconv.terminal` says
+Heavy libraries are imported inside the commands, so that help and mistakes come at once. `voiceconv.cli.terminal` says
 how a command ends.
 """
 
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceconv import __version__
+from voiceconv.cli.terminal import Parser, run_in_terminal
 from voiceconv.convert.outputs import OUTPUT_EXTENSIONS, change_files, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.library import HOME
 from voiceconv.progress_line import ProgressLine
-from voiceconv.terminal import Parser, run_in_terminal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -282,7 +282,7 @@ def convert(args: argparse.Namespace) -> int:
 
 
 def live(args: argparse.Namespace) -> int:
-    from voiceconv import live_terminal
+    from voiceconv.cli import live_devices as live_terminal
     from voiceconv.errors import UserError
 
     if args.devices:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks import long
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv import terminal
 from voiceconv.audio.files import load_audio, measure_loudness, save_audio
+from voiceconv.cli import terminal
 from voiceconv.convert import file as file_conversion
 from voiceconv.convert.converter import VoiceConverter, soften_peaks
 from voiceconv.convert.file import LONG_SECONDS, convert_file

@@ -56,7 +56,7 @@ def test_a_folder_goes_on_when_there_is_room_again(tiny_voice: Path, tmp_path: P
 def test_a_voice_that_cannot_be_saved_stays_as_it_was(tiny_voice: Path, tmp_path: Path) -> None:
     Voice.load(tiny_voice).save(tmp_path / "voice")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom voiceconv.terminal import run_in_terminal\n"
+        "import sys\nfrom pathlib import Path\nfrom voiceconv.cli.terminal import run_in_terminal\n"
         "from voiceconv.voice.voice import Voice\nvoice = Voice.load(sys.argv[1])\n"
         "next(voice.generator_ab.parameters()).data.add_(1)\n"
         "sys.exit(run_in_terminal(lambda: voice.save(Path(sys.argv[1])) or 0))"

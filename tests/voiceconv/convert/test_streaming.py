@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import load_audio, save_audio
+from voiceconv.cli.live_devices import Delay, speak, speak_file
 from voiceconv.convert.adaptation import Adaptation
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.streaming import LiveConversion, gate, keep_unvoiced
 from voiceconv.errors import UserError
-from voiceconv.live_terminal import Delay, speak, speak_file
 
 LENGTH = 33_333  # no multiple of anything
 

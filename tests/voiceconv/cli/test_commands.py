@@ -22,7 +22,7 @@ from voiceconv.convert.outputs import WHOLE_SECONDS, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -433,7 +433,7 @@ def test_module_ends_with_the_status() -> None:
 
 def test_ctrl_c_and_a_reader_that_left() -> None:
     stopped = in_python(
-        "import signal, sys, time\nfrom voiceconv.terminal import run_in_terminal\n"
+        "import signal, sys, time\nfrom voiceconv.cli.terminal import run_in_terminal\n"
         # A test run in the background of a script is started with Ctrl-C ignored, and so are its children.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def command():\n    print('ready', flush=True)\n    time.sleep(60)\n    return 0\n"
@@ -446,7 +446,7 @@ def test_ctrl_c_and_a_reader_that_left() -> None:
     assert (stopped.returncode, err.strip()) == (130, "Stopped.")
 
     left = in_python(
-        "import sys\nfrom voiceconv.terminal import run_in_terminal\n"
+        "import sys\nfrom voiceconv.cli.terminal import run_in_terminal\n"
         "sys.exit(run_in_terminal(lambda: [print('line') for _ in range(100_000)] and 0))"
     )
     assert left.stdout is not None
