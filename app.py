@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from voiceconv.cli.terminal import Parser, run_in_terminal
-from voiceconv.library import HOME
+from voiceconv.user_data import HOME
 
 if TYPE_CHECKING:
     import gradio as gr

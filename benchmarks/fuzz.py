@@ -53,7 +53,7 @@ def work(model: str, pipe: Connection) -> None:
     """A process that answers each (kind, number) with what became of it."""
     import torch
 
-    from voiceconv import library
+    from voiceconv import user_data as library
     from voiceconv.audio.files import load_audio
     from voiceconv.convert import file as file_conversion
     from voiceconv.convert.converter import VoiceConverter

@@ -25,7 +25,7 @@ import tyro
 
 from generative_core.checkpoint import load_latest_checkpoint
 from generative_core.files import read_rows
-from voiceconv import library
+from voiceconv import user_data as library
 from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.convert.folder import MANIFEST
 from voiceconv.errors import UserError

@@ -13,7 +13,7 @@ from voiceconv.audio.files import save_audio
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import PitchStatistics
-from voiceconv.library import HOME
+from voiceconv.user_data import HOME
 from voiceconv.vocoder.base import vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.voice import Speaker, Voice, build_generator, build_judge

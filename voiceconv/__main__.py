@@ -21,8 +21,8 @@ from voiceconv import __version__
 from voiceconv.cli.terminal import Parser, run_in_terminal
 from voiceconv.convert.outputs import OUTPUT_EXTENSIONS, change_files, plan_outputs
 from voiceconv.errors import UserError
-from voiceconv.library import HOME
 from voiceconv.progress_line import ProgressLine
+from voiceconv.user_data import HOME
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.file import Told, not_told, open_recording, save_conversion
 from voiceconv.errors import UserError, explain
-from voiceconv.library import home
+from voiceconv.user_data import home
 from voiceconv.vocoder.base import VOCODERS, Vocoder, load_vocoder
 from voiceconv.voice.voice import Voice, available_voices
 

@@ -25,8 +25,8 @@ from typing import Any, Literal
 
 from generative_core.files import read_rows, write_atomically
 from voiceconv.errors import OtherRun, UserError, explain
-from voiceconv.library import NAME, NAME_RULE, runs_folder, voices_folder
 from voiceconv.locks import is_locked, try_lock
+from voiceconv.user_data import NAME, NAME_RULE, runs_folder, voices_folder
 
 LOCK = ".training.lock"  # held by the process that trains, with its number in it
 STATE = "state.json"  # how that process ended, or that it started

@@ -25,12 +25,12 @@ from voiceconv.audio.files import require_outside
 from voiceconv.convert.adaptation import speech_frames
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.library import LONGEST_NAME
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.training.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
 from voiceconv.training.disguise import change_tone, conversion_goals, moved_mels, views
 from voiceconv.training.rendering import HeardPhonemes, HeardSpeech
 from voiceconv.training.run_folder import record_settings, record_split
+from voiceconv.user_data import LONGEST_NAME
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.speaker_info import SpeakerInfo

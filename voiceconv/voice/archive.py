@@ -28,7 +28,7 @@ from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.files import AUDIO_EXTENSIONS
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.library import NAME, NAME_RULE, voices_folder
+from voiceconv.user_data import NAME, NAME_RULE, voices_folder
 from voiceconv.vocoder.base import GriffinLim
 from voiceconv.voice.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, VOICES, Voice, available_voices
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voiceconv.errors import UserError
-from voiceconv.library import NAME, NAME_RULE
+from voiceconv.user_data import NAME, NAME_RULE
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from generative_core.nets import ConvNeXtGenerator, GatedGenerator, PatchClassif
 from voiceconv.errors import UserError
 from voiceconv.features.mel import RATE_STEP, MelConfig
 from voiceconv.features.pitch import PitchStatistics
-from voiceconv.library import NAME, NAME_RULE, voices_folder
+from voiceconv.user_data import NAME, NAME_RULE, voices_folder
 
 VOICES = Path(__file__).parents[1] / "pretrained" / "voices"
 FORMAT = 2  # since pitch is moved by drawing harmonics anew

@@ -23,7 +23,7 @@ from safetensors.torch import load, save
 
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.library import home, voices_folder
+from voiceconv.user_data import home, voices_folder
 from voiceconv.voice import archive as voice_file
 from voiceconv.voice.archive import export_voice, import_voice, read_archive
 from voiceconv.voice.voice import Voice, available_voices

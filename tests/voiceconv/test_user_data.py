@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voiceconv.library import HOME, home
+from voiceconv.user_data import HOME, home
 
 
 def test_a_home_is_the_same_wherever_a_process_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
