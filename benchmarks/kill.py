@@ -23,8 +23,8 @@ import numpy as np
 import soundfile
 import tyro
 
-from generative_core.checkpoint import load_latest_checkpoint
 from generative_core.files import read_rows
+from generative_core.training.checkpoint import load_latest_checkpoint
 from voiceconv import user_data as library
 from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.convert.folder import MANIFEST

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from generative_core import CycleGAN, CycleGANConfig, Pix2Pix, Pix2PixConfig
 from generative_core.nets import PatchDiscriminator, ResNetGenerator, UNetGenerator, initialise_normal
-from generative_core.trainer import choose_device
+from generative_core.training.trainer import choose_device
 from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.errors import UserError
 

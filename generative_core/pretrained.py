@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from generative_core.checkpoint import CheckpointError
 from generative_core.nets import ResNetGenerator, UNetGenerator
+from generative_core.training.checkpoint import CheckpointError
 
 
 def load_reference_generator(path: Path) -> ResNetGenerator | UNetGenerator:

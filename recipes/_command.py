@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import tyro
 
-from generative_core.parallel import is_first, join_processes
+from generative_core.training.parallel import is_first, join_processes
 from voiceconv.cli.terminal import run_in_terminal
 
 Config = TypeVar("Config")

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from generative_core import VAE, Diffusion, DiffusionConfig, VAEConfig
-from generative_core.checkpoint import CheckpointError, load_latest_checkpoint
 from generative_core.nets import DiffusionUNet, TextEncoder
-from generative_core.precision import Precision
+from generative_core.training.checkpoint import CheckpointError, load_latest_checkpoint
+from generative_core.training.precision import Precision
 from recipes._gan import halvings, to_images, to_model
 from recipes._image import ImageConfig, shape_error
 from voiceconv.errors import UserError

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generative_core.data import TensorLoader
+from generative_core.training.data import TensorLoader
 from recipes._image_data import Images
 
 FEATURES = 64

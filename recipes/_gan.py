@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from generative_core import GAN, GANConfig, Trainer
-from generative_core.callbacks import Callback
 from generative_core.files import write_atomically
 from generative_core.metrics import Extractor, fid, kid, precision_recall
 from generative_core.nets import ConvGenerator, ImageDiscriminator
+from generative_core.training.callbacks import Callback
 from recipes._image_data import Images
 from voiceconv.errors import UserError
 

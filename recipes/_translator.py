@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from generative_core.checkpoint import CheckpointError
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from generative_core.pretrained import load_reference_generator
+from generative_core.training.checkpoint import CheckpointError
 from recipes._translation import load_generator, to_unit
 from recipes._translation_data import Direction
 from voiceconv.errors import UserError

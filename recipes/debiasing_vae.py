@@ -29,10 +29,10 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from generative_core import DebiasingVAE, DebiasingVAEConfig, Trainer
-from generative_core.callbacks import Callback
-from generative_core.data import TensorLoader
-from generative_core.debiasing_vae import resampling_weights
+from generative_core.families.debiasing_vae import resampling_weights
 from generative_core.nets import ConvDecoder, ConvEncoder
+from generative_core.training.callbacks import Callback
+from generative_core.training.data import TensorLoader
 from recipes._command import run_recipe
 from recipes._groups import Groups, emoji_groups, image_groups, synthetic_groups
 from recipes._image import ImageConfig, Run, TrainOptions, open_run, shape_error

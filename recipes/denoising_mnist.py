@@ -22,7 +22,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from generative_core import Autoencoder, AutoencoderConfig
-from generative_core.autoencoder import Noise, corrupt
+from generative_core.families.autoencoder import Noise, corrupt
 from generative_core.metrics import psnr
 from generative_core.nets import ConvDecoder, ConvEncoder
 from recipes._command import run_recipe

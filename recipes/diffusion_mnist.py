@@ -25,8 +25,8 @@ from torch import Tensor
 
 from generative_core import Diffusion, DiffusionConfig
 from generative_core.metrics import fid
-from generative_core.precision import Precision
 from generative_core.samplers import ddim
+from generative_core.training.precision import Precision
 from recipes._command import run_recipe
 from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick, seeded_noise
 from recipes._extractor import Extractor, train_extractor

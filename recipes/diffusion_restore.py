@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from generative_core import DiffusionConfig, TensorLoader
-from generative_core.data import batch_generator
 from generative_core.metrics import fid, psnr, ssim
+from generative_core.training.data import batch_generator
 from recipes._command import run_recipe
 from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick
 from recipes._extractor import by_way_up, train_extractor

@@ -31,9 +31,9 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from generative_core import GAN, GANConfig, TensorLoader, Trainer
-from generative_core.callbacks import Callback
 from generative_core.metrics import energy_distance
 from generative_core.nets import MLPDecoder, MLPEncoder
+from generative_core.training.callbacks import Callback
 from recipes._animation import rasterise, write_gif, write_mp4
 from recipes._command import run_recipe
 from recipes._image import ImageConfig, Run, TrainOptions, open_run

@@ -22,7 +22,7 @@ import tyro
 from PIL import Image
 
 from generative_core.export import export_onnx
-from generative_core.trainer import choose_device
+from generative_core.training.trainer import choose_device
 from recipes._command import run_recipe
 from recipes._image_data import EXTENSIONS
 from recipes._translation_data import Direction, open_or_refuse, pictures_in

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from generative_core.checkpoint import CheckpointError
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from generative_core.pretrained import load_reference_generator
+from generative_core.training.checkpoint import CheckpointError
 
 NORMS: dict[str, Any] = {
     "batch": lambda channels: nn.BatchNorm2d(channels),

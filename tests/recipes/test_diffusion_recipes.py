@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from generative_core import DiffusionConfig
-from generative_core.precision import Precision
+from generative_core.training.precision import Precision
 from recipes._diffusion import diffusion_unet, draw
 from recipes._extractor import by_way_up
 from recipes._image_data import Images

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from generative_core.checkpoint import list_checkpoints, load_checkpoint
+from generative_core.training.checkpoint import list_checkpoints, load_checkpoint
 from recipes.autoencoder_mnist import AutoencoderRecipe, main, pca_error
 from recipes.beta_vae import digit_factors
 from recipes.debiasing_vae import DebiasingRecipe, balanced_weights, gaps

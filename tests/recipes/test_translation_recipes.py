@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from generative_core.checkpoint import list_checkpoints, load_checkpoint
 from generative_core.nets import ResNetGenerator, UNetGenerator
+from generative_core.training.checkpoint import list_checkpoints, load_checkpoint
 from recipes._extractor import Extractor, perceptual_distance
 from recipes._image import TrainOptions
 from recipes._translation import ColourChange, GeneratorDescription, beats, load_generator, save_generator, settle

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from generative_core.nets import ConvNeXtGenerator
-from generative_core.trainer import choose_device
+from generative_core.training.trainer import choose_device
 from voiceconv import __version__
 from voiceconv.audio.files import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
 from voiceconv.convert.adaptation import Adaptation, tone_between

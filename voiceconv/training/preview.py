@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from generative_core.callbacks import Callback
 from generative_core.files import drop_rows_after, read_rows
 from generative_core.report import Report
-from generative_core.trainer import Trainer
+from generative_core.training.callbacks import Callback
+from generative_core.training.trainer import Trainer
 from voiceconv.audio.files import save_audio
 from voiceconv.convert.converter import VoiceConverter, judge_probabilities
 from voiceconv.convert.streaming import LOUDEST_MEL

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from generative_core.nets import ConvNeXtGenerator
-from generative_core.precision import autocast_where_fast
+from generative_core.training.precision import autocast_where_fast
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.training.dataset import MelCrops, mel_statistics
 

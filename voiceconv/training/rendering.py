@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from generative_core.precision import autocast_where_fast
+from generative_core.training.precision import autocast_where_fast
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.vocoder.istft import ISTFTVocoder

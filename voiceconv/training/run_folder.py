@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 import voiceconv
-from generative_core.checkpoint import list_checkpoints
 from generative_core.files import write_atomically
+from generative_core.training.checkpoint import list_checkpoints
 from voiceconv.errors import OtherRun
 
 

@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import voiceconv
-from generative_core.checkpoint import CheckpointError
-from generative_core.cyclegan import CycleGAN, CycleGANConfig, Weight
-from generative_core.data import UnpairedLoader
+from generative_core.families.cyclegan import CycleGAN, CycleGANConfig, Weight
 from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
-from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
+from generative_core.training.checkpoint import CheckpointError
+from generative_core.training.data import UnpairedLoader
+from generative_core.training.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
 from voiceconv.audio.files import require_outside
 from voiceconv.convert.adaptation import speech_frames
 from voiceconv.errors import UserError

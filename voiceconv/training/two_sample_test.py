@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generative_core.data import UnpairedLoader
 from generative_core.nets import PatchClassifier
+from generative_core.training.data import UnpairedLoader
 from voiceconv.training.dataset import MelCrops
 
 FRAMES = 64

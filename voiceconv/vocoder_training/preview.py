@@ -11,7 +11,7 @@ import numpy as np
 
 from generative_core.files import read_rows
 from generative_core.report import Report
-from generative_core.trainer import Trainer
+from generative_core.training.trainer import Trainer
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation

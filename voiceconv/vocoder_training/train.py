@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import voiceconv
-from generative_core.checkpoint import CheckpointError
+from generative_core.families.waveform_gan import WaveformGAN, WaveformGANConfig
 from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
-from generative_core.trainer import NonFiniteLoss, TrainConfig, Trainer
-from generative_core.waveform_gan import WaveformGAN, WaveformGANConfig
+from generative_core.training.checkpoint import CheckpointError
+from generative_core.training.trainer import NonFiniteLoss, TrainConfig, Trainer
 from voiceconv.audio.files import require_outside
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from generative_core.checkpoint import list_checkpoints
+from generative_core.training.checkpoint import list_checkpoints
 from tests.signals import hum
 from voiceconv.audio.files import save_audio
 from voiceconv.convert.converter import VoiceConverter

@@ -21,7 +21,7 @@ from generative_core.losses import (
     adversarial_generator_loss,
     decision_threshold,
 )
-from generative_core.precision import autocast_where_fast
+from generative_core.training.precision import autocast_where_fast
 
 Reconstruction = Callable[[Tensor, Tensor], dict[str, Tensor]]
 """`(generated, real)`, both `(B, T)` -> named terms, each a scalar that already carries its weight."""

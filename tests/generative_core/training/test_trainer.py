@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from generative_core import CheckpointError, NonFiniteLoss, TrainConfig, Trainer, UnpairedLoader
-from generative_core.callbacks import Callback
-from generative_core.checkpoint import list_checkpoints, load_checkpoint, load_latest_checkpoint
-from generative_core.trainer import power_of_width
+from generative_core.training.callbacks import Callback
+from generative_core.training.checkpoint import list_checkpoints, load_checkpoint, load_latest_checkpoint
+from generative_core.training.trainer import power_of_width
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 # A run that uses everything a resume must restore: EMA, pool, masks, penalties, a schedule, torch's random state.
 SCRIPT = """
@@ -143,7 +143,7 @@ def test_full_disk_stops_the_run_and_keeps_the_last_checkpoint(uninterrupted: Pa
         + """
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from generative_core.callbacks import Callback
+from generative_core.training.callbacks import Callback
 class Fill(Callback):
     def on_step(self, trainer, scalars):
         if trainer.step == 12:
@@ -327,7 +327,7 @@ def test_budget_ends_a_run_that_can_go_on(uninterrupted: Path, tmp_path: Path) -
 
 
 def test_saturation_and_collapse_are_reported(tmp_path: Path) -> None:
-    from generative_core.callbacks import HealthWarnings
+    from generative_core.training.callbacks import HealthWarnings
 
     trainer = line_trainer(tmp_path, Line())
     watch = HealthWarnings()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from generative_core import Pix2Pix, Pix2PixConfig, TensorLoader, TrainConfig, Trainer
-from generative_core.precision import Precision, choose_precision, has_fast_bfloat16
+from generative_core.training.precision import Precision, choose_precision, has_fast_bfloat16
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def test_the_trainer_follows_the_choice(bfloat16: bool, channels_last: bool, tmp
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_families_compute_in_bfloat16_only_where_that_is_fast(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("generative_core.precision.has_fast_bfloat16", lambda device: fast)
+    monkeypatch.setattr("generative_core.training.precision.has_fast_bfloat16", lambda device: fast)
     x = torch.rand(1, 3, 16, 16)
     drawn = []
     for bfloat16 in (False, True):

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generative_core.parallel import own_share
 from generative_core.samplers import SAMPLERS
+from generative_core.training.parallel import own_share
 
 Condition = Mapping[str, Tensor]
 """What to draw: classes `y` `(B,)`, texts `tokens` `(B, L)`, pictures `image` `(B, planes, H, W)`, as the model has."""

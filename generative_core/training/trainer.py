@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generative_core.callbacks import Callback, HealthWarnings, MetricsLog, ProgressBar
-from generative_core.checkpoint import CheckpointError, load_latest_checkpoint, save_checkpoint
-from generative_core.data import Loader
-from generative_core.parallel import (
+from generative_core.training.callbacks import Callback, HealthWarnings, MetricsLog, ProgressBar
+from generative_core.training.checkpoint import CheckpointError, load_latest_checkpoint, save_checkpoint
+from generative_core.training.data import Loader
+from generative_core.training.parallel import (
     WorkerLost,
     any_process,
     average,
@@ -35,7 +35,7 @@ from generative_core.parallel import (
     is_first,
     own_rows,
 )
-from generative_core.precision import Precision
+from generative_core.training.precision import Precision
 
 
 class Family(Protocol):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generative_core.parallel import own_share
+from generative_core.training.parallel import own_share
 
 Likelihood = Literal["bernoulli", "gaussian"]
 

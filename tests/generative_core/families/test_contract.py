@@ -39,7 +39,6 @@ from generative_core import (
     WaveformGAN,
     WaveformGANConfig,
 )
-from generative_core.data import Loader
 from generative_core.nets import (
     ConvDecoder,
     ConvEncoder,
@@ -55,6 +54,7 @@ from generative_core.nets import (
     TextEncoder,
     UNetGenerator,
 )
+from generative_core.training.data import Loader
 
 
 class Row(NamedTuple):

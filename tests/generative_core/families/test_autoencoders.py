@@ -11,10 +11,10 @@ from torch import nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
 from generative_core import VAE, Autoencoder, AutoencoderConfig, VAEConfig, interpolate, traverse
-from generative_core.autoencoder import corrupt
-from generative_core.debiasing_vae import debiasing_loss, resampling_weights
+from generative_core.families.autoencoder import corrupt
+from generative_core.families.debiasing_vae import debiasing_loss, resampling_weights
+from generative_core.families.vae import kl_to_standard_normal, normal_log_density, reparameterise
 from generative_core.nets import ConvDecoder, ConvEncoder
-from generative_core.vae import kl_to_standard_normal, normal_log_density, reparameterise
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from generative_core import CycleGAN, CycleGANConfig
-from generative_core.cyclegan import ImagePool, weight_at
+from generative_core.families.cyclegan import ImagePool, weight_at
 from generative_core.losses import sliced_texture_distance
 from generative_core.nets import (
     ConvNeXtGenerator,

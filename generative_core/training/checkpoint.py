@@ -16,17 +16,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from generative_core.autoencoder import Autoencoder
-from generative_core.consistency import ConsistencyStudent
-from generative_core.cut import CUT
-from generative_core.cyclegan import CycleGAN
-from generative_core.debiasing_vae import DebiasingVAE
-from generative_core.diffusion import Diffusion
+from generative_core.families.autoencoder import Autoencoder
+from generative_core.families.consistency import ConsistencyStudent
+from generative_core.families.cut import CUT
+from generative_core.families.cyclegan import CycleGAN
+from generative_core.families.debiasing_vae import DebiasingVAE
+from generative_core.families.diffusion import Diffusion
+from generative_core.families.gan import GAN
+from generative_core.families.pix2pix import Pix2Pix
+from generative_core.families.vae import VAE
+from generative_core.families.waveform_gan import WaveformGAN
 from generative_core.files import UNFINISHED, write_atomically
-from generative_core.gan import GAN
-from generative_core.pix2pix import Pix2Pix
-from generative_core.vae import VAE
-from generative_core.waveform_gan import WaveformGAN
 
 FAMILIES: dict[str, type[nn.Module]] = {
     "Autoencoder": Autoencoder,

@@ -21,7 +21,7 @@ from generative_core.losses import (
     spread,
 )
 from generative_core.nets import PatchDiscriminator, UNetGenerator
-from generative_core.precision import autocast_where_fast
+from generative_core.training.precision import autocast_where_fast
 
 
 @dataclass(frozen=True)

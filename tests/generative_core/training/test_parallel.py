@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from generative_core.checkpoint import list_checkpoints, load_latest_checkpoint
-from generative_core.parallel import own_rows, own_share
+from generative_core.training.checkpoint import list_checkpoints, load_latest_checkpoint
+from generative_core.training.parallel import own_rows, own_share
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 SCRIPT = """
 import os, signal, sys, time, torch
@@ -26,7 +26,7 @@ from pathlib import Path
 from torch import nn
 from generative_core import GAN, Diffusion, DiffusionConfig, GANConfig, TensorLoader, TrainConfig, Trainer
 from generative_core.nets import DiffusionUNet, MLPDecoder, MLPEncoder
-from generative_core.parallel import is_first, join_processes
+from generative_core.training.parallel import is_first, join_processes
 
 torch.set_num_threads(1)
 SHAPE = (1, 8, 8)

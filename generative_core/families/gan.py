@@ -24,7 +24,7 @@ from generative_core.losses import (
     mix_samples,
     spread,
 )
-from generative_core.parallel import own_share
+from generative_core.training.parallel import own_share
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from generative_core.losses import (
     spread,
 )
 from generative_core.nets import PatchDiscriminator, ResNetGenerator
-from generative_core.precision import autocast_where_fast
+from generative_core.training.precision import autocast_where_fast
 
 Weight = float | tuple[tuple[int, float], ...]
 """A loss weight: a constant, or `((step, value), ...)` points joined by straight lines."""

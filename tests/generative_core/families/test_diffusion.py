@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from generative_core import ConsistencyConfig, ConsistencyStudent, Diffusion, DiffusionConfig, TensorLoader
-from generative_core.diffusion import EDM
+from generative_core.families.diffusion import EDM
 from generative_core.nets import DiffusionUNet, TextEncoder
 from generative_core.samplers import SAMPLERS
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from generative_core.files import drop_rows_after
 
 if TYPE_CHECKING:
-    from generative_core.trainer import Trainer
+    from generative_core.training.trainer import Trainer
 
 
 class Callback:

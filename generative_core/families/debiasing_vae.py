@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generative_core.vae import VAE, VAEConfig, kl_to_standard_normal, reparameterise
+from generative_core.families.vae import VAE, VAEConfig, kl_to_standard_normal, reparameterise
 
 
 @dataclass(frozen=True)

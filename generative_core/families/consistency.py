@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from generative_core.diffusion import Diffusion, DiffusionConfig
-from generative_core.parallel import own_share
+from generative_core.families.diffusion import Diffusion, DiffusionConfig
 from generative_core.samplers import ddim
+from generative_core.training.parallel import own_share
 
 Teacher = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
 

@@ -1,0 +1,1 @@
+"""Families of generative models, one file each: configuration, networks and training step."""
