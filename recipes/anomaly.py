@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from generative_core import VAE, VAEConfig
 from generative_core.metrics import auroc
 from generative_core.nets import MLPDecoder, MLPEncoder
-from recipes._command import run_recipe
-from recipes._image import ImageConfig, TrainOptions, open_run
-from recipes._image_data import Images
-from recipes._pictures import image_grid
+from recipes.common.command import run_recipe
+from recipes.common.image import ImageConfig, TrainOptions, open_run
+from recipes.common.image_data import Images
+from recipes.common.pictures import image_grid
 from voiceconv.errors import UserError
 
 SHOWN = 12

@@ -30,13 +30,13 @@ from torch.nn import functional as F
 from generative_core import GAN, GANConfig
 from generative_core.augment import random_affine
 from generative_core.files import write_atomically
-from recipes._command import run_recipe
-from recipes._extractor import Extractor
-from recipes._gan import EMA_DECAY, check_images, convolutional_gan, sample_images, to_model
-from recipes._image import ImageConfig, Run, TrainOptions, open_run
-from recipes._image_data import Images
-from recipes._intervals import Interval, interval
-from recipes._pictures import image_grid
+from recipes.common.command import run_recipe
+from recipes.common.extractor import Extractor
+from recipes.common.gan import EMA_DECAY, check_images, convolutional_gan, sample_images, to_model
+from recipes.common.image import ImageConfig, Run, TrainOptions, open_run
+from recipes.common.image_data import Images
+from recipes.common.intervals import Interval, interval
+from recipes.common.pictures import image_grid
 from voiceconv.errors import UserError
 
 TESTED = 2000

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from generative_core import Autoencoder, AutoencoderConfig
 from generative_core.nets import MLPDecoder, MLPEncoder
-from recipes._command import run_recipe
-from recipes._image import ImageConfig, TrainOptions, open_run
-from recipes._image_data import Images
-from recipes._pictures import image_grid, scatter_classes
+from recipes.common.command import run_recipe
+from recipes.common.image import ImageConfig, TrainOptions, open_run
+from recipes.common.image_data import Images
+from recipes.common.pictures import image_grid, scatter_classes
 from voiceconv.errors import UserError
 
 SHOWN = 12

@@ -26,10 +26,10 @@ from torch import Tensor
 from generative_core import VAE, VAEConfig, traverse
 from generative_core.metrics import DCI, dci, mig
 from generative_core.nets import MLPDecoder, MLPEncoder
-from recipes._command import run_recipe
-from recipes._image import ImageConfig, Run, TrainOptions, open_run
-from recipes._pictures import image_grid
-from recipes._sprites import FACTORS, Sprites, render_sprites
+from recipes.common.command import run_recipe
+from recipes.common.image import ImageConfig, Run, TrainOptions, open_run
+from recipes.common.pictures import image_grid
+from recipes.common.sprites import FACTORS, Sprites, render_sprites
 from voiceconv.errors import UserError
 
 SCORED = 5000  # images that MIG and DCI are taken over

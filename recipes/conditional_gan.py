@@ -23,9 +23,9 @@ from torch import Tensor
 
 from generative_core import GAN, GANConfig
 from generative_core.metrics import fid
-from recipes._command import run_recipe
-from recipes._extractor import train_extractor
-from recipes._gan import (
+from recipes.common.command import run_recipe
+from recipes.common.extractor import train_extractor
+from recipes.common.gan import (
     EMA_DECAY,
     SCORE_HEADER,
     SCORED,
@@ -36,9 +36,9 @@ from recipes._gan import (
     to_images,
     to_model,
 )
-from recipes._image import ImageConfig, TrainOptions, open_run
-from recipes._image_data import Images
-from recipes._pictures import image_grid
+from recipes.common.image import ImageConfig, TrainOptions, open_run
+from recipes.common.image_data import Images
+from recipes.common.pictures import image_grid
 from voiceconv.errors import UserError
 
 SHOWN = 12

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from recipes._command import run_recipe
+from recipes.common.command import run_recipe
 from voiceconv.audio.files import AUDIO_EXTENSIONS
 from voiceconv.convert.folder import MANIFEST, Request, convert_recording
 from voiceconv.convert.outputs import result_names

@@ -30,9 +30,9 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from generative_core import CUT, CUTConfig, CycleGAN, CycleGANConfig, UnpairedLoader
-from recipes._command import run_recipe
-from recipes._image import Run, open_run
-from recipes._translation import (
+from recipes.common.command import run_recipe
+from recipes.common.image import Run, open_run
+from recipes.common.translation import (
     SCORE_HEADER,
     SHOWN,
     ColourChange,
@@ -48,7 +48,7 @@ from recipes._translation import (
     settle,
     translate_all,
 )
-from recipes._translation_data import Direction, Domains, drawn_pairs, folder_of_domains
+from recipes.common.translation_data import Direction, Domains, drawn_pairs, folder_of_domains
 from voiceconv.errors import UserError
 
 NAMES = {"cyclegan": "CycleGAN", "cut": "CUT", "fastcut": "FastCUT"}

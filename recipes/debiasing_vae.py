@@ -8,7 +8,7 @@ whose encoder also learns the latent structure of people and which draws those m
 it, at several alphas and ten seeds. Shows whom it draws most and least, and measures how many of each group are
 recognised, how many are missed, and how much else is taken for people. The groups serve to measure, never to train.
 
-`--data` is a folder of emoji drawings with emoji.json (`recipes/_image_data.py` says what it holds), CelebA as
+`--data` is a folder of emoji drawings with emoji.json (`recipes/common/image_data.py` says what it holds), CelebA as
 torchvision lays it out, or a folder of images with attributes.csv: a column `image` and columns of 0 and 1, of which
 `--label` says what to recognise and `--group` what to make rare among it.
 
@@ -33,11 +33,11 @@ from generative_core.families.debiasing_vae import resampling_weights
 from generative_core.nets import ConvDecoder, ConvEncoder
 from generative_core.training.callbacks import Callback
 from generative_core.training.data import TensorLoader
-from recipes._command import run_recipe
-from recipes._groups import Groups, emoji_groups, image_groups, synthetic_groups
-from recipes._image import ImageConfig, Run, TrainOptions, open_run, shape_error
-from recipes._intervals import interval
-from recipes._pictures import image_grid
+from recipes.common.command import run_recipe
+from recipes.common.groups import Groups, emoji_groups, image_groups, synthetic_groups
+from recipes.common.image import ImageConfig, Run, TrainOptions, open_run, shape_error
+from recipes.common.intervals import interval
+from recipes.common.pictures import image_grid
 from voiceconv.errors import UserError
 
 SIZE = 32

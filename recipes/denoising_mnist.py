@@ -25,9 +25,9 @@ from generative_core import Autoencoder, AutoencoderConfig
 from generative_core.families.autoencoder import Noise, corrupt
 from generative_core.metrics import psnr
 from generative_core.nets import ConvDecoder, ConvEncoder
-from recipes._command import run_recipe
-from recipes._image import ImageConfig, TrainOptions, open_run, shape_error
-from recipes._pictures import image_grid
+from recipes.common.command import run_recipe
+from recipes.common.image import ImageConfig, TrainOptions, open_run, shape_error
+from recipes.common.pictures import image_grid
 
 SHOWN = 12
 TESTED = 2000

@@ -27,13 +27,13 @@ from torch import Tensor
 
 from generative_core import Diffusion, DiffusionConfig
 from generative_core.nets import TextEncoder
-from recipes._command import run_recipe
-from recipes._diffusion import Codec, DiffusionRecipe, Latents, Pixels, diffusion_unet, draw, latent_vae, quick
-from recipes._extractor import Extractor, train_extractor
-from recipes._image import SMOKE_IMAGES, TrainOptions, open_run
-from recipes._image_data import DEFAULT_SIZE, Images, in_test_part, load_emoji, load_images
-from recipes._pictures import image_grid
-from recipes._text import Vocabulary
+from recipes.common.command import run_recipe
+from recipes.common.diffusion import Codec, DiffusionRecipe, Latents, Pixels, diffusion_unet, draw, latent_vae, quick
+from recipes.common.extractor import Extractor, train_extractor
+from recipes.common.image import SMOKE_IMAGES, TrainOptions, open_run
+from recipes.common.image_data import DEFAULT_SIZE, Images, in_test_part, load_emoji, load_images
+from recipes.common.pictures import image_grid
+from recipes.common.text import Vocabulary
 from voiceconv.errors import UserError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -25,12 +25,12 @@ from torch import Tensor
 
 from generative_core import ConsistencyConfig, ConsistencyStudent, Diffusion
 from generative_core.metrics import fid
-from recipes._command import run_recipe
-from recipes._diffusion import DiffusionRecipe, draw, load_diffusion, quick, seeded_noise
-from recipes._extractor import train_extractor
-from recipes._gan import SCORED, check_images, to_images, to_model
-from recipes._image import TrainOptions, open_run
-from recipes._pictures import image_grid
+from recipes.common.command import run_recipe
+from recipes.common.diffusion import DiffusionRecipe, draw, load_diffusion, quick, seeded_noise
+from recipes.common.extractor import train_extractor
+from recipes.common.gan import SCORED, check_images, to_images, to_model
+from recipes.common.image import TrainOptions, open_run
+from recipes.common.pictures import image_grid
 from recipes.conditional_gan import same_classes
 from recipes.diffusion_mnist import train_by_class
 from voiceconv.errors import UserError

@@ -27,13 +27,13 @@ from generative_core import Diffusion, DiffusionConfig
 from generative_core.metrics import fid
 from generative_core.samplers import ddim
 from generative_core.training.precision import Precision
-from recipes._command import run_recipe
-from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick, seeded_noise
-from recipes._extractor import Extractor, train_extractor
-from recipes._gan import SCORE_HEADER, SCORED, check_images, score, to_images, to_model
-from recipes._image import Run, TrainOptions, open_run
-from recipes._image_data import Images
-from recipes._pictures import image_grid
+from recipes.common.command import run_recipe
+from recipes.common.diffusion import DiffusionRecipe, diffusion_unet, draw, quick, seeded_noise
+from recipes.common.extractor import Extractor, train_extractor
+from recipes.common.gan import SCORE_HEADER, SCORED, check_images, score, to_images, to_model
+from recipes.common.image import Run, TrainOptions, open_run
+from recipes.common.image_data import Images
+from recipes.common.pictures import image_grid
 from recipes.conditional_gan import same_classes
 
 SHOWN = 12

@@ -27,12 +27,12 @@ from torch.nn import functional as F
 from generative_core import DiffusionConfig, TensorLoader
 from generative_core.metrics import fid, psnr, ssim
 from generative_core.training.data import batch_generator
-from recipes._command import run_recipe
-from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick
-from recipes._extractor import by_way_up, train_extractor
-from recipes._gan import check_images, to_images, to_model
-from recipes._image import TrainOptions, open_run
-from recipes._pictures import image_grid
+from recipes.common.command import run_recipe
+from recipes.common.diffusion import DiffusionRecipe, diffusion_unet, draw, quick
+from recipes.common.extractor import by_way_up, train_extractor
+from recipes.common.gan import check_images, to_images, to_model
+from recipes.common.image import TrainOptions, open_run
+from recipes.common.pictures import image_grid
 from voiceconv.errors import UserError
 
 Task = Literal["colourise", "inpaint", "upscale"]

@@ -24,10 +24,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from generative_core import DiffusionConfig, TensorLoader
-from recipes._command import run_recipe
-from recipes._diffusion import DiffusionRecipe, diffusion_unet, draw, quick
-from recipes._image import TrainOptions, open_run
-from recipes._voice import synthetic_speaker
+from recipes.common.command import run_recipe
+from recipes.common.diffusion import DiffusionRecipe, diffusion_unet, draw, quick
+from recipes.common.image import TrainOptions, open_run
+from recipes.common.voice import synthetic_speaker
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError
 from voiceconv.evaluation.metrics import mmd

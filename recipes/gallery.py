@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageSequence
 
 from generative_core.files import write_atomically
-from recipes import _gallery_figures
-from recipes._command import run_recipe
-from recipes._gallery_figures import Figures, show
+from recipes.common import gallery_figures as _gallery_figures
+from recipes.common.command import run_recipe
+from recipes.common.gallery_figures import Figures, show
 from voiceconv.errors import UserError
 
 WIDEST = 1100  # pixels of a picture
@@ -36,7 +36,7 @@ FIRST_LINES = """# The lecture, run
 
 The recipes of the lecture, in [its order](../lecture.md), each with the command that ran it. This page is written by
 `make gallery` from what the runs left; nothing in it is selected or edited. MNIST is a folder as torchvision lays it
-out (a recipe fetches it with `--download`), EMOJI one of drawings with `emoji.json` (`recipes/_image_data.py` says what
+out (a recipe fetches it with `--download`), EMOJI one of drawings with `emoji.json` (`recipes/common/image_data.py` says what
 it holds), OPENMOJI one with the drawings of OpenMoji in `black` and `color`, EARTH one with maps of the Earth by day
 and by night, SPEECH one with recordings of one speaker, and RUNS where the runs are.
 """

@@ -25,9 +25,9 @@ import torch
 from matplotlib.figure import Figure
 
 from generative_core import GAN, GANConfig, interpolate, traverse
-from recipes._command import run_recipe
-from recipes._extractor import Extractor, train_extractor
-from recipes._gan import (
+from recipes.common.command import run_recipe
+from recipes.common.extractor import Extractor, train_extractor
+from recipes.common.gan import (
     EMA_DECAY,
     SCORE_HEADER,
     SCORED,
@@ -41,8 +41,8 @@ from recipes._gan import (
     to_images,
     to_model,
 )
-from recipes._image import ImageConfig, TrainOptions, open_run
-from recipes._pictures import image_grid
+from recipes.common.image import ImageConfig, TrainOptions, open_run
+from recipes.common.pictures import image_grid
 
 CHANNELS = 24
 CURVE_SCORED = 1000

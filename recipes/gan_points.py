@@ -34,9 +34,9 @@ from generative_core import GAN, GANConfig, TensorLoader, Trainer
 from generative_core.metrics import energy_distance
 from generative_core.nets import MLPDecoder, MLPEncoder
 from generative_core.training.callbacks import Callback
-from recipes._animation import rasterise, write_gif, write_mp4
-from recipes._command import run_recipe
-from recipes._image import ImageConfig, Run, TrainOptions, open_run
+from recipes.common.animation import rasterise, write_gif, write_mp4
+from recipes.common.command import run_recipe
+from recipes.common.image import ImageConfig, Run, TrainOptions, open_run
 from voiceconv.errors import UserError
 
 FRAMES = 100

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generative_core.training.precision import autocast_where_fast
-from recipes._command import run_recipe
+from recipes.common.command import run_recipe
 from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram

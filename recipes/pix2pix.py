@@ -30,9 +30,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from generative_core import PairedLoader, Pix2Pix, Pix2PixConfig
-from recipes._command import run_recipe
-from recipes._image import open_run
-from recipes._translation import (
+from recipes.common.command import run_recipe
+from recipes.common.image import open_run
+from recipes.common.translation import (
     SCORE_HEADER,
     ColourChange,
     Judge,
@@ -48,7 +48,7 @@ from recipes._translation import (
     settle,
     translate_all,
 )
-from recipes._translation_data import (
+from recipes.common.translation_data import (
     Direction,
     Domains,
     day_and_night,

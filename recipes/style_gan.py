@@ -31,9 +31,9 @@ from generative_core import GAN, GANConfig, interpolate
 from generative_core.augment import random_affine
 from generative_core.metrics import path_length
 from generative_core.nets import ImageDiscriminator, StyleGenerator
-from recipes._command import run_recipe
-from recipes._extractor import train_extractor
-from recipes._gan import (
+from recipes.common.command import run_recipe
+from recipes.common.extractor import train_extractor
+from recipes.common.gan import (
     SCORE_HEADER,
     SCORED,
     FidCurve,
@@ -45,9 +45,9 @@ from recipes._gan import (
     to_images,
     to_model,
 )
-from recipes._image import SMOKE_IMAGES, ImageConfig, Run, TrainOptions, open_run, shape_error
-from recipes._image_data import Images, in_test_part, load_emoji
-from recipes._pictures import image_grid
+from recipes.common.image import SMOKE_IMAGES, ImageConfig, Run, TrainOptions, open_run, shape_error
+from recipes.common.image_data import Images, in_test_part, load_emoji
+from recipes.common.pictures import image_grid
 
 DIGIT_SIZE = 16
 FEATURE_SIZE = 32  # what the feature extractor sees, whatever the size of the images

@@ -23,10 +23,10 @@ from PIL import Image
 
 from generative_core.export import export_onnx
 from generative_core.training.trainer import choose_device
-from recipes._command import run_recipe
-from recipes._image_data import EXTENSIONS
-from recipes._translation_data import Direction, open_or_refuse, pictures_in
-from recipes._translator import Translator, load_translators
+from recipes.common.command import run_recipe
+from recipes.common.image_data import EXTENSIONS
+from recipes.common.translation_data import Direction, open_or_refuse, pictures_in
+from recipes.common.translator import Translator, load_translators
 from voiceconv.errors import UserError
 
 if TYPE_CHECKING:

@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from generative_core import VAE, Autoencoder, AutoencoderConfig, VAEConfig, interpolate
 from generative_core.metrics import fid
 from generative_core.nets import MLPDecoder, MLPEncoder
-from recipes._command import run_recipe
-from recipes._extractor import Extractor, train_extractor
-from recipes._image import ImageConfig, TrainOptions, open_run
-from recipes._image_data import Images
-from recipes._pictures import image_grid, show_classes, tile
+from recipes.common.command import run_recipe
+from recipes.common.extractor import Extractor, train_extractor
+from recipes.common.image import ImageConfig, TrainOptions, open_run
+from recipes.common.image_data import Images
+from recipes.common.pictures import image_grid, show_classes, tile
 from voiceconv.errors import UserError
 
 SHOWN = 12

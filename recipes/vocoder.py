@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from recipes._command import run_recipe
-from recipes._voice import synthetic_speaker
+from recipes.common.command import run_recipe
+from recipes.common.voice import synthetic_speaker
 from voiceconv.errors import UserError
 from voiceconv.vocoder_training.train import train_vocoder
 

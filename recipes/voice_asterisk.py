@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import OmitArgPrefixes
 
-from recipes._command import run_recipe
-from recipes._voice import Recording, TrainingConfig, run_folder, smoke_without_data, train_speakers
+from recipes.common.command import run_recipe
+from recipes.common.voice import Recording, TrainingConfig, run_folder, smoke_without_data, train_speakers
 from voiceconv.audio.files import find_audio, save_audio
 from voiceconv.errors import UserError
 from voiceconv.voice.speaker_info import SpeakerInfo

@@ -22,8 +22,8 @@ from typing import Literal
 
 from tyro.conf import OmitArgPrefixes
 
-from recipes._command import run_recipe
-from recipes._voice import Recording, TrainingConfig, smoke_without_data, train_speakers
+from recipes.common.command import run_recipe
+from recipes.common.voice import Recording, TrainingConfig, smoke_without_data, train_speakers
 from voiceconv.errors import UserError
 from voiceconv.voice.speaker_info import SpeakerInfo
 

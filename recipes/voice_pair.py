@@ -19,8 +19,8 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from recipes._command import run_recipe
-from recipes._voice import TrainingConfig, smoke_without_data, train_pair
+from recipes.common.command import run_recipe
+from recipes.common.voice import TrainingConfig, smoke_without_data, train_pair
 from voiceconv.errors import UserError
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from generative_core import DiffusionConfig
 from generative_core.training.precision import Precision
-from recipes._diffusion import diffusion_unet, draw
-from recipes._extractor import by_way_up
-from recipes._image_data import Images
+from recipes.common.diffusion import diffusion_unet, draw
+from recipes.common.extractor import by_way_up
+from recipes.common.image_data import Images
 from recipes.diffusion_few_steps import FewSteps
 from recipes.diffusion_few_steps import main as few_steps
 from recipes.diffusion_mnist import DiffusionMNIST

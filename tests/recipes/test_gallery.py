@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from recipes._gallery_figures import debiasing_vae, diffusion_emoji, diffusion_few_steps, diffusion_restore, pix2pix
 from recipes.autoencoder_mnist import AutoencoderRecipe
 from recipes.autoencoder_mnist import main as autoencoder
+from recipes.common.gallery_figures import (
+    debiasing_vae,
+    diffusion_emoji,
+    diffusion_few_steps,
+    diffusion_restore,
+    pix2pix,
+)
 from recipes.gallery import ENTRIES, WIDEST, WIDEST_MOVING, GalleryConfig, command, description, main, train
 from voiceconv.errors import UserError
 

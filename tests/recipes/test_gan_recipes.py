@@ -14,10 +14,10 @@ from PIL import Image
 from generative_core import GAN, GANConfig
 from generative_core.nets import ConvGenerator, ImageDiscriminator
 from recipes import augmentation, conditional_gan, gan_points, style_gan
-from recipes._animation import LAST_FRAME_SECONDS, write_gif, write_mp4
-from recipes._gan import modes_covered, sample_images
-from recipes._image_data import Images
-from recipes._intervals import Interval, interval
+from recipes.common.animation import LAST_FRAME_SECONDS, write_gif, write_mp4
+from recipes.common.gan import modes_covered, sample_images
+from recipes.common.image_data import Images
+from recipes.common.intervals import Interval, interval
 from voiceconv.errors import UserError
 
 

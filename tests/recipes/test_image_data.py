@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from recipes._groups import emoji_groups, image_groups, synthetic_groups
-from recipes._image_data import image_folder, in_test_part, load_emoji, load_images, read_image
-from recipes._pictures import tile
-from recipes._sprites import render_sprites
+from recipes.common.groups import emoji_groups, image_groups, synthetic_groups
+from recipes.common.image_data import image_folder, in_test_part, load_emoji, load_images, read_image
+from recipes.common.pictures import tile
+from recipes.common.sprites import render_sprites
 from voiceconv.errors import UserError
 
 

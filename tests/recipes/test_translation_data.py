@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from recipes._translation_data import (
+from recipes.common.translation_data import (
     Domains,
     Preparation,
     Reader,

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from recipes import voice_asterisk, voice_cmu_arctic, voice_pair, voice_vctk
-from recipes._voice import TrainingConfig
+from recipes.common.voice import TrainingConfig
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.errors import UserError
 from voiceconv.voice.voice import Voice
@@ -135,7 +135,7 @@ def metadata(folder: Path) -> dict[str, str]:
 def without_training(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path]]:
     """Collects the folders that a recipe hands to the training instead of training on them."""
     folders: list[tuple[Path, Path]] = []
-    monkeypatch.setattr("recipes._voice.train", lambda a, b, *_, **__: folders.append((a, b)) or True)
+    monkeypatch.setattr("recipes.common.voice.train", lambda a, b, *_, **__: folders.append((a, b)) or True)
     return folders
 
 

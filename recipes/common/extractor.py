@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generative_core.training.data import TensorLoader
-from recipes._image_data import Images
+from recipes.common.image_data import Images
 
 FEATURES = 64
 STEPS = 800

@@ -15,8 +15,8 @@ from generative_core import VAE, Diffusion, DiffusionConfig, VAEConfig
 from generative_core.nets import DiffusionUNet, TextEncoder
 from generative_core.training.checkpoint import CheckpointError, load_latest_checkpoint
 from generative_core.training.precision import Precision
-from recipes._gan import halvings, to_images, to_model
-from recipes._image import ImageConfig, shape_error
+from recipes.common.gan import halvings, to_images, to_model
+from recipes.common.image import ImageConfig, shape_error
 from voiceconv.errors import UserError
 
 MULTIPLIERS = (1, 2, 2, 2)  # of the channels, for 28x28 the first three

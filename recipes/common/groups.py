@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes._image_data import EXTENSIONS, in_test_part, load_emoji, read_image
+from recipes.common.image_data import EXTENSIONS, in_test_part, load_emoji, read_image
 from voiceconv.errors import UserError
 
 TONES = {

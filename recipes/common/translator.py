@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from generative_core.pretrained import load_reference_generator
 from generative_core.training.checkpoint import CheckpointError
-from recipes._translation import load_generator, to_unit
-from recipes._translation_data import Direction
+from recipes.common.translation import load_generator, to_unit
+from recipes.common.translation_data import Direction
 from voiceconv.errors import UserError
 
 DIRECTIONS: tuple[Direction, ...] = ("ab", "ba")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from recipes._intervals import interval
+from recipes.common.intervals import interval
 
 
 class Figures(NamedTuple):

@@ -24,11 +24,11 @@ from generative_core.nets import (
     Upsampling,
     initialise_normal,
 )
-from recipes._extractor import Extractor, perceptual_distance, train_extractor, turned_four_ways
-from recipes._image import Run, RunConfig, TrainOptions
-from recipes._image_data import Images
-from recipes._pictures import image_grid
-from recipes._translation_data import Direction, Domains, Mode, Preparation, Reader
+from recipes.common.extractor import Extractor, perceptual_distance, train_extractor, turned_four_ways
+from recipes.common.image import Run, RunConfig, TrainOptions
+from recipes.common.image_data import Images
+from recipes.common.pictures import image_grid
+from recipes.common.translation_data import Direction, Domains, Mode, Preparation, Reader
 from voiceconv.errors import UserError
 
 Network = Literal["unet_128", "unet_256", "resnet_6blocks", "resnet_9blocks"]

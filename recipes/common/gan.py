@@ -16,7 +16,7 @@ from generative_core.files import write_atomically
 from generative_core.metrics import Extractor, fid, kid, precision_recall
 from generative_core.nets import ConvGenerator, ImageDiscriminator
 from generative_core.training.callbacks import Callback
-from recipes._image_data import Images
+from recipes.common.image_data import Images
 from voiceconv.errors import UserError
 
 RATE = 1e-3

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from recipes._image_data import Images
+from recipes.common.image_data import Images
 
 
 def image_grid(

@@ -26,7 +26,7 @@ from generative_core.training.data import Loader, TensorLoader
 from generative_core.training.parallel import WorkerLost, from_first, is_first
 from generative_core.training.precision import Precision, choose_precision
 from generative_core.training.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
-from recipes._image_data import Images, load_images
+from recipes.common.image_data import Images, load_images
 from voiceconv.__main__ import duration
 from voiceconv.errors import UserError
 

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from recipes._image_data import EXTENSIONS, in_test_part, open_image
+from recipes.common.image_data import EXTENSIONS, in_test_part, open_image
 from voiceconv.errors import UserError
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]

@@ -1,0 +1,1 @@
+"""Share data sets, commands and figures between recipes."""
