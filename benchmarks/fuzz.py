@@ -57,8 +57,8 @@ def work(model: str, pipe: Connection) -> None:
     from voiceconv.audio.files import load_audio
     from voiceconv.convert import file as file_conversion
     from voiceconv.convert.converter import VoiceConverter
+    from voiceconv.convert.import_voice import import_voice
     from voiceconv.errors import explain
-    from voiceconv.voice.archive import import_voice
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as said:

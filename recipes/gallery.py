@@ -36,9 +36,9 @@ FIRST_LINES = """# The lecture, run
 
 The recipes of the lecture, in [its order](../lecture.md), each with the command that ran it. This page is written by
 `make gallery` from what the runs left; nothing in it is selected or edited. MNIST is a folder as torchvision lays it
-out (a recipe fetches it with `--download`), EMOJI one of drawings with `emoji.json` (`recipes/common/image_data.py` says what
-it holds), OPENMOJI one with the drawings of OpenMoji in `black` and `color`, EARTH one with maps of the Earth by day
-and by night, SPEECH one with recordings of one speaker, and RUNS where the runs are.
+out (a recipe fetches it with `--download`), EMOJI one of drawings with `emoji.json` (`recipes/common/image_data.py`
+says what it holds), OPENMOJI one with the drawings of OpenMoji in `black` and `color`, EARTH one with maps of the
+Earth by day and by night, SPEECH one with recordings of one speaker, and RUNS where the runs are.
 """
 
 

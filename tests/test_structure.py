@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,29 @@ EXCEPTIONS = {("voiceconv/__main__.py", "app")}
 def modules(room: str) -> list[Path]:
     path = ROOT / room
     return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+ORDER = ("audio", "features", "recognisers", "vocoder", "voice", "convert", "inspection", "training")
+ORDER += ("vocoder_training", "evaluation", "studio", "cli")
+"""The packages of voiceconv, lowest first: each may import those before it, and the modules that lie in no package."""
+
+
+def imported_modules(tree: ast.AST) -> set[str]:
+    """Full names of every first-party module that a source imports, for types and inside functions too."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:  # of a package, either a module or something that it defines
+                name = f"{node.module}.{alias.name}"
+                names.add(name if is_module(name) else str(node.module))
+    return {name for name in names if is_module(name)}
+
+
+def is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return name.split(".")[0] in FIRST_PARTY and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
 def imported(tree: ast.AST) -> set[str]:
@@ -64,6 +88,30 @@ def test_imports_point_one_way(room: str) -> None:
         forbidden = (IMPORTS[path] & FIRST_PARTY) - MAY_IMPORT[room]
         forbidden -= {module for file, module in EXCEPTIONS if file == name}
         assert not forbidden, f"{name} imports {sorted(forbidden)}"
+
+
+@pytest.mark.parametrize("path", modules("voiceconv"), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_packages_of_voiceconv_import_those_below(path: Path) -> None:
+    own = path.relative_to(ROOT / "voiceconv").parts[0]
+    if own not in ORDER:
+        return
+    for name in imported_modules(TREES[path]):
+        package, *rest = name.split(".")
+        if package == "voiceconv" and rest and (ROOT / "voiceconv" / rest[0]).is_dir():
+            assert rest[0] in ORDER, f"{path.relative_to(ROOT)} imports {name}"
+            assert ORDER.index(rest[0]) <= ORDER.index(own), f"{path.relative_to(ROOT)} imports {name}, which is above"
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not even for types or inside functions: what two modules need of each other belongs in a third."""
+    graph = {}
+    for path, tree in TREES.items():
+        if path.name != "__init__.py":  # a package's own file hands on what is inside
+            graph[".".join(path.relative_to(ROOT).with_suffix("").parts)] = imported_modules(tree)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("path", modules("generative_core"), ids=lambda path: path.name)
@@ -104,9 +152,9 @@ def test_no_duration_is_measured_with_a_clock_that_can_be_set() -> None:
 
 def test_shipped_voices_and_vocoders_are_complete() -> None:
     """Weights, one JSON with licences and credits, a model card; small enough to ship."""
-    voices = [path for path in sorted((ROOT / "voiceconv" / "voices").iterdir()) if path.is_dir()]
+    voices = [path for path in sorted((ROOT / "voiceconv" / "pretrained" / "voices").iterdir()) if path.is_dir()]
     assert voices, "no voice is shipped"
-    for folder in [*voices, *(ROOT / "voiceconv" / "vocoders").glob("*/")]:
+    for folder in [*voices, *(ROOT / "voiceconv" / "pretrained" / "vocoders").glob("*/")]:
         assert list(folder.glob("*.safetensors")), f"{folder.name} has no weights"
         (description,) = folder.glob("*.json")
         text = json.dumps(json.loads(description.read_text(encoding="utf-8"))).lower()

@@ -344,7 +344,7 @@ def voices(args: argparse.Namespace) -> int:
         print(f"The voice {args.model} is in {args.file} ({args.file.stat().st_size / 1e6:.1f} MB).")
         return 0
     if args.action == "import":
-        from voiceconv.voice.archive import import_voice
+        from voiceconv.convert.import_voice import import_voice
 
         name = import_voice(args.file, args.name)
         print(f"{args.file} is now one of your voices: {name}. Convert with --model {shlex.quote(name)}.")

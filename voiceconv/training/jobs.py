@@ -214,7 +214,8 @@ class Job:
 
     def publish(self) -> str | None:
         """Puts the voice of a training that is over among the user's own, once; its name there, None without one."""
-        from voiceconv.voice.archive import add_voice, model_card
+        from voiceconv.convert.import_voice import add_voice
+        from voiceconv.voice.archive import model_card
         from voiceconv.voice.voice import Voice, available_voices
 
         with _one_at_a_time:

@@ -10,27 +10,19 @@ from __future__ import annotations
 import contextlib
 import html
 import io
-import json
 import re
-import shutil
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-import torch
-
 from generative_core.files import write_atomically
 from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.files import AUDIO_EXTENSIONS
-from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.user_data import NAME, NAME_RULE, voices_folder
-from voiceconv.vocoder.base import GriffinLim
-from voiceconv.voice.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, VOICES, Voice, available_voices
+from voiceconv.user_data import NAME
+from voiceconv.voice.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, Voice
 
 SUFFIX = ".voice"
 MAX_FILES = 64
@@ -81,55 +73,11 @@ def _examples(voice: Voice, most: int, room: int) -> dict[str, bytes]:
             if not _is_example(name) or name.casefold() in taken:
                 continue
             with contextlib.suppress(UserError):
-                _require_short(clip)
+                require_short(clip)
                 found[name] = clip.read_bytes()
                 taken.add(name.casefold())
                 room -= size
     return found
-
-
-def import_voice(path: Path, name: str | None = None) -> str:
-    """Adds the voice in a file to the user's own, under its own name or `name`; the name.
-
-    Raises `UserError` that says what is wrong with the file, or that the name is taken. What is refused leaves nothing.
-    """
-    voices_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".importing-", dir=voices_folder()) as unpacked:
-        folder = Path(unpacked) / "voice"
-        for entry, content in read_archive(path).items():
-            (folder / entry).parent.mkdir(parents=True, exist_ok=True)
-            (folder / entry).write_bytes(content)
-        return add_voice(folder, name, called=path.name)
-
-
-def add_voice(folder: Path, name: str | None = None, *, called: str | None = None) -> str:
-    """Adds a voice folder to the user's own voices, by moving it there after it has been checked; the name.
-
-    Messages name it as `called`, the folder itself if None.
-    """
-    called = called or str(folder)
-    try:
-        voice = Voice.load(folder)
-        _require_conversion(voice)
-        for clips in voice.examples.values():
-            for clip in clips:
-                _require_short(clip)
-    except UserError as error:
-        # The folder is a temporary one, of which the user knows nothing.
-        reason = str(error).replace(f"{folder}/", "").replace(str(folder), "it")
-        raise UserError(f"{called} is refused: {reason}") from error
-    name = name or voice.name
-    if not NAME.fullmatch(name):
-        raise UserError(f"A voice cannot be called {name!r}: {NAME_RULE}.")
-    if name.casefold() in {known.casefold() for known in available_voices()} or (VOICES / name).exists():
-        raise UserError(f"There already is a voice {name!r}. Give this one another name.")
-    record = json.loads((folder / "voice.json").read_text(encoding="utf-8"))
-    write_atomically(
-        folder / "voice.json", (json.dumps({**record, "name": name}, indent=2, ensure_ascii=False) + "\n").encode()
-    )
-    voices_folder().mkdir(parents=True, exist_ok=True)
-    shutil.move(folder, voices_folder() / name)
-    return name
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -231,21 +179,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) ->
     return content
 
 
-def _require_conversion(voice: Voice) -> None:
-    """Raises `UserError` unless both directions turn a second of sound into another."""
-    time = np.arange(voice.mel.sample_rate) / voice.mel.sample_rate
-    wav = (0.2 * np.sin(2 * np.pi * 150 * time) * np.sin(np.pi * time)).astype(np.float32)
-    try:
-        converter = VoiceConverter(voice, GriffinLim(voice.mel), torch.device("cpu"))
-        for name in voice.names:
-            converter.convert(wav, name)
-    except UserError:
-        raise
-    except (RuntimeError, ValueError, AssertionError, FloatingPointError) as error:
-        raise UserError(f"its networks cannot convert a second of sound ({error}). Train it again.") from error
-
-
-def _require_short(clip: Path) -> None:
+def require_short(clip: Path) -> None:
     seconds = 0.0
     for rate, block in mono_blocks(clip):
         seconds += len(block) / rate

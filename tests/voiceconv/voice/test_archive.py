@@ -22,10 +22,11 @@ import torch
 from safetensors.torch import load, save
 
 from voiceconv.convert.converter import VoiceConverter
+from voiceconv.convert.import_voice import import_voice
 from voiceconv.errors import UserError
 from voiceconv.user_data import home, voices_folder
 from voiceconv.voice import archive as voice_file
-from voiceconv.voice.archive import export_voice, import_voice, read_archive
+from voiceconv.voice.archive import export_voice, read_archive
 from voiceconv.voice.voice import Voice, available_voices
 
 Files = dict[str, bytes]

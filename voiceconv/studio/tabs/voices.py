@@ -10,11 +10,12 @@ from typing import Any
 
 import gradio as gr
 
+from voiceconv.convert.import_voice import import_voice
 from voiceconv.errors import UserError
 from voiceconv.studio.session import Studio, note, told_in_words
 from voiceconv.studio.tabs.convert import PRIVATE, introduce
 from voiceconv.user_data import home
-from voiceconv.voice.archive import MAX_FILES, SUFFIX, export_voice, import_voice
+from voiceconv.voice.archive import MAX_FILES, SUFFIX, export_voice
 from voiceconv.voice.voice import VOICES, Voice, available_voices, find_voice, read_record
 
 MOST_FIGURES = 12

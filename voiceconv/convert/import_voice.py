@@ -1,0 +1,77 @@
+"""Add voices to the user's own: from a `.voice` file of anybody, or from a folder, once they have been tried."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from generative_core.files import write_atomically
+from voiceconv.convert.converter import VoiceConverter
+from voiceconv.errors import UserError
+from voiceconv.user_data import NAME, NAME_RULE, voices_folder
+from voiceconv.vocoder.base import GriffinLim
+from voiceconv.voice.archive import read_archive, require_short
+from voiceconv.voice.voice import VOICES, Voice, available_voices
+
+
+def import_voice(path: Path, name: str | None = None) -> str:
+    """Adds the voice in a file to the user's own, under its own name or `name`; the name.
+
+    Raises `UserError` that says what is wrong with the file, or that the name is taken. What is refused leaves nothing.
+    """
+    voices_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".importing-", dir=voices_folder()) as unpacked:
+        folder = Path(unpacked) / "voice"
+        for entry, content in read_archive(path).items():
+            (folder / entry).parent.mkdir(parents=True, exist_ok=True)
+            (folder / entry).write_bytes(content)
+        return add_voice(folder, name, called=path.name)
+
+
+def add_voice(folder: Path, name: str | None = None, *, called: str | None = None) -> str:
+    """Adds a voice folder to the user's own voices, by moving it there after it has been checked; the name.
+
+    Messages name it as `called`, the folder itself if None.
+    """
+    called = called or str(folder)
+    try:
+        voice = Voice.load(folder)
+        _require_conversion(voice)
+        for clips in voice.examples.values():
+            for clip in clips:
+                require_short(clip)
+    except UserError as error:
+        # The folder is a temporary one, of which the user knows nothing.
+        reason = str(error).replace(f"{folder}/", "").replace(str(folder), "it")
+        raise UserError(f"{called} is refused: {reason}") from error
+    name = name or voice.name
+    if not NAME.fullmatch(name):
+        raise UserError(f"A voice cannot be called {name!r}: {NAME_RULE}.")
+    if name.casefold() in {known.casefold() for known in available_voices()} or (VOICES / name).exists():
+        raise UserError(f"There already is a voice {name!r}. Give this one another name.")
+    record = json.loads((folder / "voice.json").read_text(encoding="utf-8"))
+    write_atomically(
+        folder / "voice.json", (json.dumps({**record, "name": name}, indent=2, ensure_ascii=False) + "\n").encode()
+    )
+    voices_folder().mkdir(parents=True, exist_ok=True)
+    shutil.move(folder, voices_folder() / name)
+    return name
+
+
+def _require_conversion(voice: Voice) -> None:
+    """Raises `UserError` unless both directions turn a second of sound into another."""
+    time = np.arange(voice.mel.sample_rate) / voice.mel.sample_rate
+    wav = (0.2 * np.sin(2 * np.pi * 150 * time) * np.sin(np.pi * time)).astype(np.float32)
+    try:
+        converter = VoiceConverter(voice, GriffinLim(voice.mel), torch.device("cpu"))
+        for name in voice.names:
+            converter.convert(wav, name)
+    except UserError:
+        raise
+    except (RuntimeError, ValueError, AssertionError, FloatingPointError) as error:
+        raise UserError(f"its networks cannot convert a second of sound ({error}). Train it again.") from error
