@@ -12,8 +12,9 @@ keep their size; those larger than `--tile` pixels are translated in tiles that 
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,17 +23,19 @@ import tyro
 from PIL import Image
 
 from generative_core.export import export_onnx
+from generative_core.files import write_atomically
 from generative_core.training.trainer import choose_device
 from recipes.common.command import run_recipe
-from recipes.common.image_data import EXTENSIONS
-from recipes.common.translation_data import Direction, open_or_refuse, pictures_in
+from recipes.common.picture_files import find_pictures, name_key, read_picture
+from recipes.common.translation_data import Direction
 from recipes.common.translator import Translator, load_translators
-from voiceconv.errors import UserError
+from voiceconv.errors import UserError, explain
 
 if TYPE_CHECKING:
     import gradio as gr
 
 NAMES: dict[Direction, str] = {"ab": "A to B", "ba": "B to A"}
+RESULT_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,83 @@ def main(config: TranslateConfig) -> None:
     elif config.source is None or config.out is None:
         raise UserError("Say what to translate, and where to: RUN IN OUT. Or use --onnx FILE or --app.")
     elif config.source.is_dir():
-        for path in pictures_in(config.source, inner=True):
-            out = (config.out / path.relative_to(config.source)).with_suffix(".png")
-            translate_file(translator, path, out)
+        translate_folder(translator, config.source, config.out)
     else:
         translate_file(translator, config.source, config.out)
 
 
-def translate_file(translator: Translator, path: Path, out: Path) -> None:
-    if out.suffix.lower() not in EXTENSIONS:
-        raise UserError(f"{out} should end in one of {', '.join(sorted(EXTENSIONS))}.")
+def translate_file(translator: Translator, source: Path, out: Path) -> None:
+    """Translates one picture to the file `out`, or into it if that is a folder; raises `UserError`."""
+    if out.is_dir():
+        out = out / f"{source.stem}.png"
+    if out.suffix.lower() not in RESULT_EXTENSIONS:
+        raise UserError(f"{out} should end in one of {', '.join(RESULT_EXTENSIONS)}, or be a folder.")
+    require_other_files([source], [out])
+    save_translation(translator, source, out)
+
+
+def translate_folder(translator: Translator, source: Path, out: Path) -> None:
+    """Translates every picture in a folder and below it into the same tree in `out`, as PNG.
+
+    A picture that fails does not stop the others. Those that failed are named in the `UserError` at the end.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{source} is a folder, so the output must be one too, but {out} is a file.")
+    if out.resolve() == source.resolve():
+        raise UserError(f"The results would lie among the pictures in {source}. Name another folder for them.")
+    # What an earlier run left in an output folder inside the input folder is not to be translated again.
+    pictures = [path for path in find_pictures(source, inner=True) if out.resolve() not in path.resolve().parents]
+    if not pictures:
+        raise UserError(f"All pictures in {source} are in {out}, where the results go. Name another folder.")
+    results = [out / name for name in result_names([path.relative_to(source) for path in pictures])]
+    require_other_files(pictures, results)
+    failures = []
+    for picture, result in zip(pictures, results, strict=True):
+        try:
+            save_translation(translator, picture, result)
+        except Exception as error:
+            if (reason := explain(error)) is None:
+                raise
+            failures.append(reason if str(picture) in reason else f"{picture}: {reason}")
+    if failures:
+        count = f"{len(failures)} of {len(pictures)} pictures failed, the others are done:"
+        raise UserError("\n".join([count, *failures]))
+
+
+def result_names(pictures: Sequence[Path]) -> list[Path]:
+    """The names of the results of pictures, relative to their folders: PNG, and no two alike on any file system.
+
+    `a.png` stays that, `a.jpg` becomes `a.png`, or `a.jpg.png` where both are there.
+    """
+    names: dict[Path, Path] = {}
+    taken: set[str] = set()
+    for path in sorted(pictures, key=lambda path: path.suffix.lower() != ".png"):
+        name = path.with_suffix(".png")
+        while name_key(str(name)) in taken:
+            name = path.with_name(f"{path.name if name == path.with_suffix('.png') else name.name}.png")
+        taken.add(name_key(str(name)))
+        names[path] = name
+    return [names[path] for path in pictures]
+
+
+def require_other_files(pictures: Sequence[Path], results: Sequence[Path]) -> None:
+    """Raises `UserError` if a result would take the place of a picture to translate, under whatever name."""
+    originals = {(status.st_dev, status.st_ino) for path in pictures if path.exists() for status in [path.stat()]}
+    for result in results:
+        if result.exists() and (result.stat().st_dev, result.stat().st_ino) in originals:
+            raise UserError(f"The result would overwrite the picture {result}. Give the output another name.")
+
+
+def save_translation(translator: Translator, source: Path, out: Path) -> None:
+    """Reads, translates and writes one picture; what is at `out` is complete or as it was."""
+    translation = translator(read_picture(source))
+    content = io.BytesIO()
+    try:
+        translation.save(content, Image.registered_extensions()[out.suffix.lower()])
+    except (OSError, ValueError) as error:  # a side may be longer than a format knows
+        raise UserError(f"{out} cannot be written: {error}. Choose another format, like .png.") from error
     out.parent.mkdir(parents=True, exist_ok=True)
-    translator(open_or_refuse(path)).save(out)
+    write_atomically(out, content.getvalue())
     print(out, flush=True)
 
 
@@ -92,9 +160,13 @@ def build_page(translators: Mapping[Direction, Translator]) -> gr.Blocks:
     """A page with a picture to upload, a direction if there are two, and the translation."""
     import gradio as gr
 
-    def translate(picture: Image.Image | None, direction: str) -> Image.Image:
-        if picture is None:
+    def translate(path: str | None, direction: str) -> Image.Image:
+        if path is None:
             raise gr.Error("There is nothing to translate yet: upload a picture.")
+        try:
+            picture = read_picture(Path(path))
+        except UserError as error:
+            raise gr.Error(str(error)) from error
         return translators[next(key for key, name in NAMES.items() if name == direction)](picture)
 
     with gr.Blocks(title="Translate pictures", analytics_enabled=False, delete_cache=(600, 3600)) as page:
@@ -102,7 +174,7 @@ def build_page(translators: Mapping[Direction, Translator]) -> gr.Blocks:
         names = [NAMES[direction] for direction in translators]
         direction = gr.Radio(names, value=names[0], label="Direction", visible=len(names) > 1)
         with gr.Row():
-            source = gr.Image(type="pil", label="Picture", image_mode="RGB")
+            source = gr.Image(type="filepath", label="Picture", image_mode=None)
             result = gr.Image(type="pil", label="Translation", format="png", interactive=False)
         gr.Button("Translate", variant="primary").click(translate, [source, direction], result, api_name="translate")
     return page

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.common.image_data import EXTENSIONS, in_test_part, load_emoji, read_image
+from recipes.common.image_data import in_test_part, load_emoji, read_image
+from recipes.common.picture_files import UnreadablePicture, in_few_words, list_pictures
 from voiceconv.errors import UserError
 
 TONES = {
@@ -81,8 +82,8 @@ def image_groups(
     for path, attributes in table.items():
         try:
             x.append(read_image(path, size).expand(3, -1, -1))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is in the attributes file but cannot be read: {error}") from error
+        except UnreadablePicture as error:
+            raise UserError(f"{error} It is in the attributes file, too: remove it in both places.") from error
         groups.append(int(attributes[group]) if attributes[label] else -1)
         held_out.append(in_test_part(path.name))
     names = (f"not {group}", group)
@@ -91,26 +92,31 @@ def image_groups(
 
 def read_attributes(folder: Path) -> dict[Path, dict[str, bool]]:
     """The attributes of every image of a folder; raises `UserError` if file and images do not match."""
-    celeba, images = folder / CELEBA[0], folder / CELEBA[1]
-    if celeba.is_file():
-        _, header, *lines = celeba.read_text(encoding="utf-8").splitlines()
-        names, rows = header.split(), [line.split() for line in lines if line.strip()]
-    else:
+    path, images = folder / CELEBA[0], folder / CELEBA[1]
+    is_celeba = path.is_file()
+    if not is_celeba:
         path, images = folder / "attributes.csv", folder
-        if not path.is_file():
-            raise UserError(f"{folder} holds neither emoji.json nor attributes.csv nor {CELEBA[0]}.")
-        (first, *names), *rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines())) or [[""]]
-        if first != "image":
-            raise UserError(f"{path} must begin with the column image, but begins with {first!r}.")
+    if not path.is_file():
+        raise UserError(f"{folder} holds neither emoji.json nor attributes.csv nor {CELEBA[0]}.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = [line.split() for line in lines[1:] if line.strip()] if is_celeba else list(csv.reader(lines))
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as text in UTF-8: {error}. Save it as such.") from error
+    names, rows = (rows[0] if rows else []), rows[1:]
+    if not is_celeba:
+        if names[:1] != ["image"]:
+            raise UserError(f"{path} must begin with the column image, but begins with {names[:1]}.")
+        names = names[1:]
     table = {}
     for number, (image, *values) in enumerate(filter(None, rows), start=2):
         if len(values) != len(names) or not set(values) <= {"0", "1", "-1"}:
             raise UserError(f"Row {number} ({image}) of the attributes file needs {len(names)} values of 0 or 1.")
         table[images / image] = {name: value == "1" for name, value in zip(names, values, strict=True)}
-    files = {path for path in images.iterdir() if path.suffix.lower() in EXTENSIONS} if images.is_dir() else set()
+    files = set(list_pictures(images)[0]) if images.is_dir() else set()
     missing, unknown = sorted(set(table) - files), sorted(files - set(table))
     if missing or unknown or not table:
-        few = ", ".join(path.name for path in (missing or unknown)[:3])
+        few = in_few_words([path.name for path in missing or unknown])
         raise UserError(
             f"The attributes file and the images of {images} do not match: {len(missing)} images are missing and "
             f"{len(unknown)} have no attributes ({few or 'there are none at all'})."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +20,17 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from recipes.common.picture_files import (
+    EXTENSIONS,
+    UnreadablePicture,
+    in_few_words,
+    list_pictures,
+    read_picture,
+    sub_folders,
+    warn_of_others,
+)
 from voiceconv.errors import UserError
 
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 DEFAULT_SIZE = 32
 SMALLEST_SIDE = 8  # pixels; smaller files are icons and leftovers
 FEWEST_IMAGES = 10
@@ -90,15 +99,14 @@ def image_folder(folder: Path, size: int = DEFAULT_SIZE) -> Images:
 
     Grey if all of them are, transparent ones on white. What cannot be read is named, counted and left out.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder.")
-    top = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS]
-    inner = {
-        child.name: [path for path in sorted(child.rglob("*")) if path.suffix.lower() in EXTENSIONS]
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and not child.name.startswith(".")
-    }
-    inner = {name: paths for name, paths in inner.items() if paths}
+    top, others = list_pictures(folder)
+    inner = {}
+    for child in sub_folders(folder):
+        pictures, not_pictures = list_pictures(child, inner=True)
+        others += not_pictures
+        if pictures:
+            inner[child.name] = pictures
+    warn_of_others(folder, others)
     if top and inner:
         raise UserError(
             f"{folder} holds {len(top)} images beside folders of images ({', '.join(inner)}). Put all images side by "
@@ -112,11 +120,11 @@ def image_folder(folder: Path, size: int = DEFAULT_SIZE) -> Images:
             try:
                 x.append(read_image(path, size))
                 y.append(number)
-            except (OSError, ValueError, Image.DecompressionBombError) as error:
-                skipped.append(f"{path.name} ({error})")
+            except UnreadablePicture as error:
+                skipped.append(str(error))
     if skipped:
-        shown = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
-        warnings.warn(f"{len(skipped)} of {len(x) + len(skipped)} images left out: {shown}", stacklevel=2)
+        reasons = in_few_words(skipped, separator=" ")
+        warnings.warn(f"{len(skipped)} of {len(x) + len(skipped)} images left out: {reasons}", stacklevel=2)
     if len(x) < FEWEST_IMAGES:
         raise UserError(
             f"{folder} holds {len(x)} usable images ({', '.join(sorted(EXTENSIONS))}), and at least {FEWEST_IMAGES} "
@@ -131,30 +139,13 @@ def image_folder(folder: Path, size: int = DEFAULT_SIZE) -> Images:
 
 
 def read_image(path: Path, size: int) -> Tensor:
-    """An image file, cut to its middle square -> `(1 or 3, size, size)` in [0, 1]; raises OSError or ValueError if it
-    cannot be one."""
-    image = open_image(path)
+    """An image file, cut to its middle square -> `(1 or 3, size, size)` in [0, 1]; raises `UnreadablePicture`."""
+    image = read_picture(path, SMALLEST_SIDE)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image = image.crop((left, top, left + side, top + side))
     pixels = np.array(image.resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255
     return torch.from_numpy(pixels).reshape(size, size, -1).permute(2, 0, 1).contiguous()
-
-
-def open_image(path: Path) -> Image.Image:
-    """An image file in grey or in colour with 8 bits, transparent ones on white; raises OSError or ValueError if it
-    cannot be one."""
-    with Image.open(path) as image:
-        if min(image.size) < SMALLEST_SIDE:
-            raise ValueError(f"{image.width}x{image.height} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}")
-        if image.mode.startswith(("I", "F")):  # 16 bits and more
-            values = np.asarray(image, np.float32)
-            if image.mode == "F" or values.max() > 65535:
-                raise ValueError(f"its pixels are of the kind {image.mode!r}; save it with 8 or 16 bits")
-            return Image.fromarray((values / 257).round().astype(np.uint8))
-        grey = image.mode in ("1", "L", "LA")
-        opaque = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("L" if grey else "RGB")
 
 
 @dataclass(frozen=True)
@@ -171,20 +162,21 @@ def load_emoji(folder: Path, size: int = DEFAULT_SIZE, *, categories: Sequence[s
     1F3FF), as the npm packages `emoji-datasource-google` and `-twitter` know them. All three channels, on white."""
     path = folder / "emoji.json"
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8-sig"))
         keys = ("image", "name", "category", "subcategory", "skin_tone")
         table = [{key: entry[key] for key in keys} for entry in table]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        files = [str(Path(entry["image"])) for entry in table]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} must be a list of objects with image, name, category, ...: {error!r}") from error
     x, records = [], []
     missing = 0
-    for style in sorted(child for child in folder.iterdir() if child.is_dir()):
-        for entry in table:
+    for style in sub_folders(folder):
+        for entry, file in zip(table, files, strict=True):
             if categories is not None and entry["category"] not in categories:
                 continue
             try:
-                image = read_image(style / entry["image"], size)
-            except (OSError, ValueError):
+                image = read_image(style / file, size)
+            except UnreadablePicture:
                 missing += 1
                 continue
             x.append(image.expand(3, -1, -1))
@@ -198,7 +190,9 @@ def load_emoji(folder: Path, size: int = DEFAULT_SIZE, *, categories: Sequence[s
 
 def in_test_part(name: str) -> bool:
     """Whether what is called so is tested on: one in five, the same ones on every machine."""
-    return int.from_bytes(name.encode(), "big") % 1_000_003 % 5 == 0
+    # Composed, since some systems take names apart; names on a disk need not be in any encoding.
+    content = unicodedata.normalize("NFC", name).encode(errors="surrogatepass")
+    return int.from_bytes(content, "big") % 1_000_003 % 5 == 0
 
 
 def _emoji_by_category(folder: Path, size: int) -> tuple[Images, Images]:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from recipes.common.image_data import EXTENSIONS, in_test_part, open_image
+from recipes.common.image_data import SMALLEST_SIDE, in_test_part
+from recipes.common.picture_files import UnreadablePicture, find_pictures, in_few_words, read_picture, sub_folders
 from voiceconv.errors import UserError
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
@@ -113,6 +116,7 @@ class Domains:
 
 
 Pair = tuple[Image.Image, Image.Image]
+Opened = TypeVar("Opened")
 
 
 class Reader:
@@ -126,34 +130,29 @@ class Reader:
         self.limit = limit
 
     def domains(self, name: str, train: list[Callable[[], Pair]], test: list[Callable[[], Pair]]) -> Domains:
-        """From functions that open one pair each."""
-        if len(train) < FEWEST or not test:
-            raise UserError(f"{name} has {len(train)} pairs to train on and {len(test)} to test on: too few.")
-        pairs = [self._pairs(opens, prepared) for opens, prepared in self._parts(train, test)]
-        (train_a, train_b), (test_a, test_b) = ((list(side) for side in zip(*part, strict=True)) for part in pairs)
+        """From functions that open one pair each; pairs that cannot be read are left out with a warning."""
+        parts = [self._pairs(train, self.preparation), self._pairs(test, self.preparation.for_testing())]
+        if len(parts[0]) < FEWEST or not parts[1]:
+            raise UserError(f"{name} has {len(parts[0])} pairs to train on and {len(parts[1])} to test on: too few.")
+        (train_a, train_b), (test_a, test_b) = ((list(side) for side in zip(*part, strict=True)) for part in parts)
         return Domains(name, train_a, train_b, test_a, test_b)
 
     def unpaired(self, name: str, train: Sequence[list[Path]], test: Sequence[list[Path]]) -> Domains:
-        """From the files of A and of B; the test's are not pairs either."""
-        sides: list[list[Tensor]] = []
-        for paths, prepared in [(paths, self.preparation) for paths in train] + [
-            (paths, self.preparation.for_testing()) for paths in test
-        ]:
-            sides.append([self._picture(open_or_refuse(path), path.name, prepared) for path in paths[: self.limit]])
-        if not all(sides):
+        """From the files of A and of B; the test's are not pairs either. Those that cannot be read are left out with a
+        warning."""
+        train_a, train_b = (self._pictures(paths, self.preparation) for paths in train)
+        test_a, test_b = (self._pictures(paths, self.preparation.for_testing()) for paths in test)
+        if not (train_a and train_b and test_a and test_b):
             raise UserError(f"{name} needs pictures in both domains, to train on and to test on.")
-        train_a, train_b, test_a, test_b = sides
         return Domains(name, train_a, train_b, test_a, test_b, paired=False)
 
-    def _parts(
-        self, train: list[Callable[[], Pair]], test: list[Callable[[], Pair]]
-    ) -> list[tuple[list[Callable[[], Pair]], Preparation]]:
-        return [(train[: self.limit], self.preparation), (test[: self.limit], self.preparation.for_testing())]
+    def _pictures(self, paths: list[Path], prepared: Preparation) -> list[Tensor]:
+        readable = _readable([partial(open_in_colour, path) for path in paths[: self.limit]])
+        return [self._picture(picture, paths[number].name, prepared) for number, picture in readable]
 
     def _pairs(self, opens: list[Callable[[], Pair]], prepared: Preparation) -> list[tuple[Tensor, Tensor]]:
         pairs = []
-        for number, open_pair in enumerate(opens):
-            a, b = open_pair()
+        for number, (a, b) in _readable(opens[: self.limit]):
             if a.size != b.size:
                 raise UserError(
                     f"The pictures of pair {number + 1} are {a.width}x{a.height} and {b.width}x{b.height}: the two of "
@@ -184,12 +183,23 @@ class Reader:
         return pixels.reshape(image.height, image.width, -1).permute(2, 0, 1).contiguous()
 
 
-def open_or_refuse(path: Path) -> Image.Image:
-    """A picture in colour; raises `UserError` if it cannot be read."""
-    try:
-        return open_image(path).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read as a picture: {error}") from error
+def open_in_colour(path: Path) -> Image.Image:
+    """A picture to train on, in colour; raises `UnreadablePicture`."""
+    return read_picture(path, SMALLEST_SIDE).convert("RGB")
+
+
+def _readable(opens: Sequence[Callable[[], Opened]]) -> Iterator[tuple[int, Opened]]:
+    """What can be opened, one by one, each with its number; warns of what cannot, by name."""
+    reasons = []
+    for number, open_one in enumerate(opens):
+        try:
+            opened = open_one()
+        except UnreadablePicture as error:
+            reasons.append(str(error))
+        else:
+            yield number, opened
+    if reasons:
+        warnings.warn(f"{len(reasons)} of {len(opens)} left out: {in_few_words(reasons, ' ')}", stacklevel=2)
 
 
 def folder_of_pairs(folder: Path, reader: Reader) -> Domains:
@@ -200,9 +210,9 @@ def folder_of_pairs(folder: Path, reader: Reader) -> Domains:
         parts = [_partners(folder / f"{part}A", folder / f"{part}B") for part in ("train", _test_of(folder))]
         opened = [[_open_both(a, b) for a, b in part] for part in parts]
     elif (folder / "train").is_dir():
-        opened = [[_open_halves(path) for path in pictures_in(folder / part)] for part in ("train", _test_of(folder))]
+        opened = [[_open_halves(path) for path in find_pictures(folder / part)] for part in ("train", _test_of(folder))]
     else:
-        sides = [child for child in sorted(folder.iterdir()) if child.is_dir()] if folder.is_dir() else []
+        sides = sub_folders(folder) if folder.is_dir() else []
         if len(sides) != 2:
             raise UserError(
                 f"{folder} should hold trainA, trainB, testA and testB; or train and test with pictures of A and B "
@@ -222,23 +232,22 @@ def folder_of_domains(folder: Path, reader: Reader) -> Domains:
     `folder_of_pairs`, of which each half loses one side."""
     if not (folder / "trainA").is_dir():
         return folder_of_pairs(folder, reader).unpaired()
-    parts = [[pictures_in(folder / f"{part}{side}") for side in "AB"] for part in ("train", _test_of(folder))]
+    parts = [[find_pictures(folder / f"{part}{side}") for side in "AB"] for part in ("train", _test_of(folder))]
     return reader.unpaired(folder.resolve().name, *parts)
 
 
 def folder_to_colourise(folder: Path, reader: Reader) -> Domains:
     """Pictures in any folders below `folder`, grey as A and as they are as B; the test's from `test` or `val`, or one
     name in five."""
-    parts = [pictures_in(folder, inner=True)]
     if (folder / "train").is_dir():
-        parts = [pictures_in(folder / part, inner=True) for part in ("train", _test_of(folder))]
+        parts = [find_pictures(folder / part, inner=True) for part in ("train", _test_of(folder))]
     else:
-        held_out = [in_test_part(_without_tone(path)) for path in parts[0]]
-        parts = [[p for p, out in zip(parts[0], held_out, strict=True) if out == wanted] for wanted in (False, True)]
+        paths = find_pictures(folder, inner=True)
+        parts = [[path for path in paths if in_test_part(_without_tone(path)) == wanted] for wanted in (False, True)]
 
     def opener(path: Path) -> Callable[[], Pair]:
         def open_pair() -> Pair:
-            picture = open_or_refuse(path)
+            picture = open_in_colour(path)
             return picture.convert("L"), picture
 
         return open_pair
@@ -261,7 +270,7 @@ def earth_maps(reader: Reader) -> Domains:
 
 def day_and_night(folder: Path, reader: Reader) -> Domains:
     """The Earth by day (A) and by night (B), 20 degrees a tile, from the two pictures in a folder that say so."""
-    found = [[path for path in pictures_in(folder) if word in path.stem.lower()] for word in ("day", "night")]
+    found = [[path for path in find_pictures(folder) if word in path.stem.lower()] for word in ("day", "night")]
     if [len(paths) for paths in found] != [1, 1]:
         raise UserError(f"{folder} should hold two maps of the whole Earth with day and night in their file names.")
     a, b = (_open_map(paths[0]) for paths in found)
@@ -302,17 +311,6 @@ def drawn_pairs(reader: Reader, grey: bool, count: int = 12) -> Domains:
     return reader.domains("drawn discs", pairs[: count // 2], pairs[count // 2 :])
 
 
-def pictures_in(folder: Path, *, inner: bool = False) -> list[Path]:
-    """The pictures in a folder by name, with `inner` those in folders below it too; raises `UserError` if none."""
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder.")
-    paths = folder.rglob("*") if inner else folder.iterdir()
-    found = [path for path in sorted(paths) if path.suffix.lower() in EXTENSIONS]
-    if not found:
-        raise UserError(f"{folder} holds no pictures ({', '.join(sorted(EXTENSIONS))}).")
-    return found
-
-
 def _test_of(folder: Path) -> str:
     for name in TEST_FOLDERS:
         if (folder / name).is_dir() or (folder / f"{name}A").is_dir():
@@ -324,15 +322,29 @@ def _partners(a: Path, b: Path) -> list[tuple[Path, Path]]:
     """Files of both folders with the same name but for its ending and a last `_A` or `_B`."""
     if not b.is_dir():
         raise UserError(f"There is {a}, but no {b}.")
-    sides = [{re.sub(r"_[ABab]$", "", path.stem): path for path in pictures_in(folder)} for folder in (a, b)]
+    sides = [_by_name(folder) for folder in (a, b)]
     alone = sorted(set(sides[0]) ^ set(sides[1]))
     if alone:
         raise UserError(
             f"{a} holds {len(sides[0])} pictures and {b} {len(sides[1])}, and pairs need the same file names in both: "
-            f"{', '.join(alone[:3])}{', ...' if len(alone) > 3 else ''} has no partner. Without pairs, use "
+            f"{in_few_words(alone)} has no partner. Without pairs, use "
             "recipes.cyclegan."
         )
     return [(sides[0][key], sides[1][key]) for key in sorted(sides[0])]
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """The pictures in a folder by what a partner's name has to share."""
+    found: dict[str, Path] = {}
+    for path in find_pictures(folder):
+        key = unicodedata.normalize("NFC", re.sub(r"_[ABab]$", "", path.stem))
+        if key in found:
+            raise UserError(
+                f"{folder} holds {found[key].name} and {path.name}, and only one of them can be the partner of {key} "
+                "in the other folder. Rename or remove one."
+            )
+        found[key] = path
+    return found
 
 
 def _names(folder: Path, paths: list[Path]) -> list[str]:
@@ -342,8 +354,8 @@ def _names(folder: Path, paths: list[Path]) -> list[str]:
     known = {}
     if table.is_file():
         try:
-            known = {entry["image"]: str(entry["name"]) for entry in json.loads(table.read_text(encoding="utf-8"))}
-        except (ValueError, TypeError, KeyError) as error:
+            known = {entry["image"]: str(entry["name"]) for entry in json.loads(table.read_text(encoding="utf-8-sig"))}
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise UserError(f"{table} must be a list of objects with image and name: {error!r}") from error
     return [known.get(path.name, _without_tone(path)) for path in paths]
 
@@ -354,12 +366,12 @@ def _without_tone(path: Path) -> str:
 
 
 def _open_both(a: Path, b: Path) -> Callable[[], Pair]:
-    return lambda: (open_or_refuse(a), open_or_refuse(b))
+    return lambda: (open_in_colour(a), open_in_colour(b))
 
 
 def _open_halves(path: Path) -> Callable[[], Pair]:
     def open_pair() -> Pair:
-        both = open_or_refuse(path)
+        both = open_in_colour(path)
         if both.width % 2:
             raise UserError(f"{path} is {both.width} wide: A and B side by side make an even number.")
         half = both.width // 2
@@ -369,9 +381,7 @@ def _open_halves(path: Path) -> Callable[[], Pair]:
 
 
 def _open_map(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the whole Earth may be large
-        picture = open_or_refuse(path)
+    picture = open_in_colour(path)
     if picture.width != 2 * picture.height:
         raise UserError(
             f"{path} is {picture.width}x{picture.height}; a map of the whole Earth is twice as wide as high."

@@ -32,8 +32,10 @@ class Translator:
     ) -> None:
         if tile is None:
             tile = generator.multiple if isinstance(generator, UNetGenerator) else TILE
-        if tile < generator.multiple:
-            raise UserError(f"--tile {tile} is too small: this network works on multiples of {generator.multiple}.")
+        # Of what it has halved, a ResNet mirrors the edges, and a single pixel has nothing to mirror.
+        self.smallest = generator.multiple * (1 if isinstance(generator, UNetGenerator) else 2)
+        if tile < self.smallest:
+            raise UserError(f"--tile {tile} is too small: this network works on {self.smallest} pixels and more.")
         self.generator = generator.to(device).eval()
         self.planes = planes
         self.tile = tile // generator.multiple * generator.multiple
@@ -48,6 +50,7 @@ class Translator:
         if self.planes not in (1, 3):
             raise UserError(f"This network wants pictures of {self.planes} planes; only grey and colour can be given.")
         x, (height, width) = pixels[None].to(self.device), pixels.shape[1:]
+        x = F.pad(x, (0, max(0, self.smallest - width), 0, max(0, self.smallest - height)), mode="replicate")
         x = pad_to_multiple(x, self.generator.multiple, self.tile)
         y = translate_in_tiles(self.generator, x, self.tile)[0, :, :height, :width].cpu()
         return Image.fromarray((to_unit(y) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from recipes.pix2pix import Pix2PixRecipe
 from recipes.pix2pix import main as pix2pix
 from recipes.translate import TranslateConfig, build_page
 from recipes.translate import main as translate
+from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.errors import UserError
 
 CPU = torch.device("cpu")
@@ -127,12 +129,79 @@ def test_pictures_keep_size_and_place_and_folders_their_tree(
     source = noise(tmp_path / "in" / "a.jpg").parent
     noise(source / "inner" / "b.png", (33, 41))
     (source / "notes.txt").write_text("no picture")
-    translate(TranslateConfig(run, source, tmp_path / "out", device="cpu"))
+    with pytest.warns(UserWarning, match=r"left out: notes\.txt"):
+        translate(TranslateConfig(run, source, tmp_path / "out", device="cpu"))
     written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
     assert written == {"a.png", "inner/b.png"}
     assert Image.open(tmp_path / "out" / "inner" / "b.png").size == (33, 41)
     translate(TranslateConfig(run, source / "inner" / "b.png", tmp_path / "b.png", direction="ba", device="cpu"))
     assert (tmp_path / "b.png").read_bytes() != (tmp_path / "out" / "inner" / "b.png").read_bytes()
+
+
+def test_every_picture_has_a_result_of_its_own(tmp_path: Path) -> None:
+    source = noise(tmp_path / "in" / "a.jpg").parent
+    for name in ("a.png", "a.jpg.png", "A.PNG", "b.ppm"):
+        noise(source / name)
+    run = small_run(tmp_path / "run")
+    for _ in range(2):  # the second time results are there already
+        translate(TranslateConfig(run, source, tmp_path / "out", device="cpu"))
+        written = sorted(path.name for path in (tmp_path / "out").iterdir())
+        assert len({name.casefold() for name in written}) == 5
+        assert {"a.jpg.png", "a.jpg.png.png", "b.png"} <= set(written)
+
+
+def test_pictures_are_never_overwritten(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    source = noise(tmp_path / "in" / "a.png").parent
+    noise(source / "b.png")
+    before = {path: path.read_bytes() for path in source.iterdir()}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.png").hardlink_to(source / "b.png")
+    (tmp_path / "link.png").symlink_to(source / "a.png")
+    for given, out, message in (
+        (source, source, "would lie among the pictures"),
+        (source, source / "." / ".." / "in", "would lie among the pictures"),
+        (source, tmp_path / "out", r"would overwrite the picture .*b\.png"),
+        (source, source / "a.png", "the output must be one too"),
+        (source / "a.png", source / "a.png", "would overwrite the picture"),
+        (source / "a.png", source, "would overwrite the picture"),
+        (source / "a.png", tmp_path / "link.png", "would overwrite the picture"),
+    ):
+        with pytest.raises(UserError, match=message):
+            translate(TranslateConfig(run, given, out, device="cpu"))
+    assert {path: path.read_bytes() for path in source.iterdir()} == before
+
+
+def test_results_inside_the_folder_are_not_translated_again(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    source = noise(tmp_path / "in" / "a.png").parent
+    for _ in range(2):
+        translate(TranslateConfig(run, source, source / "out", device="cpu"))
+    assert [path.relative_to(source).as_posix() for path in source.rglob("*.png")] == ["a.png", "out/a.png"]
+    with pytest.raises(UserError, match=r"All pictures in .* where the results go"):
+        translate(TranslateConfig(run, source / "out", source, device="cpu"))
+
+
+def test_pictures_that_fail_do_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = small_run(tmp_path / "run")
+    source = noise(tmp_path / "in" / "c.png").parent
+    (source / "a.png").write_bytes(b"")
+    (source / "b.png").write_bytes(b"no picture")
+    command = partial(translate, TranslateConfig(run, source, tmp_path / "out", device="cpu"))
+    assert run_in_terminal(lambda: command() or 0) == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["c.png"]
+    first, *named = capsys.readouterr().err.splitlines()
+    assert first == "2 of 3 pictures failed, the others are done:"
+    assert [line.split("/")[-1][:5] for line in named] == ["a.png", "b.png"]
+
+
+def test_photographs_are_translated_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(noise(tmp_path / "in.png")).save(tmp_path / "in.jpg", exif=exif)
+    (tmp_path / "out").mkdir()
+    translate(TranslateConfig(small_run(tmp_path / "run"), tmp_path / "in.jpg", tmp_path / "out", device="cpu"))
+    assert Image.open(tmp_path / "out" / "in.png").size == (36, 50)
 
 
 def test_a_generator_of_the_reference_implementation_translates(tmp_path: Path) -> None:
@@ -160,7 +229,7 @@ def test_what_cannot_be_translated_is_said(tmp_path: Path) -> None:
         (TranslateConfig(tmp_path / "text.pth"), "not a file of weights"),
         (TranslateConfig(run, noise(tmp_path / "in.png"), tmp_path / "out.xyz"), "should end in one of"),
         (TranslateConfig(run, tile=2), "--tile 2 is too small"),
-        (TranslateConfig(run, run / "nowhere.png", tmp_path / "out.png"), "cannot be read as a picture"),
+        (TranslateConfig(run, run / "nowhere.png", tmp_path / "out.png"), r"There is no picture .*nowhere\.png"),
     ):
         with pytest.raises(UserError, match=message):
             translate(config)
@@ -191,8 +260,14 @@ def test_padding_repeats_the_edge() -> None:
     x = torch.arange(6.0).view(1, 1, 2, 3)
     assert pad_to_multiple(x, 4, 2)[0, 0].tolist() == [[0, 1, 2], [3, 4, 5], [3, 4, 5], [3, 4, 5]]  # in tiles of 2
     assert pad_to_multiple(x, 4, 4)[0, 0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]
+
+
+@pytest.mark.parametrize("size", [(9, 7), (1, 1), (1, 70), (65, 2)])
+def test_pictures_of_any_size_are_translated(size: tuple[int, int]) -> None:
     grey = Translator(ResNetGenerator(planes=1, channels=2, blocks=1), 1, 64, CPU)
-    assert grey(Image.new("RGB", (9, 7), (255, 0, 0))).size == (9, 7)
+    assert grey(Image.new("RGB", size, (255, 0, 0))).size == size
+    halved = Translator(UNetGenerator(channels=1, layers=5), 3, None, CPU)
+    assert halved(Image.new("RGB", size, (255, 0, 0))).size == size
 
 
 @pytest.mark.slow
@@ -210,6 +285,8 @@ def test_onnx_files_take_any_size_and_give_the_same_picture(network: torch.nn.Mo
 
 @pytest.mark.slow
 def test_the_page_translates_both_ways(tmp_path: Path) -> None:
+    import gradio as gr
+
     class Flat(Translator):
         def __init__(self, shade: int) -> None:
             self.shade = shade
@@ -220,9 +297,13 @@ def test_the_page_translates_both_ways(tmp_path: Path) -> None:
     page = build_page({"ab": Flat(10), "ba": Flat(20)})
     (function,) = [f.fn for f in page.fns.values() if f.api_name == "translate"]
     assert function is not None
-    assert [function(Image.new("RGB", (5, 4)), name).getpixel((0, 0))[0] for name in ("A to B", "B to A")] == [10, 20]
-    with pytest.raises(Exception, match="upload a picture"):
+    picture = str(noise(tmp_path / "in.png"))
+    assert [function(picture, name).getpixel((0, 0))[0] for name in ("A to B", "B to A")] == [10, 20]
+    with pytest.raises(gr.Error, match="upload a picture"):
         function(None, "A to B")
+    (tmp_path / "in.png").write_bytes(b"no picture")
+    with pytest.raises(gr.Error, match="cannot be read as a picture"):
+        function(picture, "A to B")
 
 
 def test_a_change_of_colours_matches_mean_and_deviation() -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import struct
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 
 from recipes.common.groups import emoji_groups, image_groups, synthetic_groups
 from recipes.common.image_data import image_folder, in_test_part, load_emoji, load_images, read_image
+from recipes.common.picture_files import UnreadablePicture
 from recipes.common.pictures import tile
 from recipes.common.sprites import render_sprites
 from voiceconv.errors import UserError
@@ -76,8 +78,12 @@ def test_folders_of_classes_and_what_is_wrong_with_their_files(tmp_path: Path) -
     whole = save(tmp_path / "cats" / "torn.png", size=(200, 200)).read_bytes()
     (tmp_path / "cats" / "torn.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "cats" / "notes.txt").write_text("not an image either")
-    with pytest.warns(
-        UserWarning, match=r"3 of 20 images left out: .*broken.png.*torn.png.*tiny.png \(40x4 is smaller"
+    with (
+        pytest.warns(
+            UserWarning,
+            match=r"3 of 20 images left out: .*broken\.png cannot be read.*torn\.png.*tiny\.png is 40x4, smaller",
+        ),
+        pytest.warns(UserWarning, match=r"1 file in it is not a picture and is left out: notes\.txt"),
     ):
         images = image_folder(tmp_path, 8)
     assert images.classes == ("cats", "dogs")
@@ -88,6 +94,16 @@ def test_folders_of_classes_and_what_is_wrong_with_their_files(tmp_path: Path) -
         train, test = load_images(tmp_path)
     assert (len(train), len(test)) == (14, 3)
     assert train.shape == (3, 32, 32)
+
+
+def test_what_systems_leave_is_no_class_and_no_image(tmp_path: Path) -> None:
+    for number in range(6):
+        for name in ("cats", "dogs", "__MACOSX", ".ipynb_checkpoints", "cats/.ipynb_checkpoints"):
+            save(tmp_path / name / f"{number}.ppm")
+        (tmp_path / "dogs" / f"._{number}.ppm").write_bytes(b"\0\5\x16\7")
+    images = image_folder(tmp_path, 8)
+    assert images.classes == ("cats", "dogs")
+    assert len(images) == 12
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
@@ -122,7 +138,7 @@ def test_images_of_every_kind_become_grey_or_colour(tmp_path: Path) -> None:
     deep = read_image(save(tmp_path / "deep.png", 257 * 100, "I;16"), 8)
     assert deep.shape == (1, 8, 8)
     assert float(deep.mean()) == pytest.approx(100 / 255, abs=0.003)
-    with pytest.raises(ValueError, match="8 or 16 bits"):
+    with pytest.raises(UnreadablePicture, match="8 or 16 bits"):
         read_image(save(tmp_path / "float.tiff", 0.5, "F"), 8)
 
 
@@ -161,11 +177,19 @@ def test_emoji_keep_all_drawings_of_one_in_the_same_part(tmp_path: Path) -> None
     assert int((test.y == 1).sum()) == 12 * held_out
     assert 0 < held_out < 12
     (folder / "two" / "o3.png").unlink()
+    (folder / "emoji.json").write_bytes(b"\xef\xbb\xbf" + (folder / "emoji.json").read_bytes())
     with pytest.warns(UserWarning, match="1 of the drawings"):
         assert len(load_emoji(folder, 8).records) == 2 * (12 * 6 + 12) - 1
-    (folder / "emoji.json").write_text('[{"image": "a.png"}]')
-    with pytest.raises(UserError, match="must be a list of objects"):
-        load_images(folder)
+    broken = {"image": 7, "name": "x", "category": "y", "subcategory": "z", "skin_tone": None}
+    for table in ('[{"image": "a.png"}]', "[" * 100_000, "\xff", json.dumps([broken])):
+        (folder / "emoji.json").write_text(table, encoding="latin-1")
+        with pytest.raises(UserError, match="must be a list of objects"):
+            load_images(folder)
+
+
+def test_the_part_for_testing_is_the_same_however_a_system_writes_names() -> None:
+    names = ["Jos\u00e9", "ca\u00f1a", "\u0928\u093f", "\udcff"]
+    assert [in_test_part(name) for name in names] == [in_test_part(unicodedata.normalize("NFD", n)) for n in names]
 
 
 def test_dark_tones_are_rare_to_train_on_and_balanced_in_the_test(tmp_path: Path) -> None:
@@ -197,6 +221,17 @@ def test_groups_from_an_attributes_file(tmp_path: Path) -> None:
     assert all(red % 2 == 1 and red // 2 % 2 == 1 for red in reds.tolist())
     with pytest.raises(UserError, match="no attribute 'smile'; there are hat, old"):
         image_groups(tmp_path, 8, "smile", "old", 0.2)
+    (tmp_path / "._0.png").write_bytes(b"of a Mac")
+    table = (tmp_path / "attributes.csv").read_bytes()
+    (tmp_path / "attributes.csv").write_bytes(b"\xef\xbb\xbf" + table)
+    assert len(image_groups(tmp_path, 8, "hat", "old", 0.2).train_x) == len(groups.train_x)
+    (tmp_path / "attributes.csv").write_bytes(table + b"\xff")
+    with pytest.raises(UserError, match=r"attributes\.csv cannot be read as text in UTF-8"):
+        image_groups(tmp_path, 8, "hat", "old", 0.2)
+    (tmp_path / "attributes.csv").write_bytes(table)
+    (tmp_path / "7.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"7\.png is empty .* in the attributes file, too"):
+        image_groups(tmp_path, 8, "hat", "old", 0.2)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,55 @@ def test_pairs_in_two_folders_and_those_without_a_partner(tmp_path: Path) -> Non
     assert (len(unpaired.train_a), len(unpaired.train_b)) == (3, 2)
 
 
+def test_what_systems_leave_is_no_picture_and_no_domain(tmp_path: Path) -> None:
+    for number in range(20):
+        save(tmp_path / "a" / f"{number}.ppm", RED)
+        save(tmp_path / "b" / f"{number}.jpg", GREEN)
+        (tmp_path / "a" / f"._{number}.ppm").write_bytes(b"\0\5\x16\7")
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        save(tmp_path / name / "0.png")
+    domains = folder_of_pairs(tmp_path, reader())
+    assert len(domains.train_a) + len(domains.test_a) == 20
+
+
+def test_two_pictures_of_one_name_have_no_partner(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/1.jpg", "b/1.png"):
+        save(tmp_path / name)
+    with pytest.raises(UserError, match=r"holds 1\.jpg and 1\.png, and only one of them can be the partner of 1"):
+        folder_of_pairs(tmp_path, reader())
+
+
+def test_partners_are_found_however_a_system_writes_their_names(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for number in range(2):
+            save(tmp_path / f"{part}A" / f"Jos\u00e9 {number}.png", RED)
+            save(tmp_path / f"{part}B" / f"Jose\u0301 {number}.png", GREEN)
+    assert_red_to_green(folder_of_pairs(tmp_path, reader()), 2, 2)
+
+
+def test_a_photograph_and_its_upright_partner_are_a_pair(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for part in ("train", "test"):
+        for number in range(2):
+            path = save(tmp_path / f"{part}A" / f"{number}.jpg", size=(60, 40))
+            Image.open(path).save(path, exif=exif)
+            save(tmp_path / f"{part}B" / f"{number}.png", size=(40, 60))
+    assert len(folder_of_pairs(tmp_path, reader()).train_a) == 2
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("trainA", "trainB", "testA", "testB"):
+        for number in range(3):
+            save(tmp_path / name / f"{number}.png")
+    (tmp_path / "trainA" / "1.png").write_bytes(b"")
+    save(tmp_path / "trainA" / "2.png", size=(4, 40))
+    save(tmp_path / "trainA" / "3.png")
+    with pytest.warns(UserWarning, match=r"2 of 4 left out: .*1\.png is empty.*2\.png is 4x40, smaller than 8x8"):
+        domains = folder_of_domains(tmp_path, reader())
+    assert [len(side) for side in (domains.train_a, domains.train_b)] == [2, 3]
+
+
 def test_two_folders_of_the_same_names_keep_every_tone_of_an_emoji_together(tmp_path: Path) -> None:
     table = []
     for number in range(20):
@@ -219,7 +268,8 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path) -> None:
     save(tmp_path / "trainB" / "2.png", size=(50, 72))
     fails(r"pair 2 are 50x70 and 50x72", lambda: folder_of_pairs(tmp_path, reader()))
     (tmp_path / "trainB" / "2.png").write_bytes(b"no picture")
-    fails(r"2\.png cannot be read as a picture", lambda: folder_of_pairs(tmp_path, reader()))
+    with pytest.warns(UserWarning, match=r"1 of 2 left out: .*2\.png cannot be read as a picture"):
+        fails("has 1 pairs to train on and 1 to test on: too few", lambda: folder_of_pairs(tmp_path, reader()))
     fails(r"holds 0 other folders", lambda: folder_of_pairs(tmp_path / "nowhere", reader()))
     (tmp_path / "only" / "train").mkdir(parents=True)
     fails(r"beside train there should be test or val", lambda: folder_of_pairs(tmp_path / "only", reader()))
