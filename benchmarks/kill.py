@@ -60,7 +60,7 @@ def saving(config: Config, folder: Path, chance: random.Random) -> None:
         "import sys, itertools\nfrom pathlib import Path\nfrom voiceconv.voice.voice import Voice\n"
         "voice = Voice.load(sys.argv[1])\nprint('ready', flush=True)\n"
         "for n in itertools.count():\n"
-        "    next(voice.judge.parameters()).data.add_(0.001)\n    voice.save(Path(sys.argv[2]))\n"
+        "    next(voice.speaker_classifier.parameters()).data.add_(0.001)\n    voice.save(Path(sys.argv[2]))\n"
     )
     for _ in range(config.rounds):
         process = subprocess.Popen(

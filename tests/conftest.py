@@ -16,7 +16,8 @@ from voiceconv.features.pitch import PitchStatistics
 from voiceconv.user_data import HOME
 from voiceconv.vocoder.base import vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.voice.voice import Speaker, Voice, build_generator, build_judge
+from voiceconv.voice.speaker import Speaker
+from voiceconv.voice.voice import Voice, build_generator, build_speaker_classifier
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "moved",
         build_generator(description),
         build_generator(description),
-        build_judge(),
+        build_speaker_classifier(),
     ).save(folder)
     for name, f0 in (("allison", 200.0), ("joe", 110.0)):
         (folder / "examples" / name).mkdir(parents=True)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.training.trainer import choose_device
 from voiceconv import __version__
-from voiceconv.audio.files import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
+from voiceconv.audio.loudness import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
 from voiceconv.convert.adaptation import Adaptation, tone_between
 from voiceconv.convert.streaming import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
 from voiceconv.errors import UserError
@@ -24,7 +24,8 @@ from voiceconv.features.pitch import PitchStatistics, extract_f0, semitones_betw
 from voiceconv.features.source_filter import move
 from voiceconv.vocoder.base import Vocoder, load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.voice.voice import Speaker, Voice
+from voiceconv.voice.speaker import Speaker
+from voiceconv.voice.voice import Voice
 
 Pitch = float | Literal["auto"]
 
@@ -42,7 +43,7 @@ class VoiceConverter:
         self.vocoder = vocoder
         self.device = device
         self.mel = MelSpectrogram(voice.mel).to(device)
-        for network in (voice.generator_ab, voice.generator_ba, voice.judge):
+        for network in (voice.generator_ab, voice.generator_ba, voice.speaker_classifier):
             network.to(device).eval()
 
     @classmethod
@@ -230,7 +231,7 @@ class VoiceConverter:
         index = self.voice.index(target)
         padded = self._pad(normalise_loudness(np.asarray(wav, np.float32), self.sample_rate))
         mel = self.mel(torch.from_numpy(padded).to(self.device))
-        return float(judge_probabilities(self.voice, mel)[index])
+        return float(speaker_probabilities(self.voice, mel)[index])
 
     def _pad(self, wav: NDArray[np.float32]) -> NDArray[np.float32]:
         """Zeros at the end, up to a full frame, and short clips up to a length that can be reflected."""
@@ -261,13 +262,13 @@ def soften_peaks(wav: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(over > 0, np.sign(wav) * (LIMIT + (1 - LIMIT) * np.tanh(over)), wav).astype(np.float32)
 
 
-def judge_probabilities(voice: Voice, mel: Tensor) -> Tensor:
+def speaker_probabilities(voice: Voice, mel: Tensor) -> Tensor:
     """Probabilities `(2,)` of the two speakers for a log-mel `(n_mels, frames)`, by the voice's own classifier."""
     a, b = voice.speakers
     mean, std = (a.mel_mean + b.mel_mean) / 2, (a.mel_std + b.mel_std) / 2
     x = (mel - mean.to(mel)[:, None]) / std.to(mel)[:, None]
     x = F.pad(x, (0, max(0, 32 - x.shape[1])))
-    return voice.judge(x[None, None])[0].softmax(0).cpu()
+    return voice.speaker_classifier(x[None, None])[0].softmax(0).cpu()
 
 
 def semitones_of(pitch: Pitch) -> float:

@@ -20,16 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceconv.audio.files import (
-    LOUDNESS,
-    LoudnessMeter,
     audio_writer,
-    gain_to,
     no_sound,
     require_convertible,
     require_sound,
     resampled_blocks,
     save_audio,
 )
+from voiceconv.audio.loudness import LOUDNESS, LoudnessMeter, gain_to
 from voiceconv.convert.converter import Pitch, VoiceConverter, gain_back, soften_peaks
 from voiceconv.convert.outputs import WHOLE_SECONDS
 from voiceconv.convert.streaming import SILENCE_DB

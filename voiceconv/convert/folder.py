@@ -57,7 +57,9 @@ class Request:
 
     def settings(self, converter: VoiceConverter) -> Row:
         """All that the result depends on beside the recording; stands in each line of the manifest."""
-        weights = (converter.voice.folder or Path()) / "weights.safetensors"
+        from voiceconv.weights import WEIGHTS  # which loads torch
+
+        weights = (converter.voice.folder or Path()) / WEIGHTS
         return {
             "voice": converter.name,
             "weights": hashlib.sha256(weights.read_bytes()).hexdigest(),

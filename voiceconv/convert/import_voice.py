@@ -1,8 +1,7 @@
-"""Add voices to the user's own: from a `.voice` file of anybody, or from a folder, once they have been tried."""
+"""Adds voices to the user's own: from a `.voice` file of anybody, or from a folder, once they have been tried."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from generative_core.files import write_atomically
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.user_data import NAME, NAME_RULE, voices_folder
-from voiceconv.vocoder.base import GriffinLim
+from voiceconv.vocoder.griffin_lim import GriffinLim
 from voiceconv.voice.archive import read_archive, require_short
-from voiceconv.voice.voice import VOICES, Voice, available_voices
+from voiceconv.voice.voice import RECORD, VOICES, Voice, available_voices, read_record
+from voiceconv.weights import write_record
 
 
 def import_voice(path: Path, name: str | None = None) -> str:
@@ -54,10 +53,7 @@ def add_voice(folder: Path, name: str | None = None, *, called: str | None = Non
         raise UserError(f"A voice cannot be called {name!r}: {NAME_RULE}.")
     if name.casefold() in {known.casefold() for known in available_voices()} or (VOICES / name).exists():
         raise UserError(f"There already is a voice {name!r}. Give this one another name.")
-    record = json.loads((folder / "voice.json").read_text(encoding="utf-8"))
-    write_atomically(
-        folder / "voice.json", (json.dumps({**record, "name": name}, indent=2, ensure_ascii=False) + "\n").encode()
-    )
+    write_record(folder / RECORD, {**read_record(folder / RECORD), "name": name})
     voices_folder().mkdir(parents=True, exist_ok=True)
     shutil.move(folder, voices_folder() / name)
     return name

@@ -20,7 +20,7 @@ from voiceconv.features.source_filter import move
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder.istft_generator import NEXT
 from voiceconv.vocoder.pitch_estimator import UNKNOWN_HZ, phases
-from voiceconv.voice.voice import Speaker
+from voiceconv.voice.speaker import Speaker
 
 Wav = NDArray[np.float32]
 SILENCE_DB = -70.0  # of full scale; where the input stays below, the output is digital silence

@@ -14,10 +14,10 @@ import scipy.signal
 import torch
 from numpy.typing import NDArray
 
-from voiceconv.audio.files import normalise_loudness
+from voiceconv.audio.loudness import normalise_loudness
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.pitch import PitchStatistics, extract_f0
-from voiceconv.voice.voice import Speaker
+from voiceconv.voice.speaker import Speaker
 
 Wav = NDArray[np.float32]
 Array = NDArray[np.float64]

@@ -45,9 +45,11 @@ from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.evaluation import baselines, metrics
 from voiceconv.evaluation.held_out_clips import Clip, Folder, held_out, load_split, read_clips
+from voiceconv.evaluation.packages import require_packages
 from voiceconv.evaluation.scores import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise
 from voiceconv.features.pitch import PitchStatistics, extract_f0
-from voiceconv.voice.voice import Speaker, Voice
+from voiceconv.voice.speaker import Speaker
+from voiceconv.voice.voice import Voice
 
 Wav = NDArray[np.float32]
 Change = Callable[[Wav], Wav]
@@ -100,7 +102,7 @@ def evaluate(settings: Settings) -> Record:
     Raises `UserError` for missing packages, folders that do not fit the voice or each other, and too few clips.
     """
     started = time.monotonic()
-    metrics.require_packages()
+    require_packages()
     _require_different_folders(settings)
     _make_folder(settings)
     converter = VoiceConverter.from_pretrained(settings.model, vocoder=settings.vocoder, device="cpu")

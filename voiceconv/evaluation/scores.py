@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from voiceconv.errors import UserError
 from voiceconv.evaluation import metrics
 from voiceconv.evaluation.held_out_clips import Folder
-from voiceconv.evaluation.metrics import ErrorCount, MeanOpinion
+from voiceconv.evaluation.metrics import MeanOpinion
+from voiceconv.evaluation.text import ErrorCount, character_errors, word_errors
 from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset, mean_log_f0
-from voiceconv.voice.voice import Speaker
+from voiceconv.voice.speaker import Speaker
 
 Wav = NDArray[np.float32]
 Values = NDArray[np.float64]
@@ -73,8 +74,8 @@ class Judge:
         heard = characters = words = None
         if self.transcribe and text is not None and language is not None:
             heard = self.transcribe(wav, self.sample_rate, language)
-            characters = metrics.character_errors(text, heard, language)
-            words = metrics.word_errors(text, heard, language)
+            characters = character_errors(text, heard, language)
+            words = word_errors(text, heard, language)
         return Heard(
             embedding=self.encode(wav, self.sample_rate),
             text=heard,

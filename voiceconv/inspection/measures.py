@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceconv.audio.decoding import mono_blocks
-from voiceconv.audio.files import measure_loudness, resample
+from voiceconv.audio.files import resample
+from voiceconv.audio.loudness import measure_loudness
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 

@@ -19,7 +19,7 @@ from voiceconv.features.source_filter import move
 from voiceconv.training.dataset import SpeakerData
 from voiceconv.training.pseudo_pairs import restored_goals
 from voiceconv.vocoder.base import Vocoder, load_vocoder
-from voiceconv.voice.voice import Speaker
+from voiceconv.voice.speaker import Speaker
 
 ALTERED_VERSIONS = 3  # of each segment
 FORMANT_SEMITONES = 4.0  # either way: a child's vocal tract to a large man's

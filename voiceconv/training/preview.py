@@ -24,7 +24,7 @@ from generative_core.report import Report
 from generative_core.training.callbacks import Callback
 from generative_core.training.trainer import Trainer
 from voiceconv.audio.files import save_audio
-from voiceconv.convert.converter import VoiceConverter, judge_probabilities
+from voiceconv.convert.converter import VoiceConverter, speaker_probabilities
 from voiceconv.convert.streaming import LOUDEST_MEL
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset
@@ -33,7 +33,8 @@ from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
 from voiceconv.training.dataset import SpeakerData
 from voiceconv.training.two_sample_test import confusion
 from voiceconv.vocoder.base import load_vocoder
-from voiceconv.voice.voice import Speaker, Voice
+from voiceconv.voice.speaker import Speaker
+from voiceconv.voice.voice import Voice
 
 T = TypeVar("T")
 PREVIEW_SECONDS = 300.0
@@ -172,7 +173,7 @@ class Preview(PeriodicPreview):
             f0 = extract_f0(wav, rate, converter.voice.mel.hop_length)
             rows.append(
                 {
-                    "judge": float(judge_probabilities(converter.voice, heard.to(converter.device))[1 - source]),
+                    "judge": float(speaker_probabilities(converter.voice, heard.to(converter.device))[1 - source]),
                     "phoneme_errors": self._phoneme_errors(data.mels[name], heard),
                     "cycle": float(F.l1_loss(speaker.normalise(back), speaker.normalise_source(mel.cpu()))),
                     "f0_offset": f0_offset(f0, target.pitch.mean),

@@ -10,7 +10,7 @@ from voiceconv.features.mel import MelSpectrogram
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder.pitch_estimator import hold, phases
-from voiceconv.voice.voice import Speaker
+from voiceconv.voice.speaker import Speaker
 
 LOUDEST = 6.0  # log-mel: generators that have not learned yet write louder ones, whose exponentials overflow
 

@@ -33,8 +33,9 @@ from voiceconv.training.run_folder import record_settings, record_split
 from voiceconv.user_data import LONGEST_NAME
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.speaker_info import SpeakerInfo
-from voiceconv.voice.voice import GeneratorInput, Speaker, Voice, build_generator, build_judge
+from voiceconv.voice.voice import GeneratorInput, Voice, build_generator, build_speaker_classifier
 
 JUDGE_STEPS = 300
 Mels = tuple[list[torch.Tensor], list[torch.Tensor]]
@@ -362,7 +363,7 @@ def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, Spea
     tilt = torch.linspace(-1, 1, mean.shape[0])[:, None]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        judge = build_judge()
+        judge = build_speaker_classifier()
 
         def vary(crop: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
             level, slope = (torch.randn(2, generator=generator) * 0.3).tolist()

@@ -1,31 +1,30 @@
-"""Our own vocoder as a folder, and at work: `vocoder.json` (mel definition, sizes, hash, licence and credits of the
-speech it learned from), `weights.safetensors` (half precision) and a model card `README.md`."""
+"""Saves, loads and runs our own vocoder, which is a folder.
+
+`vocoder.json` holds the mel definition, the network's sizes, a hash, licence and credits of the speech it learned from,
+`weights.safetensors` the weights in half precision, and `README.md` is the model card.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from generative_core.files import write_atomically
+from voiceconv import weights
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder.istft_generator import ISTFTGenerator
 from voiceconv.vocoder.pitch_estimator import hold, phases
 
+RECORD = "vocoder.json"
+SHIPPED = Path(__file__).parents[1] / "pretrained" / "vocoders" / "istft"
 FORMAT = 2  # 1 had no second pass
 MAX_WEIGHTS_BYTES = 100_000_000
-MAX_JSON_BYTES = 1_000_000
 NOISE_SAMPLES = 2**18  # repeated after 12 s
-RECORD, WEIGHTS = "vocoder.json", "weights.safetensors"
 
 
 class ISTFTVocoder:
@@ -48,6 +47,21 @@ class ISTFTVocoder:
         self.noise = torch.randn(NOISE_SAMPLES, generator=torch.Generator().manual_seed(0))
 
     @classmethod
+    def fits(cls, mel: MelConfig) -> bool:
+        """Whether one came with the program and is made for spectrograms of the definition `mel`."""
+        path = SHIPPED / RECORD
+        return path.is_file() and weights.read_record(path, FORMAT).get("mel") == dataclasses.asdict(mel)
+
+    @classmethod
+    def open(cls, mel: MelConfig, device: str | torch.device) -> ISTFTVocoder:
+        """The one that came with the program."""
+        if not (SHIPPED / RECORD).is_file():
+            raise UserError(f"The vocoder {cls.name!r} did not come with this program; choose --vocoder griffin-lim.")
+        vocoder = cls.load(SHIPPED, device)
+        mel.require_same(vocoder.mel, f"The vocoder {cls.name!r}")
+        return vocoder
+
+    @classmethod
     def build(cls, mel: MelConfig, size: dict[str, int]) -> ISTFTVocoder:
         """An untrained one of the `size` that `ISTFTGenerator` takes; raises `UserError` for sizes out of range."""
         known = {"channels", "blocks", "kernel_size", "lookahead"}
@@ -58,19 +72,11 @@ class ISTFTVocoder:
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> ISTFTVocoder:
         """Reads the folder that `save` wrote; raises `UserError` for whatever does not fit."""
-        record = _read_record(folder / RECORD)
-        weights = folder / WEIGHTS
-        if not weights.is_file() or weights.stat().st_size > MAX_WEIGHTS_BYTES:
-            raise UserError(f"{weights} is missing or over {MAX_WEIGHTS_BYTES // 10**6} MB; copy the vocoder again.")
-        content = weights.read_bytes()
+        if not (folder / RECORD).is_file():
+            raise UserError(f"{folder} is no vocoder: it has no {RECORD}. Give the folder that training wrote.")
+        record = weights.read_record(folder / RECORD, FORMAT)
         try:
-            digest = hashlib.sha256(content).hexdigest()
-            if digest not in (record["weights_sha256"], record.get("replaced_sha256")):
-                raise UserError(f"{weights} is not the file that {RECORD} was written for. Copy both again.")
-            tensors = {key: value.float() for key, value in load_tensors(content).items()}
-            broken = [key for key, value in tensors.items() if not value.isfinite().all()]
-            if broken:
-                raise UserError(f"{weights} holds values that are not finite, first in {broken[0]}. Train it again.")
+            tensors, digest = weights.read_weights(folder / RECORD, record, MAX_WEIGHTS_BYTES)
             vocoder = cls.build(MelConfig.from_dict(record["mel"]), record["generator"])
             vocoder.generator.load_state_dict(tensors)
         except UserError:
@@ -78,29 +84,17 @@ class ISTFTVocoder:
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise UserError(f"{folder} is not a complete vocoder of this program ({error!s}).") from error
         vocoder.weights_sha256 = digest
-        known = {"format", "mel", "generator", "weights_sha256", "replaced_sha256"}
+        known = {*weights.FORMAT_KEYS, "mel", "generator"}
         vocoder.metadata = {key: value for key, value in record.items() if key not in known}
         vocoder.generator.eval().requires_grad_(False).to(device)
         vocoder.noise = vocoder.noise.to(device)
         return vocoder
 
     def save(self, folder: Path) -> None:
-        """Writes `vocoder.json` and `weights.safetensors` (float16); other files in the folder stay."""
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = self.generator.state_dict()
-        content = save_tensors({key: value.half().cpu().contiguous() for key, value in weights.items()})
-        record = {
-            "format": FORMAT,
-            "mel": dataclasses.asdict(self.mel),
-            "generator": self.size,
-            "weights_sha256": hashlib.sha256(content).hexdigest(),
-            **self.metadata,
-        }
-        if (folder / WEIGHTS).is_file():
-            # Whoever is killed between the two files leaves a vocoder that speaks with the weights of before.
-            record["replaced_sha256"] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-        write_atomically(folder / RECORD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
-        write_atomically(folder / WEIGHTS, content)
+        """Writes `vocoder.json` and `weights.safetensors` (float16), as `weights.save` does; other files stay."""
+        tensors = {key: value.half() for key, value in self.generator.state_dict().items()}
+        record = {"mel": dataclasses.asdict(self.mel), "generator": self.size, **self.metadata}
+        weights.save(folder / RECORD, record, tensors, FORMAT)
 
     @torch.no_grad()
     def pitch(self, mel: Tensor) -> Tensor:
@@ -133,21 +127,3 @@ class ISTFTVocoder:
         self.noise = self.noise.to(self.generator.window.device)
         index = torch.arange(start, start + length, device=self.noise.device) % self.noise.shape[0]
         return self.noise[index][None]
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"{path.parent} is no vocoder: it has no {RECORD}. Give the folder that training wrote.")
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise UserError(f"{path} is over {MAX_JSON_BYTES // 10**6} MB; a {RECORD} is a page of text.")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}). Copy the vocoder again.") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        found = record.get("format") if isinstance(record, dict) else None
-        raise UserError(
-            f"{path} has the format {found!r}, this program reads format {FORMAT}. If it is of a newer version, update "
-            "voiceconv; if it is of an older one, train it again."
-        )
-    return record

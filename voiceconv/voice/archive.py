@@ -1,8 +1,9 @@
-"""A voice as one file to hand on: a zip archive that holds data only, and is refused by name of what is wrong with it.
+"""Packs a voice into one file to share, and reads such a file without trusting anything in it.
 
-A `.voice` file holds what a voice folder holds: `voice.json`, `weights.safetensors`, the model card `README.md` and
-`examples/<speaker>/<clip>`. It may come from anyone: nothing of it is run or unpickled, no name in it is used as a path
-before it is one of these, and nothing is read beyond the limits below, whatever the archive says of its sizes.
+A `.voice` file is a zip archive of what a voice folder holds: `voice.json`, `weights.safetensors`, the model card
+`README.md` and `examples/<speaker>/<clip>`. It may come from anyone. Nothing in it is run or unpickled, no name in it
+is used as a path before it is known to be one of these, and nothing is read beyond the limits below, whatever the
+archive says of its sizes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.files import AUDIO_EXTENSIONS
 from voiceconv.errors import UserError
 from voiceconv.user_data import NAME
-from voiceconv.voice.voice import MAX_JSON_BYTES, MAX_WEIGHTS_BYTES, Voice
+from voiceconv.voice.voice import MAX_WEIGHTS_BYTES, RECORD, Voice
+from voiceconv.weights import MAX_JSON_BYTES, WEIGHTS
 
 SUFFIX = ".voice"
 MAX_FILES = 64
@@ -30,8 +32,9 @@ MAX_EXAMPLE_BYTES = 5_000_000
 MAX_EXAMPLE_SECONDS = 60.0
 MAX_BYTES = 250_000_000  # of the archive, and again of everything in it
 MAX_DIRECTORY_BYTES = 65_536  # of the archive's list of contents
-REQUIRED = ("voice.json", "weights.safetensors", "README.md")
-_LIMITS = {"voice.json": MAX_JSON_BYTES, "weights.safetensors": MAX_WEIGHTS_BYTES, "README.md": MAX_JSON_BYTES}
+CARD = "README.md"
+# What every voice has, and the most bytes it may have.
+REQUIRED = {RECORD: MAX_JSON_BYTES, WEIGHTS: MAX_WEIGHTS_BYTES, CARD: MAX_JSON_BYTES}
 _CLIP = re.compile(r"\w[\w .()-]{0,100}")
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same voice is the same file, whenever it is written
 
@@ -47,7 +50,7 @@ def export_voice(name_or_folder: str | Path, path: Path) -> None:
     folder = voice.folder
     assert folder is not None
     files = {name: (folder / name).read_bytes() for name in REQUIRED if (folder / name).is_file()}
-    files.setdefault("README.md", model_card(voice).encode())
+    files.setdefault(CARD, model_card(voice).encode())
     files |= _examples(voice, MAX_FILES - len(files), MAX_BYTES - sum(map(len, files.values())))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
@@ -91,7 +94,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
             files: dict[str, bytes] = {}
             room = MAX_BYTES
             for entry in archive.infolist():
-                content = _read_entry(archive, entry, min(room, _LIMITS.get(entry.filename, MAX_EXAMPLE_BYTES)))
+                content = _read_entry(archive, entry, min(room, REQUIRED.get(entry.filename, MAX_EXAMPLE_BYTES)))
                 room -= len(content)
                 files[entry.filename] = content
     except UserError as error:

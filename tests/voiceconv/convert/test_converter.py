@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio.files import measure_loudness
+from voiceconv.audio.loudness import measure_loudness
 from voiceconv.convert.converter import VoiceConverter, soften_peaks
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import extract_f0
-from voiceconv.vocoder.base import GriffinLim
+from voiceconv.vocoder.griffin_lim import GriffinLim
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks import long
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio.files import load_audio, measure_loudness, save_audio
-from voiceconv.cli import terminal
+from voiceconv.audio.files import load_audio, save_audio
+from voiceconv.audio.loudness import measure_loudness
 from voiceconv.convert import file as file_conversion
 from voiceconv.convert.converter import VoiceConverter, soften_peaks
 from voiceconv.convert.file import LONG_SECONDS, convert_file
@@ -28,7 +28,7 @@ from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.session import NICENESS, Conversion, Limits, Studio
 from voiceconv.studio.tabs.convert import describe
-from voiceconv.vocoder.base import GriffinLim
+from voiceconv.vocoder.griffin_lim import GriffinLim
 
 Wav = NDArray[np.float32]
 CLOSE = 0.02  # of the loudest sample: what rounding makes of a conversion in other pieces
@@ -159,16 +159,6 @@ def test_an_interrupted_conversion_leaves_what_was_there(
     assert calls[0][1] == 0.0
     assert {total for _, total in calls} == {0.0, 3.0}
     assert calls == sorted(calls, key=lambda call: (call[1], call[0]))
-
-
-def test_the_terminal_says_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    line = terminal.ProgressLine()
-    line(60.0, 0.0)
-    assert capsys.readouterr().err == ""  # no terminal
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    line(3723.0, 0.0)
-    line(3723.0, 3723.0)
-    assert capsys.readouterr().err == "\r1:02:03 read\x1b[K\r\x1b[K"
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from voiceconv.errors import UserError
 from voiceconv.evaluation import baselines
 from voiceconv.evaluation.evaluate import to_mel
 from voiceconv.evaluation.held_out_clips import Folder
-from voiceconv.evaluation.metrics import ErrorCount, MeanOpinion
+from voiceconv.evaluation.metrics import MeanOpinion
 from voiceconv.evaluation.scores import (
     COPY,
     GROUND_TRUTH,
@@ -27,6 +27,7 @@ from voiceconv.evaluation.scores import (
     score,
     summarise,
 )
+from voiceconv.evaluation.text import ErrorCount
 from voiceconv.voice.voice import VOICES, Voice
 
 NAN = float("nan")

@@ -13,7 +13,8 @@ from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.features.source_filter import move
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.training.rendering import HeardPhonemes
-from voiceconv.voice.voice import VOICES, Speaker
+from voiceconv.voice.speaker import Speaker
+from voiceconv.voice.voice import VOICES
 
 
 class Told(PhonemeRecogniser):

@@ -18,7 +18,8 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.serving import ROOT, WAIT, browsing, serving
-from voiceconv.audio.files import load_audio, measure_loudness, save_audio
+from voiceconv.audio.files import load_audio, save_audio
+from voiceconv.audio.loudness import measure_loudness
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.page import about

@@ -22,7 +22,7 @@ from voiceconv.training.disguise import (
     views,
 )
 from voiceconv.vocoder.base import load_vocoder
-from voiceconv.voice.voice import Speaker
+from voiceconv.voice.speaker import Speaker
 
 MEL = MelSpectrogram()
 

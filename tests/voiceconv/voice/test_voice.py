@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tests.signals import hum
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.vocoder.base import GriffinLim
+from voiceconv.vocoder.griffin_lim import GriffinLim
 from voiceconv.voice.voice import Voice, available_voices, build_generator
 
 
@@ -41,7 +41,7 @@ def test_round_trip(tiny_voice: Path, tmp_path: Path) -> None:
     assert again.speakers[0].pitch == voice.speakers[0].pitch
     assert again.speakers[1].licence == "CC0"
     assert again.mel == voice.mel
-    for part in ("generator_ab", "generator_ba", "judge"):
+    for part in ("generator_ab", "generator_ba", "speaker_classifier"):
         before, after = getattr(voice, part).state_dict(), getattr(again, part).state_dict()
         assert before.keys() == after.keys()
         for key in before:
@@ -168,7 +168,7 @@ def test_a_voice_is_whole_whenever_its_saving_is_cut_short(
         path.write_bytes(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("voiceconv.voice.voice.write_atomically", fails)
+        patch.setattr("voiceconv.weights.write_atomically", fails)
         with pytest.raises(OSError, match="no space"):
             better.save(copy)
     torch.testing.assert_close(Voice.load(copy).generator_ab.leave.bias, before, atol=0, rtol=0)
