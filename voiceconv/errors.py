@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+from generative_core.errors import UserError
 
-class UserError(ValueError):
-    """Something the user gave us cannot be used.
-
-    The message is shown as it stands, in the page and in the terminal (exit status 2): it says what was
-    expected, what arrived and what to do about it.
-    """
+__all__ = ["OtherRun", "UserError", "explain"]
 
 
 class OtherRun(UserError):

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from generative_core.errors import UserError
+
 Result = TypeVar("Result")
 
 
-class WorkerLost(RuntimeError):
+class WorkerLost(UserError):
     """Another process of the training is gone, so that this one cannot go on."""
 
 

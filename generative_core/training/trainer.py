@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generative_core.errors import UserError
 from generative_core.training.callbacks import Callback, HealthWarnings, MetricsLog, ProgressBar
 from generative_core.training.checkpoint import CheckpointError, load_latest_checkpoint, save_checkpoint
 from generative_core.training.data import Loader
@@ -70,7 +71,7 @@ class TrainConfig:
     budget_seconds: float = math.inf  # stop in good order after so much time, resumable like any stop
 
 
-class NonFiniteLoss(RuntimeError):
+class NonFiniteLoss(UserError):
     """A loss became infinite or not a number; the last checkpoint is from before."""
 
 
