@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from generative_core.families.waveform_gan import WaveformGAN, WaveformGANConfig
     from generative_core.latent import interpolate, traverse
     from generative_core.training.checkpoint import CheckpointError, load_checkpoint
+    from generative_core.training.config import TrainConfig
     from generative_core.training.data import PairedLoader, TensorLoader, UnpairedLoader
-    from generative_core.training.trainer import NonFiniteLoss, TrainConfig, Trainer
+from generative_core.training.trainer import NonFiniteLoss, Trainer
 
 __all__ = [
     "Autoencoder",
@@ -79,7 +80,7 @@ _HOME = {
     "Pix2Pix": "families.pix2pix",
     "Pix2PixConfig": "families.pix2pix",
     "TensorLoader": "training.data",
-    "TrainConfig": "training.trainer",
+    "TrainConfig": "training.config",
     "Trainer": "training.trainer",
     "UnpairedLoader": "training.data",
     "UserError": "errors",

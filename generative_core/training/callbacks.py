@@ -9,24 +9,22 @@ import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
 from generative_core.files import drop_rows_after
-
-if TYPE_CHECKING:
-    from generative_core.training.trainer import Trainer
+from generative_core.training.protocols import Training
 
 
 class Callback:
     """Does nothing; override what is needed. `scalars` are the losses of the step that just ended."""
 
-    def on_start(self, trainer: Trainer) -> None: ...
+    def on_start(self, trainer: Training) -> None: ...
 
-    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None: ...
+    def on_step(self, trainer: Training, scalars: Mapping[str, float]) -> None: ...
 
-    def on_end(self, trainer: Trainer) -> None: ...
+    def on_end(self, trainer: Training) -> None: ...
 
 
 class MetricsLog(Callback):
@@ -35,7 +33,7 @@ class MetricsLog(Callback):
     After a resume, what a killed process had logged beyond its last checkpoint is dropped: every step stands once.
     """
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.window: dict[str, list[float]] = defaultdict(list)
@@ -46,7 +44,7 @@ class MetricsLog(Callback):
         self.clock = time.monotonic()
         self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
 
-    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+    def on_step(self, trainer: Training, scalars: Mapping[str, float]) -> None:
         for name, value in scalars.items():
             self.window[name].append(value)
         if trainer.step % trainer.config.log_every:
@@ -61,7 +59,7 @@ class MetricsLog(Callback):
         for name, value in row.items():
             self.board.add_scalar(name, value, trainer.step)
 
-    def on_end(self, trainer: Trainer) -> None:
+    def on_end(self, trainer: Training) -> None:
         self.board.close()
 
 
@@ -72,11 +70,11 @@ class HealthWarnings(Callback):
     saturated = 0.98  # share of patches told apart; the generator then gets hardly any gradient
     collapsed = 0.2  # spread among generated samples, as a share of that among real ones
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         self.history: dict[str, list[float]] = defaultdict(list)
         self.warned: set[str] = set()
 
-    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+    def on_step(self, trainer: Training, scalars: Mapping[str, float]) -> None:
         for name, value in scalars.items():
             if "/accuracy" in name or "/spread" in name:
                 self.history[name].append(value)
@@ -99,15 +97,15 @@ class HealthWarnings(Callback):
 class ProgressBar(Callback):
     """Steps, time left and the main loss, on a terminal only."""
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         self.bar = tqdm(
             total=trainer.config.steps, initial=trainer.step, unit="step", disable=not sys.stderr.isatty(), leave=True
         )
 
-    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+    def on_step(self, trainer: Training, scalars: Mapping[str, float]) -> None:
         self.bar.update()
         if trainer.step % 10 == 0:
             self.bar.set_postfix({k.split("/")[1]: f"{v:.3f}" for k, v in scalars.items() if k.endswith("/total")})
 
-    def on_end(self, trainer: Trainer) -> None:
+    def on_end(self, trainer: Training) -> None:
         self.bar.close()

@@ -6,15 +6,12 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from generative_core.training.data import Loader
 from generative_core.training.parallel import own_rows
-
-if TYPE_CHECKING:
-    from generative_core.training.data import Loader
 
 WORTHWHILE = 0.95  # of the time of a simpler choice: less gain is not worth the change
 

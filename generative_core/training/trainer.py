@@ -15,17 +15,17 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from generative_core.errors import UserError
 from generative_core.training.callbacks import Callback, HealthWarnings, MetricsLog, ProgressBar
 from generative_core.training.checkpoint import CheckpointError, load_latest_checkpoint, save_checkpoint
+from generative_core.training.config import TrainConfig
 from generative_core.training.data import Loader
 from generative_core.training.parallel import (
     WorkerLost,
@@ -36,39 +36,7 @@ from generative_core.training.parallel import (
     is_first,
     own_rows,
 )
-from generative_core.training.precision import Precision
-
-
-class Family(Protocol):
-    """What the trainer asks of a model, beside being an `nn.Module`."""
-
-    config: Any
-    ema_modules: tuple[str, ...]
-
-    def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]: ...
-
-    def training_step(
-        self, batch: dict[str, Tensor], optimizers: dict[str, torch.optim.Optimizer], step: int
-    ) -> dict[str, Tensor]: ...
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How long, where and how carefully to train. The run folder gets `metrics.jsonl`, `tensorboard/` and
-    `checkpoints/`."""
-
-    steps: int
-    run_dir: Path | str
-    seed: int = 0
-    device: str = "auto"
-    decay_steps: int = 0  # the learning rate falls linearly to zero over the last so many steps
-    warmup_steps: int = 0
-    ema_decay: float = 0.999
-    ema_width: float = 0.0  # if set, the power-function EMA of this relative width instead, such as 0.1
-    precision: Precision = field(default_factory=Precision)
-    log_every: int = 50
-    checkpoint_seconds: float = 180.0
-    budget_seconds: float = math.inf  # stop in good order after so much time, resumable like any stop
+from generative_core.training.protocols import Family
 
 
 class NonFiniteLoss(UserError):

@@ -22,10 +22,11 @@ from generative_core.files import write_atomically
 from generative_core.report import Report
 from generative_core.training.callbacks import Callback
 from generative_core.training.checkpoint import CheckpointError
+from generative_core.training.config import TrainConfig
 from generative_core.training.data import Loader, TensorLoader
 from generative_core.training.parallel import WorkerLost, from_first, is_first
 from generative_core.training.precision import Precision, choose_precision
-from generative_core.training.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
+from generative_core.training.trainer import NonFiniteLoss, Trainer, choose_device
 from recipes.common.image_data import Images, load_images
 from voiceconv.__main__ import duration
 from voiceconv.errors import UserError

@@ -22,7 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from generative_core.files import drop_rows_after, read_rows
 from generative_core.report import Report
 from generative_core.training.callbacks import Callback
-from generative_core.training.trainer import Trainer
+from generative_core.training.protocols import Training
 from voiceconv.audio.files import save_audio
 from voiceconv.convert.converter import VoiceConverter, speaker_probabilities
 from voiceconv.convert.streaming import LOUDEST_MEL
@@ -63,29 +63,29 @@ class PeriodicPreview(Callback, ABC):
     scores go to `scores.jsonl` and TensorBoard. What it draws and says goes to a folder of its own in `previews/`."""
 
     @abstractmethod
-    def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
+    def show(self, trainer: Training, folder: Path) -> dict[str, float]:
         """The scores of the step."""
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         self.due = time.monotonic() + PREVIEW_SECONDS
         self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)
         self.path = trainer.run_dir / "scores.jsonl"
         self.rows = drop_rows_after(self.path, trainer.step)
         self.shown = self.rows[-1]["step"] if self.rows else 0  # the last one may have been killed before it was done
 
-    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+    def on_step(self, trainer: Training, scalars: Mapping[str, float]) -> None:
         started = time.monotonic()
         if started > self.due:
             self.preview(trainer)
             ended = time.monotonic()
             self.due = ended + max(PREVIEW_SECONDS, (ended - started) * (1 / PREVIEW_SHARE - 1))
 
-    def on_end(self, trainer: Trainer) -> None:
+    def on_end(self, trainer: Training) -> None:
         if trainer.step != self.shown:
             self.preview(trainer)
         self.board.close()
 
-    def preview(self, trainer: Trainer) -> None:
+    def preview(self, trainer: Training) -> None:
         self.shown = trainer.step
         folder = trainer.run_dir / "previews" / f"step_{trainer.step:08d}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ class Preview(PeriodicPreview):
         self.encoder = VoiceEmbedding.load()
         self.voices = [self.encoder.centroid([d.mels[name] for name in d.train[:CENTROID_CLIPS]]) for d in data]
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         super().on_start(trainer)
         self.mel.to(trainer.device)
         self.vocoder = load_vocoder(None, self.mel.config, trainer.device)
@@ -136,7 +136,7 @@ class Preview(PeriodicPreview):
             for d in self.data
         ]
 
-    def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
+    def show(self, trainer: Training, folder: Path) -> dict[str, float]:
         voice = self.current_voice()
         converter = VoiceConverter(voice, self.vocoder, trainer.device)
         scores: dict[str, float] = {}

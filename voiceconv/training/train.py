@@ -7,172 +7,33 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 import voiceconv
-from generative_core.families.cyclegan import CycleGAN, CycleGANConfig, Weight
-from generative_core.nets import PatchClassifier, PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from generative_core.training.checkpoint import CheckpointError
+from generative_core.training.config import TrainConfig
 from generative_core.training.data import UnpairedLoader
-from generative_core.training.trainer import NonFiniteLoss, TrainConfig, Trainer, choose_device
+from generative_core.training.trainer import NonFiniteLoss, Trainer, choose_device
 from voiceconv.audio.files import require_outside
 from voiceconv.convert.adaptation import speech_frames
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.training.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
 from voiceconv.training.disguise import change_tone, conversion_goals, moved_mels, views
-from voiceconv.training.rendering import HeardPhonemes, HeardSpeech
+from voiceconv.training.gan import build_model
+from voiceconv.training.presets import PRESETS, Preset
 from voiceconv.training.run_folder import record_settings, record_split
+from voiceconv.training.speaker_classifier import train_speaker_classifier
 from voiceconv.user_data import LONGEST_NAME
-from voiceconv.vocoder.base import load_vocoder
-from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.speaker_info import SpeakerInfo
-from voiceconv.voice.voice import GeneratorInput, Voice, build_generator, build_speaker_classifier
+from voiceconv.voice.voice import Voice
 
-JUDGE_STEPS = 300
 Mels = tuple[list[torch.Tensor], list[torch.Tensor]]
 """Of the training segments of both speakers, each `(n_mels, frames)`."""
-DISCRIMINATORS: dict[str, type[nn.Module]] = {"patch": PatchDiscriminator, "spectrogram": SpectrogramDiscriminator}
-CLASSIFIERS: dict[str, type[nn.Module]] = {"patch": PatchClassifier, "spectrogram": SpectrogramClassifier}
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Networks, losses and schedule of a training, all of it written to the run folder."""
-
-    cyclegan: CycleGANConfig
-    generator: dict[str, Any]
-    input: GeneratorInput
-    discriminator: dict[str, Any]
-    steps: int
-    decay_steps: int
-    batch_size: int
-    frames: int = 64
-    confusion_steps: int = 250  # of the classifiers that score the voice
-    classifier: dict[str, Any] = dataclasses.field(default_factory=dict)
-    restorer: dict[str, int] = dataclasses.field(default_factory=dict)  # and for how many steps it learns
-
-
-def _converter(details_from: int, goal_steps: int = 1000) -> CycleGANConfig:
-    """The losses of the converter: first a voice, then its words, and from the step `details_from` on its details."""
-
-    def then(words: float, details: float) -> Weight:
-        return (details_from - 1, words), (details_from, details)
-
-    return CycleGANConfig(
-        views=True,
-        # A voice and its words come first, from what restorers make of the recordings; then critics make it natural.
-        goal_steps=goal_steps,
-        generator_rate=2e-4,
-        discriminator_rate=4e-4,
-        # A cycle weight of 10 keeps the source's voice together with its words; the recogniser holds words alone.
-        lambda_cycle=then(2.0, 0.5),
-        lambda_identity=0.0,
-        lambda_goal=then(5.0, 0.5),
-        lambda_classifier=1.0,
-        # Critics that are trained along let fine details be smoothed away, which any other critic hears at once. At a
-        # cost in words: a voice that has them by then loses fewer.
-        lambda_texture=then(0.0, 2.0),
-        # Details are judged as the vocoder speaks them: what it mends need not be learned, what it spoils shows.
-        render_from=details_from,
-        # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with
-        # larger weights critics can no longer prevail against it.
-        lambda_content=10.0,
-        content_tolerance=0.3,
-        max_gradient_norm=15.0,
-        pool_size=0,
-        bfloat16=True,
-    )
-
-
-# Of the frames to come the generators see two, beside one that the pitch is heard in (35 ms in all), so that they can
-# convert while somebody speaks. Critics see a third of a second: enough for a voice, too little for which words a
-# speaker's recordings hold.
-PRESETS: dict[str, Preset] = {
-    "cpu": Preset(
-        cyclegan=_converter(details_from=1_500),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 2},
-        input="moved",
-        discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
-        classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
-        restorer={"steps": 1_500, "channels": 256, "blocks": 8},
-        steps=1_900,
-        decay_steps=300,
-        batch_size=16,
-    ),
-    # For `--from`: what a voice needs that speaks already.
-    "cpu-from": Preset(
-        cyclegan=_converter(details_from=500, goal_steps=250),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 256, "blocks": 8, "lookahead": 2},
-        input="moved",
-        discriminator={"kind": "spectrogram", "channels": 32, "layers": 2, "band_channels": 256},
-        classifier={"kind": "spectrogram", "channels": 24, "layers": 3, "band_channels": 192},
-        restorer={"steps": 800, "channels": 256, "blocks": 8},
-        steps=800,
-        decay_steps=150,
-        batch_size=16,
-    ),
-    "gpu": Preset(
-        cyclegan=_converter(details_from=15_000),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 384, "blocks": 12, "lookahead": 2},
-        input="moved",
-        discriminator={"kind": "spectrogram", "channels": 48, "layers": 2, "band_channels": 384},
-        classifier={"kind": "spectrogram", "channels": 32, "layers": 3, "band_channels": 256},
-        restorer={"steps": 6_000, "channels": 384, "blocks": 12},
-        steps=20_000,
-        decay_steps=5_000,
-        batch_size=32,
-    ),
-    # Kaneko et al. 2021 as published (batch 1, identity for the first 10,000 steps, decay after 200,000), with linear
-    # gates, linear discriminator outputs, and normalisation that does not depend on the clip's length. In bfloat16, as
-    # our own presets: twice the steps in the time that both get.
-    "maskcyclegan-vc": Preset(
-        cyclegan=CycleGANConfig(
-            lambda_cycle=10.0,
-            lambda_identity=((9_999, 5.0), (10_000, 0.0)),
-            lambda_second_adversarial=1.0,
-            mask_fraction=0.5,
-            pool_size=0,
-            generator_rate=2e-4,
-            discriminator_rate=1e-4,
-            bfloat16=True,
-        ),
-        generator={"kind": "gated", "bands": 80, "planes": 2, "channels": 256, "blocks": 6},
-        input="mask",
-        discriminator={
-            "kind": "patch",
-            "planes": 1,
-            "channels": 128,
-            "layers": 3,
-            "kernel_size": 3,
-            "norm": "instance",
-        },
-        steps=500_000,
-        decay_steps=300_000,
-        batch_size=1,
-    ),
-    # Seconds, to see that everything runs; the result is no voice.
-    "smoke": Preset(
-        cyclegan=dataclasses.replace(_converter(details_from=10), goal_steps=5, bfloat16=False),
-        generator={"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 1, "lookahead": 2},
-        input="moved",
-        discriminator={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
-        classifier={"kind": "spectrogram", "channels": 4, "layers": 2, "band_channels": 8},
-        restorer={"steps": 3, "channels": 16, "blocks": 1},
-        steps=20,
-        decay_steps=0,
-        batch_size=2,
-        confusion_steps=5,
-    ),
-}
 
 
 def train(
@@ -214,7 +75,8 @@ def train(
     start = Voice.load(start_from) if start_from else None
     if preset == "cpu-from" and not start:
         raise UserError("The preset 'cpu-from' goes on from a voice: say which with --from, or take the preset 'cpu'.")
-    if start and (_size(start.generator), start.input) != (_size(settings.generator), settings.input):
+    generator = settings.describe_generator(mel.n_mels)
+    if start and (_size(start.generator), start.input) != (_size(generator), settings.input):
         raise UserError(
             f"{start.name} cannot be a starting point for the preset {preset!r}: its networks are of another size."
         )
@@ -237,9 +99,9 @@ def train(
         for s, d in zip(speakers, data, strict=True)
     }
     record_split(run_dir, split)
-    judge = train_judge(speakers, data, seed)
+    speaker_classifier = train_speaker_classifier(speakers, data, seed)
     goals = None
-    if settings.restorer:
+    if settings.teacher:
         key = json.dumps([resolved, data_a.fingerprint, data_b.fingerprint])
         made = cached(
             run_dir / "features" / "goals.safetensors",
@@ -269,11 +131,11 @@ def train(
             f"{info_a.name}-{info_b.name}"[:LONGEST_NAME],
             speakers,
             mel,
-            settings.generator,
+            generator,
             settings.input,
             model.generator_ab,
             model.generator_ba,
-            judge,
+            speaker_classifier,
             metadata={
                 "voiceconv_version": voiceconv.__version__,
                 "training": {"preset": preset, "steps": trainer.step, "seed": seed, **origin},
@@ -281,7 +143,7 @@ def train(
             },
         )
 
-    preview = Preview(current_voice, data, sources, MelSpectrogram(mel), settings.confusion_steps)
+    preview = Preview(current_voice, data, sources, MelSpectrogram(mel), settings.two_sample_test_steps)
     trainer = Trainer(model, loader, config, [preview])
     try:
         finished = trainer.fit(resume=resume)
@@ -316,69 +178,15 @@ def goal_tensors(
     seed: int,
 ) -> dict[str, torch.Tensor]:
     """What the generators learn from first, `conversion_goals` by speaker and segment."""
-    goals = conversion_goals(speakers, data, sources, mel, seed=seed, device=device, **settings.restorer)
+    assert settings.teacher is not None
+    goals = conversion_goals(
+        speakers, data, sources, mel, seed=seed, device=device, **dataclasses.asdict(settings.teacher)
+    )
     return {
         f"{speaker.name}/{name}": goal.contiguous()
         for speaker, d, made in zip(speakers, data, goals, strict=True)
         for name, goal in zip(d.train, made, strict=True)
     }
-
-
-def build_model(settings: Preset, speakers: tuple[Speaker, Speaker], mel: MelConfig, seed: int) -> CycleGAN:
-    """The CycleGAN of a preset for these speakers, the same for the same seed."""
-    recognisers = None
-    if settings.cyclegan.lambda_content:
-        recogniser = PhonemeRecogniser.load()
-        recognisers = HeardPhonemes(recogniser, speakers[0]), HeardPhonemes(recogniser, speakers[1])
-    renderers = None
-    if settings.cyclegan.render_from is not None:
-        vocoder = load_vocoder("istft", mel)
-        assert isinstance(vocoder, ISTFTVocoder)
-        renderers = HeardSpeech(vocoder, speakers[0]), HeardSpeech(vocoder, speakers[1])
-    torch.manual_seed(seed)
-    return CycleGAN(
-        settings.cyclegan,
-        generator=lambda: build_generator(settings.generator),
-        discriminator=lambda: build_critic(DISCRIMINATORS, settings.discriminator),
-        classifier=(lambda: build_critic(CLASSIFIERS, settings.classifier)) if settings.classifier else None,
-        recognisers=recognisers,
-        renderers=renderers,
-    )
-
-
-def build_critic(kinds: dict[str, type[nn.Module]], description: dict[str, Any]) -> nn.Module:
-    """`{"kind": ..., ...}` -> the network of that kind, the other entries being its arguments."""
-    arguments = dict(description)
-    return kinds[arguments.pop("kind")](**arguments)
-
-
-def train_judge(speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData], seed: int) -> nn.Module:
-    """A small classifier of the two speakers' real speech, for choosing and showing; never part of a loss.
-
-    Levels and tilts of the spectrum vary at random, so that it does not listen to the microphone alone.
-    """
-    mean = (speakers[0].mel_mean + speakers[1].mel_mean) / 2
-    std = (speakers[0].mel_std + speakers[1].mel_std) / 2
-    crops_a, crops_b = (MelCrops([(d.mels[n][None] - mean[:, None]) / std[:, None] for n in d.train], 64) for d in data)
-    tilt = torch.linspace(-1, 1, mean.shape[0])[:, None]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        judge = build_speaker_classifier()
-
-        def vary(crop: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-            level, slope = (torch.randn(2, generator=generator) * 0.3).tolist()
-            return crop + level + slope * tilt
-
-        loader = UnpairedLoader(crops_a, crops_b, 16, seed=seed, transform=vary)
-        optimizer = torch.optim.AdamW(judge.parameters(), 1e-3)
-        labels = torch.arange(2).repeat_interleave(16)
-        for _ in range(JUDGE_STEPS):
-            batch = next(loader)
-            loss = F.cross_entropy(judge(torch.cat([batch["a"], batch["b"]])), labels, label_smoothing=0.1)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return judge.eval().requires_grad_(False)
 
 
 def _loader(

@@ -11,7 +11,7 @@ import numpy as np
 
 from generative_core.files import read_rows
 from generative_core.report import Report
-from generative_core.training.trainer import Trainer
+from generative_core.training.protocols import Training
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation
@@ -36,7 +36,7 @@ class VocoderPreview(PeriodicPreview):
         self.current_vocoder = current_vocoder
         self.speech = speech
 
-    def show(self, trainer: Trainer, folder: Path) -> dict[str, float]:
+    def show(self, trainer: Training, folder: Path) -> dict[str, float]:
         vocoder = self.current_vocoder()
         vocoder.save(trainer.run_dir / "vocoder")
         scores: dict[str, float] = {}
@@ -45,7 +45,7 @@ class VocoderPreview(PeriodicPreview):
         return scores
 
     def _preview_speaker(
-        self, vocoder: ISTFTVocoder, speaker: str, names: list[str], trainer: Trainer, folder: Path
+        self, vocoder: ISTFTVocoder, speaker: str, names: list[str], trainer: Training, folder: Path
     ) -> dict[str, float]:
         mel = vocoder.mel
         to_mel = MelSpectrogram(mel).to(trainer.device)

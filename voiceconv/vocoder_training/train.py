@@ -19,7 +19,8 @@ import voiceconv
 from generative_core.families.waveform_gan import WaveformGAN, WaveformGANConfig
 from generative_core.nets import PeriodDiscriminator, ResolutionDiscriminator
 from generative_core.training.checkpoint import CheckpointError
-from generative_core.training.trainer import NonFiniteLoss, TrainConfig, Trainer
+from generative_core.training.config import TrainConfig
+from generative_core.training.trainer import NonFiniteLoss, Trainer
 from voiceconv.audio.files import require_outside
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram

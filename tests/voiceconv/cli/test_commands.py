@@ -387,7 +387,7 @@ def test_another_seed_reaches_the_training(
 
 
 def test_presets_are_those_of_the_training() -> None:
-    from voiceconv.training.train import PRESETS as TRAINABLE
+    from voiceconv.training.presets import PRESETS as TRAINABLE
     from voiceconv.vocoder_training.train import PRESETS as TRAINABLE_VOCODERS
 
     assert set(PRESETS) == set(TRAINABLE)

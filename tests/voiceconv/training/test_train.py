@@ -15,7 +15,9 @@ from tests.signals import hum
 from voiceconv.audio.files import save_audio
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.training.train import DISCRIMINATORS, PRESETS, build_critic, build_model, train
+from voiceconv.training.gan import build_model
+from voiceconv.training.presets import PRESETS
+from voiceconv.training.train import train
 from voiceconv.voice.speaker_info import SpeakerInfo
 from voiceconv.voice.voice import build_generator
 
@@ -171,7 +173,7 @@ def test_a_speaker_may_describe_itself(tmp_path: Path) -> None:
 def test_networks_of_a_preset_have_the_size_they_claim(name: str) -> None:
     millions = {"cpu": (3.34, 0.926), "maskcyclegan-vc": (34.37, 6.2)}
     preset = PRESETS[name]
-    generator, discriminator = build_generator(preset.generator), build_critic(DISCRIMINATORS, preset.discriminator)
+    generator, discriminator = build_generator(preset.describe_generator(bands=80)), preset.discriminator.build()
     sizes = [sum(p.numel() for p in network.parameters()) / 1e6 for network in (generator, discriminator)]
     # The published code has 24.5 million: its upsampling layers lack the gates that the papers draw.
     assert sizes == pytest.approx(list(millions[name]), rel=0.03)
