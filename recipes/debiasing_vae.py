@@ -28,11 +28,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from generative_core import DebiasingVAE, DebiasingVAEConfig, Trainer
+from generative_core import DebiasingVAE, DebiasingVAEConfig
 from generative_core.families.debiasing_vae import resampling_weights
 from generative_core.nets import ConvDecoder, ConvEncoder
 from generative_core.training.callbacks import Callback
 from generative_core.training.data import TensorLoader
+from generative_core.training.protocols import Training
 from recipes.common.command import run_recipe
 from recipes.common.groups import Groups, emoji_groups, image_groups, synthetic_groups
 from recipes.common.image import ImageConfig, Run, TrainOptions, open_run, shape_error
@@ -88,7 +89,7 @@ class Resampling(Callback):
     def __init__(self, loader: TensorLoader, x: Tensor, positive: Tensor, alpha: float, every: int) -> None:
         self.loader, self.x, self.positive, self.alpha, self.every = loader, x, positive, alpha, every
 
-    def on_step(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+    def on_step(self, trainer: Training, scalars: Mapping[str, float]) -> None:
         if trainer.step % self.every == 0:
             assert isinstance(trainer.module, DebiasingVAE)
             among = latent_weights(trainer.module, self.x[self.positive.to(self.x.device)], self.alpha)

@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
-from generative_core import GAN, GANConfig, TensorLoader, Trainer
+from generative_core import GAN, GANConfig, TensorLoader
 from generative_core.metrics import energy_distance
 from generative_core.nets import MLPDecoder, MLPEncoder
 from generative_core.training.callbacks import Callback
+from generative_core.training.protocols import Training
 from recipes.common.animation import rasterise, write_gif, write_mp4
 from recipes.common.command import run_recipe
 from recipes.common.image import ImageConfig, Run, TrainOptions, open_run
@@ -135,12 +136,12 @@ class Snapshots(Callback):
         self.folder = folder
         self.real = real
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         shares = [(frame / FRAMES) ** 2 for frame in range(1, FRAMES + 1)]
         self.at = {max(1, round(trainer.config.steps * share)) for share in shares}
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def on_step(self, trainer: Trainer, scalars: object) -> None:
+    def on_step(self, trainer: Training, scalars: object) -> None:
         if trainer.step not in self.at:
             return
         model = trainer.module

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from generative_core import GAN, GANConfig, Trainer
+from generative_core import GAN, GANConfig
 from generative_core.files import write_atomically
 from generative_core.metrics import Extractor, fid, kid, precision_recall
 from generative_core.nets import ConvGenerator, ImageDiscriminator
 from generative_core.training.callbacks import Callback
+from generative_core.training.protocols import Training
 from recipes.common.image_data import Images
 from voiceconv.errors import UserError
 
@@ -122,7 +123,7 @@ class FidCurve(Callback):
         self.real = real
         self.extractor = extractor
 
-    def on_step(self, trainer: Trainer, scalars: object) -> None:
+    def on_step(self, trainer: Training, scalars: object) -> None:
         if trainer.step % max(5, trainer.config.steps // CURVE_POINTS):
             return
         assert isinstance(trainer.module, GAN)
