@@ -8,11 +8,11 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_in
 PYTHON ?= $(shell for candidate in python3 python3.12 python3.13 python3.11 python3.10 python; do \
 	"$$candidate" -c '$(SUPPORTED)' >/dev/null 2>&1 && echo "$$candidate" && break; done)
 
-.PHONY: help demo test check eval gallery clean
+.PHONY: help demo test browser check eval gallery clean
 
 help:
 	@echo "make demo    install and open the page on http://127.0.0.1:7860"
-	@echo "make test    install what the tests need and run them"
+	@echo "make test    install what the tests need, a browser too, and run every check and test"
 	@echo "make eval    install what voiceconv evaluate measures with"
 	@echo "make gallery MNIST=FOLDER EMOJI=FOLDER OPENMOJI=FOLDER EARTH=FOLDER SPEECH=FOLDER"
 	@echo "             run the recipes of the lecture, and write docs/gallery"
@@ -22,8 +22,12 @@ help:
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/python app.py
 
-test: $(VENV)/.installed-test
+test: browser check
 	$(VENV)/bin/python -m pytest
+
+# Before anything that takes long: finds the browser that the tests of the page drive, brings one, or says what to do.
+browser: $(VENV)/.installed-test
+	@$(VENV)/bin/python -m tests.browser
 
 check: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .

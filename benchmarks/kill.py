@@ -145,7 +145,7 @@ def training(config: Config, folder: Path, chance: random.Random) -> None:
         job.start()
         time.sleep(chance.uniform(0.0, 30.0))
         if job.status().state == "running":
-            os.kill(int((job.folder / ".training.lock").read_text()), signal.SIGKILL)
+            os.kill(json.loads((job.folder / "state.json").read_text())["pid"], signal.SIGKILL)
             while job.status().state == "running":
                 time.sleep(0.05)
             kills += 1

@@ -1,9 +1,8 @@
-"""A server in a process of its own, and a browser to visit it with."""
+"""Runs the page's server in a process of its own."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,11 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, sync_playwright
-
 ROOT = Path(__file__).parents[1]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WAIT = 180_000  # ms; a busy machine converts slowly
 
 
@@ -44,28 +39,3 @@ def serving(temporary: Path, *options: object, **environment: str) -> Iterator[s
     finally:
         process.kill()
         process.wait()
-
-
-@contextmanager
-def browsing(microphone: Path | None = None) -> Iterator[Browser]:
-    """A real Chromium, with a sound file as its microphone."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.fail(
-            f"This test drives a real browser, but none of {', '.join(BROWSERS)} is on the PATH. Install one "
-            "(Debian and Ubuntu: apt install chromium), or set CHROMIUM to the program's path."
-        )
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-    ]
-    if microphone is not None:
-        arguments.append(f"--use-file-for-fake-audio-capture={microphone}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()

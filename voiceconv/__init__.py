@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voiceconv.errors import UserError
     from voiceconv.voice.voice import Voice, available_voices
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["UserError", "Voice", "VoiceConverter", "available_voices", "load_audio", "save_audio"]
 
 _HOME = {

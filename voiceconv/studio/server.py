@@ -13,8 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from filelock import FileLock
+
 from voiceconv.errors import UserError
-from voiceconv.locks import is_locked, try_lock
+from voiceconv.locks import is_locked
 
 PREFIX = "voiceconv-"
 LOCK = ".lock"
@@ -34,9 +36,7 @@ def serve(options: argparse.Namespace) -> int:
     # if another request is at work in Python.
     sys.setswitchinterval(0.001)
     remove_abandoned(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
-        lock = try_lock(Path(folder) / LOCK)
-        assert lock is not None
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, FileLock(Path(folder) / LOCK):
         cache = Path(folder) / "files"  # everything in it may be read through the page
         cache.mkdir()
         # Gradio reads these when it is imported.

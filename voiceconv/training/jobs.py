@@ -28,8 +28,8 @@ from voiceconv.errors import OtherRun, UserError, explain
 from voiceconv.locks import is_locked, try_lock
 from voiceconv.user_data import NAME, NAME_RULE, runs_folder, voices_folder
 
-LOCK = ".training.lock"  # held by the process that trains, with its number in it
-STATE = "state.json"  # how that process ended, or that it started
+LOCK = ".training.lock"  # held by the process that trains
+STATE = "state.json"  # how that process ended, or that it started; and its number
 JOB = "job.json"
 WANTED = "wanted"  # what the user asked for last: run, pause or stop
 LOG = "log.txt"
@@ -54,9 +54,6 @@ def at_work_on(run: Path, train: Callable[[], bool]) -> bool:
     if lock is None:
         raise UserError(f"{run} is being trained by another process. Wait for it, or choose another folder.")
     with lock:
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
         told_to_end = False
 
         def end(*_: object) -> None:
@@ -260,10 +257,8 @@ class Job:
         os.kill(pid, signal.SIGTERM)
 
     def _pid(self) -> int | None:
-        try:
-            return int((self.folder / LOCK).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
+        pid = _read_json(self.folder / STATE).get("pid")
+        return pid if isinstance(pid, int) else None
 
     def _is_starting(self) -> bool:
         process = _started.get(self.folder)

@@ -381,7 +381,7 @@ def test_another_seed_reaches_the_training(
         return True
 
     module = {"train": "training", "train_vocoder": "vocoder_training"}[name]
-    monkeypatch.setattr(f"voiceconv.{module}.{name}", learn)
+    monkeypatch.setattr(f"voiceconv.{module}.train.{name}", learn)
     assert command(name.replace("_", "-"), *two_speakers, "--run", tmp_path / "run", "--seed", "7")[0] == 0
     assert asked == {"seed": 7}
 

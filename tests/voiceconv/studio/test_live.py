@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, expect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.serving import WAIT, browsing, serving
+from tests.browser import browsing
+from tests.serving import WAIT, serving
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelConfig

@@ -20,7 +20,8 @@ import soundfile
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Page, expect
 
-from tests.serving import ROOT, WAIT, browsing, serving
+from tests.browser import browsing
+from tests.serving import ROOT, WAIT, serving
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.errors import UserError
 from voiceconv.studio import curves
@@ -127,7 +128,7 @@ def test_folders_of_killed_servers_are_removed(tmp_path: Path) -> None:
     remove_abandoned(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["else", "voiceconv-alive", "voiceconv-other"]
     assert alive is not None
-    alive.close()
+    alive.lock.release()
 
 
 @slow

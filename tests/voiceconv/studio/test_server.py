@@ -17,7 +17,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.serving import ROOT, WAIT, browsing, serving
+from tests.browser import browsing
+from tests.serving import ROOT, WAIT, serving
 from voiceconv.audio.files import load_audio, save_audio
 from voiceconv.audio.loudness import measure_loudness
 from voiceconv.convert.converter import VoiceConverter

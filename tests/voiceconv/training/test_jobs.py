@@ -17,7 +17,7 @@ import pytest
 from voiceconv.__main__ import main
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import OtherRun, UserError
-from voiceconv.locks import is_locked, try_lock
+from voiceconv.locks import try_lock
 from voiceconv.training import jobs
 from voiceconv.training.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.training.train import train
@@ -43,16 +43,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def state(job: Job) -> str:
     return Job(job.folder).status().state
-
-
-def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
-    held = try_lock(tmp_path / "lock")
-    assert held is not None
-    assert is_locked(tmp_path / "lock")
-    assert try_lock(tmp_path / "lock") is None
-    held.close()
-    assert not is_locked(tmp_path / "lock")
-    assert not is_locked(tmp_path / "other")
 
 
 def test_drafts_and_names(two_speakers: tuple[Path, Path], tmp_path: Path, home: Path) -> None:
@@ -159,7 +149,7 @@ def test_killed_paused_resumed_and_published(job: Job) -> None:
     assert state(job) == "running"
     with pytest.raises(UserError, match="already running"):
         job.start()
-    pid = int((job.folder / ".training.lock").read_text())
+    pid = json.loads((job.folder / "state.json").read_text())["pid"]
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: state(job) == "interrupted")
 
