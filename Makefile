@@ -8,7 +8,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_in
 PYTHON ?= $(shell for candidate in python3 python3.12 python3.13 python3.11 python3.10 python; do \
 	"$$candidate" -c '$(SUPPORTED)' >/dev/null 2>&1 && echo "$$candidate" && break; done)
 
-.PHONY: help demo test browser check eval gallery clean
+.PHONY: help demo test browser check docs eval gallery clean
 
 help:
 	@echo "make demo    install and open the page on http://127.0.0.1:7860"
@@ -16,6 +16,7 @@ help:
 	@echo "make eval    install what voiceconv evaluate measures with"
 	@echo "make gallery MNIST=FOLDER EMOJI=FOLDER OPENMOJI=FOLDER EARTH=FOLDER SPEECH=FOLDER"
 	@echo "             run the recipes of the lecture, and write docs/gallery"
+	@echo "make docs    write the API reference to docs/api"
 	@echo "make check   lint, formatting and types"
 	@echo "make clean   remove .venv and caches"
 
@@ -33,6 +34,9 @@ check: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/.installed-docs
+	$(VENV)/bin/python docs/api.py docs/api
 
 eval: $(VENV)/.installed-eval
 
@@ -52,6 +56,10 @@ $(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --editable .
 	@touch $@
 
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --editable '.[docs]'
+	@touch $@
+
 $(VENV)/.installed-eval: pyproject.toml benchmarks/requirements-no-deps.txt | $(VENV)/bin/python
 	@echo "Installing voiceconv into $(VENV); the first time this takes some minutes."
 	$(INSTALL) --editable '.[hifigan,eval,world]'
@@ -59,7 +67,7 @@ $(VENV)/.installed-eval: pyproject.toml benchmarks/requirements-no-deps.txt | $(
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.installed-eval
-	$(INSTALL) --editable '.[hifigan,eval,world,phonemes,recipes,onnx,cluster,test]'
+	$(INSTALL) --editable '.[hifigan,eval,world,phonemes,recipes,onnx,cluster,docs,test]'
 	@touch $@
 
 clean:
