@@ -22,9 +22,9 @@ def build(folder: Path) -> None:
     for package in (voiceconv, generative_core):
         for name in package.__all__:  # imported on first use by a module's __getattr__, which pdoc does not call
             setattr(package, name, getattr(package, name))
-        inside = [name for _, name, _ in iter_modules(package.__path__) if name[0] != "_" and name not in package.__all__]
+        names = (name for _, name, _ in iter_modules(package.__path__) if not name.startswith("_"))
         # pdoc finds what lies further down itself.
-        modules += [package.__name__, *(f"{package.__name__}.{name}" for name in inside)]
+        modules += [package.__name__, *(f"{package.__name__}.{name}" for name in names if name not in package.__all__)]
     # A generated `__init__` names types that its module imports for type checkers only; pdoc shows those as text.
     warnings.filterwarnings("ignore", "Error parsing type annotation")
     pdoc.render.configure(show_source=False)
