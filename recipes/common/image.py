@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import shlex
@@ -28,7 +27,7 @@ from generative_core.training.parallel import WorkerLost, from_first, is_first
 from generative_core.training.precision import Precision, choose_precision
 from generative_core.training.trainer import NonFiniteLoss, Trainer, choose_device
 from recipes.common.image_data import Images, load_images
-from voiceconv.__main__ import duration
+from voiceconv.cli.arguments import duration
 from voiceconv.errors import UserError
 
 if TYPE_CHECKING:
@@ -253,7 +252,7 @@ def _record_config(config: RunConfig, name: str, folder: Path) -> None:
 def _seconds(budget: str) -> float:
     try:
         return duration(budget)
-    except argparse.ArgumentTypeError as error:
+    except ValueError as error:
         raise UserError(f"--budget: {error}.") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 import logging
 import os
@@ -24,13 +23,25 @@ DRAFT_SECONDS = 24 * 3600
 PASSWORD = "VOICECONV_PASSWORD"
 
 
-def serve(options: argparse.Namespace) -> int:
+def serve(
+    *,
+    host: str | None,
+    port: int,
+    share: bool,
+    password: str | None,
+    model: str,
+    vocoder: str | None,
+    max_seconds: float,
+    max_queue: int,
+) -> int:
     """Loads the voice and serves the page; uploads and results live in a folder of their own, deleted at the end.
+
+    The options are those of `voiceconv app`.
 
     Raises `UserError` if it should listen to other computers without having been told to share.
     """
-    host = listening_host(options.host, options.share)
-    password = options.password or os.environ.get(PASSWORD)
+    host = listening_host(host, share)
+    password = password or os.environ.get(PASSWORD)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # A block of live speech is hundreds of short calls to torch, and after each it waits this long for the interpreter
     # if another request is at work in Python.
@@ -63,8 +74,8 @@ def serve(options: argparse.Namespace) -> int:
         logging.getLogger("voiceconv").addHandler(handler)
         logging.getLogger("voiceconv").setLevel(logging.INFO)
         remove_drafts(DRAFT_SECONDS)
-        limits = Limits(clip_seconds=options.max_seconds, queue=options.max_queue)
-        studio = Studio(VoiceConverter.from_pretrained(options.model, vocoder=options.vocoder), limits)
+        limits = Limits(clip_seconds=max_seconds, queue=max_queue)
+        studio = Studio(VoiceConverter.from_pretrained(model, vocoder=vocoder), limits)
         page = build_app(studio)
 
         def admitted(socket: WebSocket) -> bool:
@@ -74,7 +85,7 @@ def serve(options: argparse.Namespace) -> int:
 
         page.launch(
             server_name=host,
-            server_port=options.port,
+            server_port=port,
             prevent_thread_lock=True,
             auth=(lambda _, given: secrets.compare_digest(given.encode(), password.encode())) if password else None,
             auth_message="Any name, and the password of this server." if password else None,

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceconv.__main__ import main, parser
+from voiceconv.__main__ import main
+from voiceconv.cli.arguments import parse
+from voiceconv.cli.evaluate import Evaluate
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.evaluation.evaluate import audio_path, doubts, load_rivals, markdown
 from voiceconv.evaluation.scores import SCORES
@@ -147,11 +149,11 @@ def test_baseline_of_other_speakers_is_refused(
 
 def test_folders_carry_their_language(tmp_path: Path) -> None:
     (tmp_path / "odd:it").mkdir()
-    words = ["evaluate", "voice", "--source", "a:it", "--target", str(tmp_path / "odd:it"), "--out", "x"]
-    args = parser().parse_args([*words, "--unseen", "b", "--unseen", "c/d:none"])
+    words = ["voice", "--source", "a:it", "--target", str(tmp_path / "odd:it"), "--out", "x"]
+    args = parse(Evaluate, [*words, "--unseen", "b", "--unseen", "c/d:none"], "voiceconv evaluate")
     assert args.source == (Path("a"), "it")
     assert args.target == (tmp_path / "odd:it", None)
-    assert args.unseen == [(Path("b"), None), (Path("c/d"), "none")]
+    assert args.unseen == ((Path("b"), None), (Path("c/d"), "none"))
     assert args.language == "en"
 
 
