@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from generative_core.training.checkpoint import CheckpointError, load_checkpoint
     from generative_core.training.config import TrainConfig
     from generative_core.training.data import PairedLoader, TensorLoader, UnpairedLoader
-from generative_core.training.trainer import NonFiniteLoss, Trainer
+    from generative_core.training.trainer import NonFiniteLoss, Trainer
 
 __all__ = [
     "Autoencoder",
