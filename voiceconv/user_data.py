@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
+
+import platformdirs
 
 HOME = "VOICECONV_HOME"
 LONGEST_NAME = 64
@@ -21,9 +22,7 @@ def home() -> Path:
     """The folder of everything that is kept for the user; it need not exist yet."""
     if named := os.environ.get(HOME):
         return Path(named).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path("~/Library/Application Support/voiceconv").expanduser()
-    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "voiceconv"
+    return platformdirs.user_data_path("voiceconv", appauthor=False)
 
 
 def voices_folder() -> Path:

@@ -23,12 +23,15 @@ class Inspect:
     """Write the report to this file too, as a page with pictures."""
 
     def run(self) -> int:
-        from voiceconv.inspection.inspect import compare, inspect_folder
+        from voiceconv.inspection.comparison import compare
+        from voiceconv.inspection.inspect import inspect_folder
 
         inspection = inspect_folder(self.folder)
         print(inspection.text())
         if self.html is not None:
-            inspection.save_html(self.html)
+            from voiceconv.inspection.report import save_report  # matplotlib takes a second
+
+            save_report(inspection, self.html)
             print(f"\nThe same with pictures: {self.html}")
         if self.other is not None:
             other = inspect_folder(self.other)

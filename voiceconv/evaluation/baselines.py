@@ -1,4 +1,4 @@
-"""What a conversion is measured beside: copy-synthesis, and voices made without learning anything.
+"""Converts without learning anything: copy-synthesis and two baselines that a conversion is measured beside.
 
 The last two need WORLD (Morise et al. 2016, doi:10.1587/transinf.2015EDP7457; the package `pyworld`, extra `world`),
 which takes speech apart into pitch, spectral envelope and aperiodicity and puts it together again.

@@ -1,20 +1,20 @@
-"""How good a voice is, on clips it was not trained on, beside what costs nothing: `voiceconv evaluate`.
+"""Measures how good a voice is on held-out clips, beside baselines that learn nothing: `voiceconv evaluate`.
 
 The folder of results holds `evaluation.html` (tables, pictures, players), `evaluation.json` and, in
-`audio/SPEAKER/SYSTEM` and `audio/SOURCE to TARGET/SYSTEM`, everything that was heard, as FLAC. The JSON:
+`audio/SPEAKER/SYSTEM` and `audio/SOURCE to TARGET/SYSTEM`, everything that was rendered, as FLAC. The JSON:
 
     voice, vocoder, settings, versions, seconds      what was measured, with what, and how long it took
     notes                                            sentences on what was left out or is to be doubted
     directions: one per pair of source and target
-        source, target, language, unseen             who speaks, becomes whom; unseen: the voice never heard the source
+        source, target, language, unseen             who becomes whom; unseen: the voice knows no such source
         clips: {source: [name], target: [name]}      the recordings, relative to their folder
         texts: [text or null]                        what the source says in each clip
         scores: {system: {score: {mean, low, high, n, values}}}
-        heard: {system: [text or null]}              what the recogniser made of each clip
+        heard: {system: [text or null]}              what the recogniser understood in each clip
 
 `low` and `high` bound the 95 % bootstrap interval over clips, `values` has one number per clip (null where it cannot
 be said, as pitch where nothing is voiced) and `n` counts them. CER, WER and their differences are those of all clips
-together, so a long clip counts for more; other means are over clips. `scoring.SCORES` says what they are; one that
+together, so a long clip counts for more; other means are over clips. `scores.SCORES` says what they are; one that
 cannot be had at all (words without a transcript, MCD without recordings of the same sentences) is left out. The
 system "ground truth" is the target's own clips, each held against the others, and its values are of these clips.
 """
@@ -27,32 +27,35 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 import voiceconv
 from generative_core.files import write_atomically
-from voiceconv.audio.files import load_audio, require_outside, save_audio
+from voiceconv.audio.files import load_audio, require_outside
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.evaluation import baselines, metrics
-from voiceconv.evaluation.held_out_clips import Clip, Folder, held_out, load_split, read_clips
+from voiceconv.evaluation import baselines
+from voiceconv.evaluation.held_out_clips import Folder, held_out, load_split, read_clips
 from voiceconv.evaluation.packages import require_packages
-from voiceconv.evaluation.scores import CONVERTED, COPY, GROUND_TRUTH, UNCONVERTED, Heard, Judge, score, summarise
-from voiceconv.features.pitch import PitchStatistics, extract_f0
+from voiceconv.evaluation.rendering import Change, Renderer
+from voiceconv.evaluation.scores import (
+    CONVERTED,
+    COPY,
+    GROUND_TRUTH,
+    UNCONVERTED,
+    ClipMeasures,
+    Scorer,
+    score,
+    summarise,
+)
+from voiceconv.evaluation.speakers import RecordedSpeaker, speakers_in_order, statistics_of, to_mel
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.voice import Voice
 
-Wav = NDArray[np.float32]
-Change = Callable[[Wav], Wav]
 Record = dict[str, Any]
 
 DOUBTFUL_CER = 0.2  # of original recordings: over it, the recogniser does not understand the language
@@ -83,19 +86,6 @@ class Settings:
     vocoder: str | None = None
 
 
-@dataclass(frozen=True)
-class Speech:
-    """The clips of one speaker. The statistics are those of the voice, or of the clips if it does not know them."""
-
-    speaker: Speaker
-    folder: Folder
-    clips: list[Clip]
-
-    @property
-    def name(self) -> str:
-        return self.speaker.name
-
-
 def evaluate(settings: Settings) -> Record:
     """Measures everything, writes the results after each direction, and returns what is in `evaluation.json`.
 
@@ -111,12 +101,12 @@ def evaluate(settings: Settings) -> Record:
     unseen = [read_unseen(folder, settings, converter) for folder in settings.unseen]
     _require_different_names([*pair, *unseen])
 
-    spoken = any(speech.folder.language and clip.text for speech in [*pair, *unseen] for clip in speech.clips)
-    judge = Judge(converter.sample_rate, partial(to_mel, converter), words=spoken)
-    for speech in [*pair, *unseen]:
-        judge.require_language(speech.folder)
+    spoken = any(speaker.folder.language and clip.text for speaker in [*pair, *unseen] for clip in speaker.clips)
+    scorer = Scorer(converter.sample_rate, partial(to_mel, converter), words=spoken)
+    for speaker in [*pair, *unseen]:
+        scorer.require_language(speaker.folder)
     directions = [(pair[0], pair[1], False), (pair[1], pair[0], False)][: 1 if settings.one_way else 2]
-    directions += [(speech, target, True) for speech in unseen for _, target, _ in directions]
+    directions += [(speaker, target, True) for speaker in unseen for _, target, _ in directions]
 
     record: Record = {
         "voice": converter.name,
@@ -129,33 +119,33 @@ def evaluate(settings: Settings) -> Record:
     }
     for note in record["notes"]:
         print(note, file=sys.stderr, flush=True)
-    listening = Listening(judge, converter, settings.out, _count(directions, rivals))
+    renderer = Renderer(scorer, converter, settings.out, _count(directions, rivals))
     for source, target, new in directions:
         systems = {
-            GROUND_TRUTH: listening.to_speaker(target, UNCONVERTED, None),
-            UNCONVERTED: listening.to_speaker(source, UNCONVERTED, None),
-            COPY: listening.to_speaker(source, COPY, partial(baselines.copy_synthesis, converter)),
+            GROUND_TRUTH: renderer.original(target, UNCONVERTED, None),
+            UNCONVERTED: renderer.original(source, UNCONVERTED, None),
+            COPY: renderer.original(source, COPY, partial(baselines.copy_synthesis, converter)),
         }
         way = f"{source.name} to {target.name}"
-        for name, change in _systems(converter, rivals, source.speaker, target.speaker).items():
-            systems[name] = listening.to_all(f"{way}/{name}", source, change, f"voice {converter.name}/{target.name}")
+        for name, change in _systems(converter, rivals, source.statistics, target.statistics).items():
+            systems[name] = renderer.render(f"{way}/{name}", source, change, f"voice {converter.name}/{target.name}")
         record["directions"].append(describe(source, target, new, systems, converter))
         record["seconds"] = round(time.monotonic() - started, 1)
         write(record, settings.out)
-    listening.bar.close()
+    renderer.bar.close()
     record["notes"] += doubts(record)
     write(record, settings.out)
     return record
 
 
-def read_pair(settings: Settings, converter: VoiceConverter) -> list[Speech]:
+def read_pair(settings: Settings, converter: VoiceConverter) -> list[RecordedSpeaker]:
     """The clips of both speakers of the voice, the one in the folder `settings.source` first."""
     speakers = {speaker.name: speaker for speaker in converter.voice.speakers}
     folders = [settings.source, settings.target]
     rate = converter.sample_rate
     if settings.all_clips:
         clips = [read_clips(folder, None, settings.seconds, settings.clips, rate) for folder in folders]
-        names = _who_is_who(clips, converter)
+        names = speakers_in_order(clips, converter)
     else:
         split = load_split(settings.clips_from, converter.voice.metadata, converter.name)
         if unknown := split.keys() - speakers.keys():
@@ -171,13 +161,13 @@ def read_pair(settings: Settings, converter: VoiceConverter) -> list[Speech]:
             read_clips(folder, chosen, settings.seconds, settings.clips, rate)
             for folder, (_, chosen) in zip(folders, found, strict=True)
         ]
-    return [Speech(speakers[name], folder, c) for name, folder, c in zip(names, folders, clips, strict=True)]
+    return [RecordedSpeaker(speakers[name], folder, c) for name, folder, c in zip(names, folders, clips, strict=True)]
 
 
-def read_unseen(folder: Folder, settings: Settings, converter: VoiceConverter) -> Speech:
+def read_unseen(folder: Folder, settings: Settings, converter: VoiceConverter) -> RecordedSpeaker:
     """The clips of a speaker whom the voice does not know, called after the folder."""
     clips = read_clips(folder, None, settings.seconds, settings.clips, converter.sample_rate)
-    return Speech(_statistics(folder.path.resolve().name, clips, converter), folder, clips)
+    return RecordedSpeaker(statistics_of(folder.path.resolve().name, clips, converter), folder, clips)
 
 
 def load_rivals(names: Sequence[str], converter: VoiceConverter) -> dict[str, VoiceConverter]:
@@ -197,45 +187,6 @@ def load_rivals(names: Sequence[str], converter: VoiceConverter) -> dict[str, Vo
     return rivals
 
 
-class Listening:
-    """Lets systems speak, keeps what they say in `out / "audio"`, and has it judged, with a bar for the patient."""
-
-    def __init__(self, judge: Judge, converter: VoiceConverter, out: Path, total: int) -> None:
-        self.judge, self.converter, self.out = judge, converter, out
-        self.bar = tqdm(total=total, unit="clip", disable=None)
-        self._originals: dict[str, list[Heard]] = {}
-
-    def to_speaker(self, speech: Speech, system: str, change: Change | None) -> list[Heard]:
-        """Once per speaker, what is the same in all directions: the recordings (`change` None), or copies of them."""
-        key = f"{speech.name}/{system}"
-        if key not in self._originals:
-            self._originals[key] = self.to_all(key, speech, change, f"vocoder {self.converter.vocoder.name}")
-        return self._originals[key]
-
-    def to_all(self, key: str, speech: Speech, change: Change | None, comment: str) -> list[Heard]:
-        started = time.monotonic()
-        self.bar.set_description(key.replace("/", ": "))
-        heard = []
-        for clip in speech.clips:
-            wav = clip.wav if change is None else change(clip.wav)
-            path = audio_path(self.out, key, clip.name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made_by = f"{key.rsplit('/')[-1]} by voiceconv {voiceconv.__version__}, {comment}"
-            save_audio(path, wav, self.converter.sample_rate, comment=None if change is None else made_by)
-            heard.append(self.judge.hear(wav, clip.text, speech.folder.language))
-            self.bar.update()
-        seconds = time.monotonic() - started
-        tqdm.write(f"{key.replace('/', ': ')}: {len(heard)} clips in {seconds:.0f} s", file=sys.stderr)
-        return heard
-
-
-def audio_path(out: Path, key: str, clip: str) -> Path:
-    """Where the clip (a recording's name) is kept that `key` ("SPEAKER/SYSTEM" or "SOURCE to TARGET/SYSTEM") made."""
-    name = PurePosixPath(clip)
-    # The recording's own ending stays: take.wav and take.mp3 are two clips.
-    return out / "audio" / key / (name if name.suffix == ".flac" else name.with_name(f"{name.name}.flac"))
-
-
 def _systems(
     converter: VoiceConverter, rivals: dict[str, VoiceConverter], source: Speaker, target: Speaker
 ) -> dict[str, Change]:
@@ -249,7 +200,11 @@ def _systems(
 
 
 def describe(
-    source: Speech, target: Speech, unseen: bool, systems: dict[str, list[Heard]], converter: VoiceConverter
+    source: RecordedSpeaker,
+    target: RecordedSpeaker,
+    unseen: bool,
+    systems: dict[str, list[ClipMeasures]],
+    converter: VoiceConverter,
 ) -> Record:
     """One direction, as it stands in the JSON."""
     parallel = target.folder.same_sentences(clip.text for clip in source.clips)
@@ -266,31 +221,33 @@ def describe(
         "texts": [clip.text for clip in source.clips],
         "scores": {
             name: summarise(values, systems[name])
-            for name, values in score(systems, target.speaker, references).items()
+            for name, values in score(systems, target.statistics, references).items()
         },
-        "heard": {name: [h.text for h in heard] for name, heard in systems.items()},
+        "heard": {name: [m.text for m in measures] for name, measures in systems.items()},
     }
 
 
-def notes(pair: Sequence[Speech], unseen: Sequence[Speech], settings: Settings) -> list[str]:
+def notes(pair: Sequence[RecordedSpeaker], unseen: Sequence[RecordedSpeaker], settings: Settings) -> list[str]:
     """What the reader should know before any score."""
     said = []
     if settings.all_clips:
         said += [
-            f"The recordings in {speech.folder.path.resolve().name} are taken for {speech.name}, by sound and pitch."
-            for speech in pair
+            f"The recordings in {speaker.folder.path.resolve().name} are taken for {speaker.name}, by sound and pitch."
+            for speaker in pair
         ]
     if not baselines.has_world():
         said.append(
             "Pitch shift and mean and variance are left out: they need the package pyworld "
             "(pip install 'pyworld>=0.3.5', which `make eval` does)."
         )
-    for speech in [*pair, *unseen]:
-        without = sum(clip.text is None for clip in speech.clips)
-        if speech.folder.language is None:
-            said.append(f"The words of {speech.name} are not counted: no language was given for them.")
+    for speaker in [*pair, *unseen]:
+        without = sum(clip.text is None for clip in speaker.clips)
+        if speaker.folder.language is None:
+            said.append(f"The words of {speaker.name} are not counted: no language was given for them.")
         elif without:
-            said.append(f"{without} of {len(speech.clips)} clips of {speech.name} have no transcript: no words there.")
+            said.append(
+                f"{without} of {len(speaker.clips)} clips of {speaker.name} have no transcript: no words there."
+            )
     return said
 
 
@@ -333,37 +290,6 @@ def write(record: Record, out: Path) -> None:
     make_page(record, out).save(out / "evaluation.html")
 
 
-def to_mel(converter: VoiceConverter, wav: Wav) -> NDArray[np.float32]:
-    return np.asarray(converter.mel(torch.from_numpy(wav).to(converter.device)).cpu(), np.float32)
-
-
-def _statistics(name: str, clips: Sequence[Clip], converter: VoiceConverter) -> Speaker:
-    """What a voice says of its speakers, of somebody else."""
-    mels = [to_mel(converter, clip.wav) for clip in clips]
-    frames = torch.from_numpy(np.concatenate([metrics.without_silence(mel) for mel in mels], axis=1))
-    try:
-        pitch = PitchStatistics.from_f0([extract_f0(clip.wav, converter.sample_rate) for clip in clips])
-    except ValueError:
-        raise UserError(f"There is no voice in the clips of {name}: nothing in them has a pitch.") from None
-    deviation = frames.std(1).clamp_min(0.1)
-    known = converter.voice.speakers[0]
-    return dataclasses.replace(known, name=name, pitch=pitch, mel_mean=frames.mean(1), mel_std=deviation)
-
-
-def _who_is_who(clips: Sequence[Sequence[Clip]], converter: VoiceConverter) -> list[str]:
-    """The names of the voice's two speakers, in the order of the two folders' clips that their mel bands and pitches
-    fit better."""
-    found = [_statistics(str(number), c, converter) for number, c in enumerate(clips)]
-
-    def distance(a: Speaker, b: Speaker) -> float:
-        bands = ((a.mel_mean - b.mel_mean) / b.mel_std).square().mean()
-        return float(bands) + ((a.pitch.mean - b.pitch.mean) / b.pitch.std) ** 2
-
-    orders = [converter.voice.speakers, converter.voice.speakers[::-1]]
-    best = min(orders, key=lambda order: sum(distance(a, b) for a, b in zip(found, order, strict=True)))
-    return [speaker.name for speaker in best]
-
-
 def _require_different_folders(settings: Settings) -> None:
     paths = [folder.path.resolve() for folder in (settings.source, settings.target, *settings.unseen)]
     for path in paths:
@@ -371,8 +297,8 @@ def _require_different_folders(settings: Settings) -> None:
             raise UserError(f"{path} is given twice. Give one folder for each speaker.")
 
 
-def _require_different_names(speeches: Sequence[Speech]) -> None:
-    names = [speech.name for speech in speeches]
+def _require_different_names(speakers: Sequence[RecordedSpeaker]) -> None:
+    names = [speaker.name for speaker in speakers]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"Two speakers are called {name}. Name the folder of one of them differently.")
@@ -387,9 +313,11 @@ def _make_folder(settings: Settings) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _count(directions: Sequence[tuple[Speech, Speech, bool]], rivals: dict[str, VoiceConverter]) -> int:
-    """How many clips will be heard: of each speaker as they are, of each source as copies, of each way by system."""
-    speakers = {speech.name: len(speech.clips) for source, target, _ in directions for speech in (source, target)}
+def _count(
+    directions: Sequence[tuple[RecordedSpeaker, RecordedSpeaker, bool]], rivals: dict[str, VoiceConverter]
+) -> int:
+    """How many clips will be measured: each speaker's own, each source's as copies, and those of each system."""
+    speakers = {speaker.name: len(speaker.clips) for source, target, _ in directions for speaker in (source, target)}
     sources = {source.name: len(source.clips) for source, _, _ in directions}
     systems = 1 + len(rivals) + 2 * baselines.has_world()
     ways = sum(len(source.clips) for source, _, _ in directions) * systems

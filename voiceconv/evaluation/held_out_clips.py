@@ -1,4 +1,4 @@
-"""The recordings that an evaluation hears: clips of a speaker that no training has heard, and what is said in them."""
+"""Finds the held-out clips of a speaker, which no training has used, and what is said in them."""
 
 from __future__ import annotations
 

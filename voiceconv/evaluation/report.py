@@ -1,4 +1,4 @@
-"""The page of an evaluation: per direction a summary, plots, tables, and a few clips to hear and to see."""
+"""Writes the HTML page of an evaluation: for each direction a summary, plots, tables and a few clips."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from generative_core.report import Report
 from voiceconv.audio.files import load_audio
+from voiceconv.evaluation.rendering import audio_path
 from voiceconv.evaluation.scores import CONVERTED, COPY, GROUND_TRUTH, SCORES, UNCONVERTED
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import extract_f0
@@ -170,8 +171,6 @@ def _examples(direction: Record) -> dict[int, str]:
 
 
 def _add_example(report: Report, direction: Record, index: int, reason: str, out: Path) -> None:
-    from voiceconv.evaluation.evaluate import audio_path  # which imports this module in turn
-
     source, target, way = direction["source"], direction["target"], f"{direction['source']} to {direction['target']}"
     clip, own = direction["clips"]["source"][index], direction["clips"]["target"][0]
     text, heard = direction["texts"][index], direction["heard"]

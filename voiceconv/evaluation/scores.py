@@ -1,4 +1,4 @@
-"""What is heard in a clip, and the scores that systems get for what was heard in theirs."""
+"""Measures rendered clips, and scores systems by what was measured in theirs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ SCORES = {
 }
 
 
-class Heard(NamedTuple):
-    """What the yardsticks say of one waveform; no counts of errors without a text to hold it against."""
+class ClipMeasures(NamedTuple):
+    """What is measured on one waveform; errors in characters and words are counted only where its text is known."""
 
     embedding: NDArray[np.float32]
     text: str | None
@@ -53,8 +53,8 @@ class Heard(NamedTuple):
     mel: NDArray[np.float32]
 
 
-class Judge:
-    """All yardsticks, loaded once. `mel` maps a waveform `(T,)` to its log-mel `(n_mels, frames)`."""
+class Scorer:
+    """All measuring models, loaded once. `mel` maps a waveform `(T,)` to its log-mel `(n_mels, frames)`."""
 
     def __init__(self, sample_rate: int, mel: Callable[[Wav], NDArray[np.float32]], *, words: bool = True) -> None:
         self.sample_rate = sample_rate
@@ -69,16 +69,16 @@ class Judge:
                 f"{' '.join(self.transcribe.languages)}, or none to leave out the scores of words."
             )
 
-    def hear(self, wav: Wav, text: str | None = None, language: str | None = None) -> Heard:
-        """Scores `wav` `(T,)`, which should say `text` in `language`."""
-        heard = characters = words = None
+    def measure(self, wav: Wav, text: str | None = None, language: str | None = None) -> ClipMeasures:
+        """Measures `wav` `(T,)`, which should say `text` in `language`."""
+        recognised = characters = words = None
         if self.transcribe and text is not None and language is not None:
-            heard = self.transcribe(wav, self.sample_rate, language)
-            characters = character_errors(text, heard, language)
-            words = word_errors(text, heard, language)
-        return Heard(
+            recognised = self.transcribe(wav, self.sample_rate, language)
+            characters = character_errors(text, recognised, language)
+            words = word_errors(text, recognised, language)
+        return ClipMeasures(
             embedding=self.encode(wav, self.sample_rate),
-            text=heard,
+            text=recognised,
             characters=characters,
             words=words,
             f0=extract_f0(wav, self.sample_rate),
@@ -88,7 +88,7 @@ class Judge:
 
 
 def score(
-    systems: dict[str, list[Heard]], target: Speaker, references: Sequence[NDArray[np.float32] | None]
+    systems: dict[str, list[ClipMeasures]], target: Speaker, references: Sequence[NDArray[np.float32] | None]
 ) -> dict[str, dict[str, Values]]:
     """System -> score (as in `SCORES`) -> one value per clip `(N,)`, NaN where it cannot be said.
 
@@ -96,55 +96,55 @@ def score(
     """
     source, own = systems[UNCONVERTED], systems[GROUND_TRUTH]
     # Clip by clip, as the offsets are: a clip of the target's is off by nothing on average.
-    pitches = np.array([mean_log_f0(h.f0) for h in own])
+    pitches = np.array([mean_log_f0(m.f0) for m in own])
     pitch = float(pitches[np.isfinite(pitches)].mean()) if np.isfinite(pitches).any() else float("nan")
     scores = {}
-    for name, heard in systems.items():
-        is_target = heard is own
+    for name, measures in systems.items():
+        is_target = measures is own
         values = {
-            "similarity to target": similarity(heard, own, leave_one_out=is_target),
-            "similarity to source": similarity(heard, source, leave_one_out=not is_target),
-            "CER": error_rates([h.characters for h in heard]),
-            "WER": error_rates([h.words for h in heard]),
-            "F0 offset": np.array([f0_offset(h.f0, pitch) for h in heard]),
-            "voiced share": np.array([float((h.f0 > 0).mean()) for h in heard]),
-            "DNSMOS OVRL": np.array([h.dnsmos.overall for h in heard]),
-            "DNSMOS SIG": np.array([h.dnsmos.signal for h in heard]),
-            "DNSMOS BAK": np.array([h.dnsmos.background for h in heard]),
-            "MMD²": mel_distances(heard, own, target),
+            "similarity to target": similarity(measures, own, leave_one_out=is_target),
+            "similarity to source": similarity(measures, source, leave_one_out=not is_target),
+            "CER": error_rates([m.characters for m in measures]),
+            "WER": error_rates([m.words for m in measures]),
+            "F0 offset": np.array([f0_offset(m.f0, pitch) for m in measures]),
+            "voiced share": np.array([float((m.f0 > 0).mean()) for m in measures]),
+            "DNSMOS OVRL": np.array([m.dnsmos.overall for m in measures]),
+            "DNSMOS SIG": np.array([m.dnsmos.signal for m in measures]),
+            "DNSMOS BAK": np.array([m.dnsmos.background for m in measures]),
+            "MMD²": mel_distances(measures, own, target),
         }
         values["margin"] = values["similarity to target"] - values["similarity to source"]
         values["F0 distance"] = np.abs(values["F0 offset"])
         scores[name] = values
     for name in systems.keys() - {GROUND_TRUTH}:  # the target's clips are other sentences
-        values, heard = scores[name], systems[name]
+        values, measures = scores[name], systems[name]
         values["CER over copy-synthesis"] = values["CER"] - scores[COPY]["CER"]
         values["DNSMOS OVRL over copy-synthesis"] = values["DNSMOS OVRL"] - scores[COPY]["DNSMOS OVRL"]
-        pairs = zip(heard, source, strict=True)
-        values["F0 correlation"] = np.array([f0_correlation(h.f0, s.f0) for h, s in pairs])
+        pairs = zip(measures, source, strict=True)
+        values["F0 correlation"] = np.array([f0_correlation(m.f0, s.f0) for m, s in pairs])
         values["MCD-DTW"] = np.array(
-            [np.nan if r is None else metrics.mcd_dtw(h.mel, r) for h, r in zip(heard, references, strict=True)]
+            [np.nan if r is None else metrics.mcd_dtw(m.mel, r) for m, r in zip(measures, references, strict=True)]
         )
     return {name: {key: scores[name][key] for key in SCORES if key in scores[name]} for name in systems}
 
 
-def similarity(clips: list[Heard], speaker: list[Heard], *, leave_one_out: bool) -> Values:
+def similarity(clips: list[ClipMeasures], speaker: list[ClipMeasures], *, leave_one_out: bool) -> Values:
     """Cosine of each clip with the centroid of the speaker's clips; with `leave_one_out`, of all but the clip that it
     is or was made from."""
-    embeddings = np.array([h.embedding for h in speaker])
+    embeddings = np.array([m.embedding for m in speaker])
     if leave_one_out:
         centroids = metrics.centroids_without_each(embeddings)
     else:
         centroids = np.tile(metrics.centroid(embeddings), (len(clips), 1))
-    return np.array([metrics.cosine(h.embedding, c) for h, c in zip(clips, centroids, strict=True)])
+    return np.array([metrics.cosine(m.embedding, c) for m, c in zip(clips, centroids, strict=True)])
 
 
-def mel_distances(clips: list[Heard], target: list[Heard], speaker: Speaker) -> Values:
+def mel_distances(clips: list[ClipMeasures], target: list[ClipMeasures], speaker: Speaker) -> Values:
     """`metrics.mmd` of the clips' mels from the target's, in standard deviations of the target's bands; the target's
     own clips are held against each other, one half against the other."""
 
-    def frames(heard: Sequence[Heard]) -> list[NDArray[np.float32]]:
-        mels = [torch.from_numpy(metrics.without_silence(h.mel)) for h in heard]
+    def frames(clips: Sequence[ClipMeasures]) -> list[NDArray[np.float32]]:
+        mels = [torch.from_numpy(metrics.without_silence(m.mel)) for m in clips]
         return [speaker.normalise(mel).numpy() for mel in mels]
 
     if clips is not target:
@@ -164,15 +164,15 @@ def error_rates(counts: Sequence[ErrorCount | None]) -> Values:
     return np.array([count.errors / count.length if count else np.nan for count in counts])
 
 
-def summarise(scores: dict[str, Values], heard: Sequence[Heard]) -> dict[str, Any]:
+def summarise(scores: dict[str, Values], measures: Sequence[ClipMeasures]) -> dict[str, Any]:
     """Mean, interval and values of each score that some clip has."""
     lengths = {
-        "CER": [h.characters.length if h.characters else 0 for h in heard],
-        "WER": [h.words.length if h.words else 0 for h in heard],
+        "CER": [m.characters.length if m.characters else 0 for m in measures],
+        "WER": [m.words.length if m.words else 0 for m in measures],
     }
     summary = {}
     for name, values in scores.items():
-        weights = np.array(lengths.get(name.split()[0], np.ones(len(heard))), dtype=np.float64)
+        weights = np.array(lengths.get(name.split()[0], np.ones(len(measures))), dtype=np.float64)
         known = np.isfinite(values)
         if known.any():
             summary[name] = {

@@ -8,21 +8,7 @@ from typing import Any, NamedTuple
 
 from voiceconv.evaluation.packages import evaluation_package
 
-_UNITS = (  # noqa: SIM905 - a list of 20 lines is no easier to read
-    "zero one two three four five six seven eight nine ten "
-    "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
 _SPOKEN = {"dr": "doctor", "mr": "mister", "mrs": "missus"}
-_ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
 _NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.(\d+)|(st|nd|rd|th)\b)?")
 
 
@@ -47,41 +33,32 @@ def normalise_text(text: str, language: str = "en") -> str:
 
 def _spoken(whole: str, fraction: str, ordinal: str) -> str:
     """The words of "1,200", "3.5" and "21st"; more than four digits without commas are said one by one."""
-    if len(whole) > 4 and "," not in whole:
-        words = [_UNITS[int(digit)] for digit in whole]
-    else:
-        words = _spoken_number(int(whole.replace(",", "")))
-    if ordinal:
-        last = words[-1]
-        words[-1] = _ORDINALS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
-    return " ".join([*words, *(["point"] if fraction else []), *(_UNITS[int(digit)] for digit in fraction)])
+    num2words = evaluation_package("num2words").num2words
+    said_as_digits = len(whole) > 4 and "," not in whole
+    *digits, last = list(whole) if said_as_digits else [whole.replace(",", "")]
+    words = [num2words(int(digit)) for digit in digits]
+    words.append(num2words(int(last), to="ordinal" if ordinal else "cardinal"))
+    if fraction:
+        words += ["point", *(num2words(int(digit)) for digit in fraction)]
+    # Americans say no "and" in a number, and neither transcripts nor recogniser are sure to write one.
+    return " ".join(words).replace(" and ", " ")
 
 
-def _spoken_number(number: int) -> list[str]:
-    for size, name in ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")):
-        if number >= size:
-            rest = _spoken_number(number % size) if number % size else []
-            return [*_spoken_number(number // size), name, *rest]
-    if number < 20:
-        return [_UNITS[number]]
-    return [_TENS[number // 10 - 2], *([_UNITS[number % 10]] if number % 10 else [])]
-
-
-def character_errors(reference: str, heard: str, language: str = "en") -> ErrorCount:
+def character_errors(reference: str, recognised: str, language: str = "en") -> ErrorCount:
     """Edits per character between the two texts as `normalise_text` leaves them: errors / length is the CER."""
-    return _errors(evaluation_package("jiwer").process_characters, reference, heard, language)
+    return _errors(evaluation_package("jiwer").process_characters, reference, recognised, language)
 
 
-def word_errors(reference: str, heard: str, language: str = "en") -> ErrorCount:
+def word_errors(reference: str, recognised: str, language: str = "en") -> ErrorCount:
     """Edits per word between the two texts as `normalise_text` leaves them: errors / length is the WER."""
-    return _errors(evaluation_package("jiwer").process_words, reference, heard, language)
+    return _errors(evaluation_package("jiwer").process_words, reference, recognised, language)
 
 
-def _errors(process: Any, reference: str, heard: str, language: str) -> ErrorCount:
+def _errors(process: Any, reference: str, recognised: str, language: str) -> ErrorCount:
     reference = normalise_text(reference, language)
     if not reference:
         raise ValueError("the reference text has no words")
-    counts = process(reference, normalise_text(heard, language))
+    counts = process(reference, normalise_text(recognised, language))
     return ErrorCount(
         errors=counts.substitutions + counts.deletions + counts.insertions,
         length=counts.hits + counts.substitutions + counts.deletions,

@@ -1,14 +1,15 @@
-"""How good a folder of recordings is for training, by what it is judged, and what to mend first."""
+"""Grades a folder of recordings for training: the thresholds, a finding for each topic, and what to mend first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from voiceconv.inspection.inspect import Inspection
+from voiceconv.features.pitch import semitones_between
+from voiceconv.inspection.folder import FolderMeasures
+from voiceconv.inspection.measures import RecordingMeasures
 
 Grade = Literal["good", "usable", "poor"]
 GRADES: tuple[Grade, ...] = ("good", "usable", "poor")  # from best to worst
@@ -47,14 +48,14 @@ class Finding:
     advice: str
 
 
-def judge(inspection: Inspection) -> tuple[Finding, ...]:
+def grade_folder(folder: FolderMeasures) -> tuple[Finding, ...]:
     """All that matters for training; the rest is pointless where there is no speech."""
-    if not inspection.spoken:
-        return (amount(inspection),)
-    return tuple(of(inspection) for of in (amount, speakers, noise, bandwidth, clipping))
+    if not folder.spoken:
+        return (amount(folder),)
+    return tuple(of(folder) for of in (amount, speakers, noise, bandwidth, clipping))
 
 
-def verdict(findings: tuple[Finding, ...]) -> str:
+def summary(findings: tuple[Finding, ...]) -> str:
     """In words: a line on the whole, then what to mend, the worst first, a line each."""
     opening = {
         "good": "Good: nothing here stands in the way of training.",
@@ -66,20 +67,20 @@ def verdict(findings: tuple[Finding, ...]) -> str:
     return "\n".join([opening, *(f"{i}. {text}" for i, text in enumerate(advice, 1))])
 
 
-def amount(inspection: Inspection) -> Finding:
-    minutes = inspection.speech_seconds / 60
+def amount(folder: FolderMeasures) -> Finding:
+    minutes = folder.speech_seconds / 60
     advice = (
         f"Record more: {minutes:.1f} minutes of speech are here, {GOOD_MINUTES:.0f} or more are wanted. "
         "A training that starts from a voice needs less: `--from allison-joe --preset cpu-from`."
     )
-    value = f"{minutes:.1f} of {inspection.seconds / 60:.1f} minutes"
+    value = f"{minutes:.1f} of {folder.seconds / 60:.1f} minutes"
     return Finding("speech", grade_of(minutes, GOOD_MINUTES, USABLE_MINUTES), value, advice)
 
 
-def speakers(inspection: Inspection) -> Finding:
-    others = [r for r in inspection.spoken if inspection.other_speaker(r)]
-    share = sum(r.speech_seconds for r in others) / inspection.speech_seconds
-    low, middle, high = np.percentile(inspection.f0, [5, 50, 95])
+def speakers(folder: FolderMeasures) -> Finding:
+    others = [r for r in folder.spoken if other_speaker(folder, r)]
+    share = sum(r.speech_seconds for r in others) / folder.speech_seconds
+    low, middle, high = np.percentile(folder.f0, [5, 50, 95])
     value = f"median {middle:.0f} Hz, mostly {low:.0f} to {high:.0f}"
     if others:
         value += f"; {count(len(others), 'file')} far from the rest"
@@ -90,12 +91,12 @@ def speakers(inspection: Inspection) -> Finding:
     return Finding("pitch", grade_of(-share, -GOOD_OTHERS, -USABLE_OTHERS), value, advice)
 
 
-def noise(inspection: Inspection) -> Finding:
-    snr = inspection.snr
+def noise(folder: FolderMeasures) -> Finding:
+    snr = folder.snr
     if snr is None:
         value = "not measurable: no recording is long enough to have pauses"
         return Finding("noise", "usable", value, "Check by ear that the recordings have no background noise.")
-    measured = [r.snr for r in inspection.spoken if r.snr is not None]
+    measured = [r.snr for r in folder.spoken if r.snr is not None]
     noisy = sum(ratio < USABLE_SNR for ratio in measured)
     grade = worst(
         grade_of(snr, GOOD_SNR, USABLE_SNR),
@@ -109,9 +110,9 @@ def noise(inspection: Inspection) -> Finding:
     return Finding("noise", grade, value, advice)
 
 
-def bandwidth(inspection: Inspection) -> Finding:
-    reached = inspection.bandwidth or 0.0
-    possible = (inspection.sample_rate or 0.0) / 2
+def bandwidth(folder: FolderMeasures) -> Finding:
+    reached = folder.bandwidth or 0.0
+    possible = (folder.sample_rate or 0.0) / 2
     value = f"up to {kilohertz(reached)}"
     if reached < FULL_BANDWIDTH * possible:
         value += f" of the {kilohertz(possible)} the files could hold: resampled or compressed"
@@ -122,12 +123,20 @@ def bandwidth(inspection: Inspection) -> Finding:
     return Finding("bandwidth", grade_of(reached, GOOD_BANDWIDTH, USABLE_BANDWIDTH), value, advice)
 
 
-def clipping(inspection: Inspection) -> Finding:
-    clipped = sum(r.clipped >= CLIPPED for r in inspection.spoken)
-    share = clipped / len(inspection.spoken)
-    value = f"{clipped or 'none'} of {len(inspection.spoken)} files"
+def clipping(folder: FolderMeasures) -> Finding:
+    clipped = sum(r.clipped >= CLIPPED for r in folder.spoken)
+    share = clipped / len(folder.spoken)
+    value = f"{clipped or 'none'} of {len(folder.spoken)} files"
     advice = f"Leave out or re-record the clipped files ({clipped}), with the recording level turned down."
     return Finding("clipping", grade_of(-share, -GOOD_CLIPPED_FILES, -USABLE_CLIPPED_FILES), value, advice)
+
+
+def other_speaker(folder: FolderMeasures, r: RecordingMeasures) -> float:
+    """Semitones from the others' pitch if that is too far for one speaker, else 0."""
+    if r.pitch is None or folder.pitch is None:
+        return 0.0
+    distance = semitones_between(folder.pitch, r.pitch)
+    return distance if abs(distance) > OTHER_SPEAKER else 0.0
 
 
 def grade_of(value: float, good: float, usable: float) -> Grade:

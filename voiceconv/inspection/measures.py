@@ -1,4 +1,4 @@
-"""What can be measured on one recording of speech before anyone trains on it."""
+"""Measures one recording of speech: levels, noise, clipping, bandwidth and pitch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.files import resample
-from voiceconv.audio.loudness import measure_loudness
+from voiceconv.audio.loudness import SILENCE_PEAK, measure_loudness
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 
@@ -23,7 +23,6 @@ N_BANDS = 240  # spectra end at 24 kHz, above what anyone hears
 BLOCK = 4096  # frames transformed at once: bounds the memory for long recordings
 
 DIGITAL_SILENCE = -100.0  # dBFS; under the rounding noise of 16 bits, so it says nothing about the room
-SILENT_PEAK = 1e-3  # -60 dBFS
 SPEECH_RANGE = 40.0  # dB under the loudest frames; the weakest consonants are about that much weaker than vowels
 ABOVE_NOISE = 6.0  # dB
 LONGEST_GAP = 0.3  # seconds; shorter ones belong to the words around them
@@ -44,7 +43,7 @@ MIN_VOICED_SECONDS = 0.5  # a median over less is one exclamation
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class RecordingMeasures:
     """One file's measures. Levels are dB relative to full scale, spectra power per 100 Hz band (NaN over Nyquist)."""
 
     name: str  # relative to the folder
@@ -80,11 +79,11 @@ class Recording:
 
     @property
     def silent(self) -> bool:
-        return self.peak < SILENT_PEAK
+        return self.peak < SILENCE_PEAK
 
 
-def measure(path: Path, name: str) -> Recording:
-    """Listens to the file, at its own sample rate; raises `UserError` or `OSError` if it cannot be read."""
+def measure(path: Path, name: str) -> RecordingMeasures:
+    """Measures the file, at its own sample rate; raises `UserError` or `OSError` if it cannot be read."""
     wav, rate = _read(path)
     clipped = clipped_share(wav)
     wav = wav - wav.mean(dtype=np.float64).astype(np.float32)
@@ -93,12 +92,12 @@ def measure(path: Path, name: str) -> Recording:
     # The variance, not the power: digital silence stays silent when the file has an offset.
     levels = 10 * np.log10(frames.var(axis=1, dtype=np.float64) + 1e-20)
     peak = float(np.abs(wav).max(initial=0))
-    speech = find_speech(levels) if peak >= SILENT_PEAK else np.zeros(len(levels), dtype=bool)
+    speech = find_speech(levels) if peak >= SILENCE_PEAK else np.zeros(len(levels), dtype=bool)
     pause = ~speech & (levels > DIGITAL_SILENCE)
     f0 = extract_f0(resample(wav, rate, PITCH_RATE), PITCH_RATE, PITCH_HOP)
     speech_spectrum = mean_spectrum(frames, speech, rate)
     pause_spectrum = mean_spectrum(frames, pause, rate) if pause.sum() * FRAME_SECONDS >= MIN_PAUSE_SECONDS else None
-    return Recording(
+    return RecordingMeasures(
         name=name,
         sample_rate=rate,
         seconds=len(wav) / rate,
@@ -167,7 +166,7 @@ def clipped_share(wav: Array) -> float:
     for side in (wav, -wav):
         starts, ends = runs(side >= side.max(initial=0) - 1e-4)
         for start, end in zip(starts, ends, strict=True):
-            if end - start >= FLAT_TOP and side[start] > SILENT_PEAK:
+            if end - start >= FLAT_TOP and side[start] > SILENCE_PEAK:
                 clipped[start:end] = True
     count = int(clipped.sum())
     return count / len(wav) if count >= MIN_CLIPPED_SAMPLES else 0.0

@@ -1,22 +1,30 @@
-"""The pictures of an inspection, and the page that shows them."""
+"""Draws the plots of an inspection and saves the HTML page that shows them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from generative_core.report import Report, Tone
+from voiceconv.errors import UserError
 from voiceconv.inspection.grading import GOOD_SNR, USABLE_SNR, Grade
+from voiceconv.inspection.inspect import Inspection
 from voiceconv.inspection.measures import BAND_HZ, N_BANDS, Array
-
-if TYPE_CHECKING:
-    from voiceconv.inspection.inspect import Inspection
 
 TONES: dict[Grade, Tone] = {"good": "good", "usable": "fair", "poor": "poor"}
 HIGHLIGHT = "tab:orange"  # what to look at, in every picture
+
+
+def save_report(inspection: Inspection, path: str | os.PathLike[str]) -> None:
+    """Writes the report with its plots as one file that needs no network; raises `UserError` if it cannot."""
+    try:
+        make_page(inspection).save(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"The report cannot be written to {path}: {reason}. Choose another place.") from error
 
 
 def make_page(inspection: Inspection) -> Report:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from rapidfuzz.distance import Levenshtein
 from safetensors import safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -85,11 +86,6 @@ class PhonemeRecogniser(nn.Module):
         return network.eval().requires_grad_(False)
 
 
-def phoneme_errors(reference: list[str], heard: list[str]) -> int:
+def phoneme_errors(reference: list[str], recognised: list[str]) -> int:
     """Insertions, deletions and substitutions between two sequences (Levenshtein distance)."""
-    row = list(range(len(heard) + 1))
-    for i, expected in enumerate(reference, 1):
-        before, row[0] = row[0], i
-        for j, symbol in enumerate(heard, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (expected != symbol))
-    return row[-1]
+    return Levenshtein.distance(reference, recognised)

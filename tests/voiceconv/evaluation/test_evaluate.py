@@ -15,7 +15,8 @@ from voiceconv.__main__ import main
 from voiceconv.cli.arguments import parse
 from voiceconv.cli.evaluate import Evaluate
 from voiceconv.convert.converter import VoiceConverter
-from voiceconv.evaluation.evaluate import audio_path, doubts, load_rivals, markdown
+from voiceconv.evaluation.evaluate import doubts, load_rivals, markdown
+from voiceconv.evaluation.rendering import audio_path
 from voiceconv.evaluation.scores import SCORES
 from voiceconv.voice.voice import VOICES
 

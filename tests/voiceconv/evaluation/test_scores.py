@@ -1,4 +1,4 @@
-"""That the yardstick tells apart what it should: real speech of the shipped voice's examples, spoiled on purpose."""
+"""That the scores tell apart what they should: real speech of the shipped voice's examples, spoiled on purpose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from voiceconv.audio.files import load_audio
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.evaluation import baselines
-from voiceconv.evaluation.evaluate import to_mel
 from voiceconv.evaluation.held_out_clips import Folder
 from voiceconv.evaluation.metrics import MeanOpinion
 from voiceconv.evaluation.scores import (
@@ -21,12 +20,13 @@ from voiceconv.evaluation.scores import (
     GROUND_TRUTH,
     SCORES,
     UNCONVERTED,
-    Heard,
-    Judge,
+    ClipMeasures,
+    Scorer,
     mel_distances,
     score,
     summarise,
 )
+from voiceconv.evaluation.speakers import to_mel
 from voiceconv.evaluation.text import ErrorCount
 from voiceconv.voice.voice import VOICES, Voice
 
@@ -55,12 +55,12 @@ def converter() -> VoiceConverter:
 
 
 @pytest.fixture(scope="module")
-def judge(converter: VoiceConverter) -> Judge:
-    return Judge(converter.sample_rate, lambda wav: to_mel(converter, wav))
+def scorer(converter: VoiceConverter) -> Scorer:
+    return Scorer(converter.sample_rate, lambda wav: to_mel(converter, wav))
 
 
 @pytest.fixture(scope="module")
-def heard(converter: VoiceConverter, judge: Judge) -> dict[str, list[Heard]]:
+def measures(converter: VoiceConverter, scorer: Scorer) -> dict[str, list[ClipMeasures]]:
     """Allison on her way to Joe: copies of her, her pitch lowered, her clips backwards, and noise."""
     random = np.random.default_rng(0)
     allison, joe = converter.voice.speakers
@@ -76,15 +76,15 @@ def heard(converter: VoiceConverter, judge: Judge) -> dict[str, list[Heard]]:
     for name, change in changes.items():
         speaker = "joe" if name == GROUND_TRUTH else "allison"
         systems[name] = [
-            judge.hear(change(load_audio(EXAMPLES / speaker / f"{clip}.flac", converter.sample_rate)), text, "en")
+            scorer.measure(change(load_audio(EXAMPLES / speaker / f"{clip}.flac", converter.sample_rate)), text, "en")
             for clip, text in TEXTS[speaker].items()
         ]
     return systems
 
 
 @pytest.fixture(scope="module")
-def scores(converter: VoiceConverter, heard: dict[str, list[Heard]]) -> Scores:
-    return score(heard, converter.voice.speakers[1], [None] * 4)
+def scores(converter: VoiceConverter, measures: dict[str, list[ClipMeasures]]) -> Scores:
+    return score(measures, converter.voice.speakers[1], [None] * 4)
 
 
 def mean(scores: Scores, name: str) -> dict[str, float]:
@@ -145,11 +145,11 @@ def test_mels_are_nearest_among_the_targets_own_and_farthest_in_noise(scores: Sc
 
 @pytest.mark.slow
 def test_distortion_is_measured_where_the_target_said_the_same(
-    converter: VoiceConverter, heard: dict[str, list[Heard]]
+    converter: VoiceConverter, measures: dict[str, list[ClipMeasures]]
 ) -> None:
     """With the source's own recordings in the place of the target's, it is how far each system strayed from them."""
-    own = [heard[UNCONVERTED][0].mel, None, None, heard[UNCONVERTED][3].mel]
-    scores = score(heard, converter.voice.speakers[1], own)
+    own = [measures[UNCONVERTED][0].mel, None, None, measures[UNCONVERTED][3].mel]
+    scores = score(measures, converter.voice.speakers[1], own)
     assert scores[UNCONVERTED]["MCD-DTW"] == pytest.approx([0, NAN, NAN, 0], abs=1e-6, nan_ok=True)
     distortion = {system: values["MCD-DTW"][0] for system, values in scores.items() if "MCD-DTW" in values}
     assert 0 < distortion[COPY] < distortion["pitch shift"] < distortion["noise"]
@@ -157,22 +157,22 @@ def test_distortion_is_measured_where_the_target_said_the_same(
 
 
 @pytest.mark.slow
-def test_unknown_languages_are_refused(judge: Judge, tmp_path: object) -> None:
-    judge.require_language(Folder(EXAMPLES, "it"))
-    judge.require_language(Folder(EXAMPLES, None))
+def test_unknown_languages_are_refused(scorer: Scorer, tmp_path: object) -> None:
+    scorer.require_language(Folder(EXAMPLES, "it"))
+    scorer.require_language(Folder(EXAMPLES, None))
     with pytest.raises(UserError, match=r"does not know the language 'xx' of .* de .* or none"):
-        judge.require_language(Folder(EXAMPLES, "xx"))
+        scorer.require_language(Folder(EXAMPLES, "xx"))
 
 
-def some_heard(errors: int, length: int, *, silent: bool = False) -> Heard:
+def measures_of(errors: int, length: int, *, silent: bool = False) -> ClipMeasures:
     counts = ErrorCount(errors, length) if length else None
     f0 = np.zeros(20, np.float32) if silent else np.full(20, 100, np.float32)
     mel = np.random.default_rng(length).normal(size=(2, 20)).astype(np.float32)
-    return Heard(np.eye(3, dtype=np.float32)[0], "", counts, counts, f0, MeanOpinion(3.0, 3.0, 3.0), mel)
+    return ClipMeasures(np.eye(3, dtype=np.float32)[0], "", counts, counts, f0, MeanOpinion(3.0, 3.0, 3.0), mel)
 
 
 def test_summary_weighs_errors_by_length_and_counts_what_is_known() -> None:
-    clips = [some_heard(1, 2), some_heard(1, 8), some_heard(0, 0)]
+    clips = [measures_of(1, 2), measures_of(1, 8), measures_of(0, 0)]
     values = {"CER": np.array([0.5, 0.125, NAN]), "F0 offset": np.array([1.0, NAN, 3.0]), "MCD-DTW": np.full(3, NAN)}
     summary = summarise(values, clips)
     assert summary["CER"] == {"mean": 0.2, "low": 0.125, "high": 0.5, "n": 2, "values": [0.5, 0.125, None]}
@@ -181,8 +181,8 @@ def test_summary_weighs_errors_by_length_and_counts_what_is_known() -> None:
 
 
 def test_every_score_is_explained_and_the_silent_are_scored(converter: VoiceConverter) -> None:
-    two = [some_heard(1, 4), some_heard(1, 5)]
-    silent = [some_heard(4, 4, silent=True), some_heard(5, 5, silent=True)]
+    two = [measures_of(1, 4), measures_of(1, 5)]
+    silent = [measures_of(4, 4, silent=True), measures_of(5, 5, silent=True)]
     systems = {GROUND_TRUTH: list(two), UNCONVERTED: list(two), COPY: list(two), "silent": silent}
     speaker = converter.voice.speakers[1]
     narrow = dataclasses.replace(speaker, mel_mean=speaker.mel_mean[:2], mel_std=speaker.mel_std[:2])
@@ -195,8 +195,8 @@ def test_every_score_is_explained_and_the_silent_are_scored(converter: VoiceConv
 
 
 def test_the_target_is_as_high_as_its_own_clips_are(converter: VoiceConverter) -> None:
-    def sounding(f0: list[float]) -> Heard:
-        return some_heard(1, 4)._replace(f0=np.array(f0))
+    def sounding(f0: list[float]) -> ClipMeasures:
+        return measures_of(1, 4)._replace(f0=np.array(f0))
 
     # A leap of an octave in one clip counts as much in the target's pitch as it does in that of a conversion.
     target = [sounding([100.0] * 9 + [200.0]), sounding([100.0] * 30), sounding([0.0] * 5)]
@@ -220,7 +220,7 @@ def test_the_targets_own_distance_varies_as_its_values_say(tiny_voice: Path) -> 
         for _ in range(20):
             offset = torch.randn(80, 1, generator=draw)
             mel = speaker.denormalise(offset + 0.1 * torch.randn(80, 3, generator=draw)).numpy()
-            clips.append(Heard(np.zeros(1), None, None, None, np.zeros(1), MeanOpinion(1, 1, 1), mel))
+            clips.append(ClipMeasures(np.zeros(1), None, None, None, np.zeros(1), MeanOpinion(1, 1, 1), mel))
         values = mel_distances(clips, clips, speaker)
         scatter.append(values.mean())
         implied.append(values.std(ddof=1) / len(values) ** 0.5)

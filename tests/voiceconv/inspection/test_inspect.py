@@ -12,8 +12,11 @@ import soundfile
 import soxr
 
 from voiceconv.errors import UserError
-from voiceconv.inspection.inspect import Inspection, compare, inspect_folder, weighted_quantile
+from voiceconv.inspection.comparison import compare
+from voiceconv.inspection.folder import weighted_quantile
+from voiceconv.inspection.inspect import Inspection, inspect_folder
 from voiceconv.inspection.measures import clipped_share, find_bandwidth, find_speech, noise_floor
+from voiceconv.inspection.report import save_report
 
 RATE = 22050
 
@@ -235,13 +238,13 @@ def test_nothing_readable_still_makes_a_report(tmp_path):
     inspection = inspect_folder(tmp_path)
     assert inspection.grade == "poor"
     assert "a.wav: cannot be used: it" in inspection.text()
-    inspection.save_html(tmp_path / "report.html")
+    save_report(inspection, tmp_path / "report.html")
     assert "<td>a.wav</td>" in (tmp_path / "report.html").read_text()
 
 
 def test_the_page_shows_four_pictures_and_escapes_names(anna, tmp_path):
     inspection = replace(anna, unreadable={"<b>&.wav": "no <sound> in it"})
-    inspection.save_html(tmp_path / "report.html")
+    save_report(inspection, tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert html.count("<svg") == 4
     assert "&lt;b&gt;&amp;.wav" in html
@@ -250,7 +253,7 @@ def test_the_page_shows_four_pictures_and_escapes_names(anna, tmp_path):
     for line in inspection.verdict.splitlines():
         assert line in html
     with pytest.raises(UserError, match="Choose another place"):
-        inspection.save_html(tmp_path / "missing" / "report.html")
+        save_report(inspection, tmp_path / "missing" / "report.html")
 
 
 def test_words_without_pauses_make_a_report_too(tmp_path):
@@ -258,7 +261,7 @@ def test_words_without_pauses_make_a_report_too(tmp_path):
     assert inspection.problems == {}
     assert inspection.snr is None
     assert finding(inspection, "noise").value.startswith("not measurable")
-    inspection.save_html(tmp_path / "report.html")
+    save_report(inspection, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text().count("<svg") == 4
 
 

@@ -7,7 +7,8 @@ import html
 from pathlib import Path
 
 from generative_core.files import read_rows
-from voiceconv.inspection.inspect import Inspection, compare
+from voiceconv.inspection.comparison import compare
+from voiceconv.inspection.inspect import Inspection
 from voiceconv.studio import curves
 from voiceconv.training.jobs import Job, Status
 
