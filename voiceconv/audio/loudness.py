@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 LOUDNESS = -23.0  # LUFS, the level of EBU R 128
@@ -35,8 +34,12 @@ class LoudnessMeter:
 
     def __init__(self, sample_rate: int) -> None:
         self.hop = round(0.1 * sample_rate)
-        self.sections = _k_weighting(sample_rate)
-        self.state = np.zeros((len(self.sections), 2))
+        # Filtered by FFT: scipy.signal, which has recursive filters, takes a second to import.
+        self.before = np.zeros(
+            2 * self.hop
+        )  # what came last: after 0.2 s the filters have forgotten all but 1e-18 of it
+        self.size = 2 ** math.ceil(math.log2(8 * len(self.before)))
+        self.response = _response(_k_weighting(sample_rate), self.size)
         self.energies: list[NDArray[np.float64]] = []  # sums of squares of whole hops, K-weighted
         self.rest = np.zeros(0)  # K-weighted samples of the hop that is not yet whole
         self.samples = 0
@@ -44,10 +47,12 @@ class LoudnessMeter:
     def push(self, wav: Wav) -> None:
         """Samples `(n,)`, any number of them."""
         self.samples += len(wav)
-        for start in range(0, len(wav), 600 * self.hop):  # a minute at a time
-            block = wav[start : start + 600 * self.hop].astype(np.float64)
-            block, self.state = scipy.signal.sosfilt(self.sections, block, zi=self.state)
-            block = np.concatenate([self.rest, block])
+        new = self.size - len(self.before)
+        for start in range(0, len(wav), new):
+            block = np.concatenate([self.before, wav[start : start + new].astype(np.float64)])
+            weighted = np.fft.irfft(np.fft.rfft(block, self.size) * self.response)[len(self.before) : len(block)]
+            self.before = block[-len(self.before) :]
+            block = np.concatenate([self.rest, weighted])
             whole = len(block) // self.hop * self.hop
             self.energies.append(np.square(block[:whole]).reshape(-1, self.hop).sum(axis=1))
             self.rest = block[whole:]
@@ -89,6 +94,14 @@ def _k_weighting(sample_rate: int) -> NDArray[np.float64]:
     high_pass = _bilinear(38.13547087602444 / sample_rate, 0.5003270373238773, 1.0, 0.0, 0.0)
     high_pass[:3] = 1.0, -2.0, 1.0  # the standard leaves this numerator without its gain
     return np.array([shelf, high_pass])
+
+
+def _response(sections: NDArray[np.float64], size: int) -> NDArray[np.complex128]:
+    """Frequency response `(size // 2 + 1,)` of second-order sections `(n, 6)`, for a real FFT of `size` samples."""
+    delay = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
+    return np.prod(
+        [np.polyval(b[::-1], delay) / np.polyval(a[::-1], delay) for b, a in sections.reshape(-1, 2, 3)], axis=0
+    )
 
 
 def _bilinear(centre: float, quality: float, *numerator: float) -> list[float]:
