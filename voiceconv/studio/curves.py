@@ -1,10 +1,13 @@
-"""Curves as SVG, drawn in the page's own colours."""
+"""Draws curves and waveforms as SVG, in the page's own colours."""
 
 from __future__ import annotations
 
 import html
 import math
 from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 420, 200, 44, 10, 22
 MOST_POINTS = 300
@@ -51,4 +54,16 @@ def draw(title: str, rows: Sequence[Mapping[str, float]], names: Sequence[str], 
         f'<figure class="curve"><figcaption>{html.escape(title)}</figcaption>'
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}">{"".join(parts)}</svg>'
         f"<p>{legend if len(lines) > 1 else ''} {html.escape(meaning)}</p></figure>"
+    )
+
+
+def waveform(wav: NDArray[np.float32], label: str) -> str:
+    """The loudness of `wav` `(T,)` over time, in the colour of the text around it."""
+    peaks = [float(np.abs(part).max(initial=0.0)) for part in np.array_split(wav, MOST_POINTS)]
+    top = max(*peaks, 1e-9)
+    heights = [max(0.5, 19.5 * peak / top) for peak in peaks]
+    bars = "".join(f"M{x + 0.5:g} {20 - height:.1f}V{20 + height:.1f}" for x, height in enumerate(heights))
+    return (
+        f'<svg class="wave" role="img" aria-label="{html.escape(label)}" viewBox="0 0 {MOST_POINTS} 40" '
+        f'preserveAspectRatio="none"><path stroke="currentColor" d="{bars}"/></svg>'
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import gradio as gr
 
 from voiceconv.studio.session import Limits, Studio
-from voiceconv.studio.style import CSS, theme
+from voiceconv.studio.style import css, theme
 from voiceconv.studio.tabs import batch as batch_tab
 from voiceconv.studio.tabs import compare as compare_tab
 from voiceconv.studio.tabs import convert as convert_tab
@@ -17,6 +16,7 @@ from voiceconv.studio.tabs import train as train_tab
 from voiceconv.studio.tabs import voices as voices_tab
 
 MOST_SESSIONS = 200  # whose page Gradio remembers, 0.3 MB each; it would keep 10,000
+TITLE = "<h1>Speak with another voice</h1><p>Choose who you want to be, say something, and hear it.</p>"
 # Each is a module whose `build(studio, page, tab)` fills the tab that is open. Another tab is a module and a line here.
 TABS = {
     "Convert": convert_tab,
@@ -31,9 +31,11 @@ TABS = {
 def build_app(studio: Studio) -> gr.Blocks:
     """The page, which opens with one voice; `launch(**launch_options(limits))` serves it in its own clothes."""
     limits = studio.limits
-    heard = html.escape(" or ".join(name.capitalize() for name in studio.converter.voices))
     with gr.Blocks(title="Voice conversion", analytics_enabled=False) as page:
-        gr.HTML(f"<h1>Speak with another voice</h1><p>Say something and hear it as {heard}.</p>", elem_id="title")
+        gr.HTML(
+            "<h1>Speak with another voice</h1><p>Choose who you want to be, say something, and hear it.</p>",
+            elem_id="title",
+        )
         with gr.Tabs():
             for name, module in TABS.items():
                 with gr.Tab(name, id=name.lower()) as tab:
@@ -59,7 +61,7 @@ def launch_options(limits: Limits) -> dict[str, Any]:
     """What `Blocks.launch` needs for the page to look right and to stay private."""
     return {
         "theme": theme(),
-        "css": CSS,
+        "css": css(),
         "share": False,
         "run_history": False,
         "state_session_capacity": MOST_SESSIONS,

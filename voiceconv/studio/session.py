@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.file import Told, not_told, open_recording, save_conversion
 from voiceconv.errors import UserError, explain
+from voiceconv.studio.speakers import Card, cards
 from voiceconv.user_data import home
 from voiceconv.vocoder.base import VOCODERS, Vocoder, load_vocoder
 from voiceconv.voice.voice import Voice, available_voices
@@ -47,17 +48,6 @@ class Limits:
     free_bytes: int = 500 * 2**20  # that must stay free on the disk
 
 
-class Conversion(NamedTuple):
-    """One finished conversion, as the page needs it to describe it. `voice` is its name or its folder."""
-
-    source: str
-    result: str
-    voice: str
-    target: str
-    sound: float
-    seconds: float
-
-
 def give_way() -> None:
     """Lets live speech, which cannot wait, go before what this thread of the page converts from now on."""
     if sys.platform == "linux" and threading.current_thread() is not threading.main_thread():
@@ -81,17 +71,13 @@ class Studio:
         self._loaded: OrderedDict[tuple[str, int, str], VoiceConverter] = OrderedDict()
         self._vocoders: dict[tuple[str, str], Vocoder] = {}
 
+    def cards(self) -> list[Card]:
+        """Every speaker one may become."""
+        return cards(self.converter.voice)
+
     def choices(self) -> list[tuple[str, str]]:
         """Label and value of every speaker one may become; the values are what `find` takes."""
-        own = self.converter
-        choices = [(name.capitalize(), name) for name in own.voices]
-        for name in available_voices():
-            if name != own.name:
-                try:
-                    choices += [(f"{s.capitalize()} ({name})", f"{name}/{s}") for s in names_of(name)]
-                except (OSError, UserError):  # a damaged folder; the Voices tab says what is wrong with it
-                    continue
-        return choices
+        return [(card.name, card.value) for card in self.cards()]
 
     def find(self, choice: str) -> tuple[VoiceConverter, str]:
         """ "joe" or "voice/joe" -> the converter and its speaker; raises `UserError` that names the nearest."""
@@ -185,17 +171,6 @@ class Studio:
         folder = self.cache / secrets.token_hex(16)
         folder.mkdir(parents=True)
         return folder / name
-
-
-def names_of(voice: str) -> tuple[str, ...]:
-    """The speakers of a voice, from its description alone: listing must not read the weights."""
-    from voiceconv.voice.voice import find_voice, read_record
-
-    record = read_record(find_voice(voice) / "voice.json")
-    try:
-        return tuple(str(speaker["name"]) for speaker in record["speakers"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{voice} does not say who speaks.") from error
 
 
 def _load(folder: str | Path) -> Voice:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from voiceconv.studio.web import text
+
 CSS = """
 .gradio-container { width: 100%; max-width: 1100px !important; margin: 0 auto; }
 .html-container { padding: 0 !important; }
@@ -47,6 +49,11 @@ footer .divider { display: none; }
 @media (max-width: 640px) { .tab-container button { padding: 0 0.4rem !important; font-size: 0.85rem !important; } }
 @media (max-width: 640px) { .facts dl > div:first-child { grid-column: 1 / -1; } }
 """
+
+
+def css() -> str:
+    """What the page adds to Gradio's own style."""
+    return CSS + text("page.css")
 
 
 def theme() -> Any:

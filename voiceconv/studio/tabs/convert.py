@@ -1,13 +1,19 @@
-"""Convert: record or upload a voice, choose another one, hear and see both."""
+"""Builds the Convert tab: choose a voice, speak, upload or take an example, and hear it.
+
+What a visitor sees is plain HTML, CSS and JavaScript in `voiceconv/studio/web/`; the functions here answer it.
+"""
 
 from __future__ import annotations
 
 import html
+import queue
 import shutil
-from collections.abc import Mapping
-from functools import partial
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -15,11 +21,14 @@ from numpy.typing import NDArray
 
 from voiceconv.audio.files import load_audio
 from voiceconv.convert.converter import VoiceConverter
+from voiceconv.convert.file import Told, not_told
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.spectrogram_plot import as_img, draw_spectrogram
-from voiceconv.progress_line import clock
-from voiceconv.studio.session import MAX_SEMITONES, Conversion, Studio, told_in_words
+from voiceconv.studio.curves import waveform
+from voiceconv.studio.download import save_as
+from voiceconv.studio.session import MAX_SEMITONES, Studio, told_in_words
+from voiceconv.studio.web import script, text
 
 HEARD_SECONDS = 60.0  # of the start: our classifier needs no more, and a long recording has no room in the memory
 DRAWN_SECONDS = 30.0  # pitch and spectrograms of the start of a clip tell enough; of a minute, they take long
@@ -27,134 +36,110 @@ CONVERSION: dict[str, Any] = {"concurrency_id": "conversion", "concurrency_limit
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-class Parts(NamedTuple):
-    """The components that do something."""
-
-    source: gr.Audio
-    examples: gr.Dataset
-    voice: gr.Radio
-    pitch: gr.Slider
-    button: gr.Button
-    result: gr.Audio
-    download: gr.DownloadButton
-    facts: gr.HTML
-    pictures: gr.HTML
-    introductions: gr.HTML
-
-
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     """Fills the tab that is open."""
-    own = studio.converter
-    examples = [(speaker, path) for speaker, paths in own.voice.examples.items() for path in paths]
-    parts = lay_out(studio)
-    studio.cache = Path(parts.result.GRADIO_CACHE)
+    gr.HTML(text("convert.html"), js_on_load=script("convert.js"), apply_default_css=False, elem_id="convert")
+    result = gr.Audio(visible=False)
+    studio.cache = Path(result.GRADIO_CACHE)
 
-    def convert(
-        audio: str | None,
-        voice: str,
-        pitch: float | str | None = "auto",
-        progress: gr.Progress = gr.Progress(),  # noqa: B008, Gradio looks for it here
-    ) -> tuple[str, Conversion]:
+    def convert(audio: str | None, voice: str, pitch: float | str | None = "auto") -> str:
         """Converts a recording of speech to another voice; `pitch` is "auto" or semitones above that voice's own."""
         with told_in_words(audio):
-            if audio is None:
-                raise UserError("There is nothing to convert yet: record a voice and press Stop, or upload a file.")
-            converter, target = studio.find(voice)
-            result = studio.new_file(f"{Path(audio).stem}-{target}.wav")
-            asked: float | str = "auto" if pitch is None else pitch
-            sound, seconds = studio.convert(converter, audio, target, asked, result, told=partial(show_share, progress))
-        return str(result), Conversion(audio, str(result), voice, target, sound, seconds)
+            return str(_convert(studio, audio, voice, "auto" if pitch is None else pitch)["path"])
 
-    def show(conversion: Conversion) -> list[Any]:
-        with told_in_words(conversion.source, conversion.result):
-            converter, _ = studio.find(conversion.voice)
-            facts, pictures = describe(converter, conversion)
-        return [gr.update(value=value, visible=True) for value in (conversion.result, facts, pictures)]
+    def convert_with_progress(audio: str | None, voice: str, pitch: float) -> Iterator[dict[str, Any]]:
+        """How many seconds of how many are done, again and again, and at the end the result and its seconds."""
+        with told_in_words(audio):
+            yield from _with_progress(lambda told: _convert(studio, audio, voice, pitch, told))
 
-    def choose(index: int) -> tuple[str, str, int]:
-        speaker, path = examples[index]
-        copy = shutil.copy(path, studio.new_file(path.name))
-        return str(copy), next(name for name in own.voices if name != speaker), 0
+    def voices() -> dict[str, Any]:
+        return {
+            "cards": [{**asdict(card), "clips": len(card.clips)} for card in studio.cards()],
+            "chosen": studio.converter.voices[-1],
+            "longest": studio.limits.clip_seconds,
+        }
 
-    def present(voice: str) -> str:
+    def clip(voice: str, number: int) -> dict[str, str]:
+        """A recording of a speaker that came with the voice."""
         with told_in_words():
-            return introductions(studio.find(voice)[0])
+            for card in studio.cards():
+                if card.value == voice and 0 <= number < len(card.clips):
+                    path = card.clips[int(number)]
+                    return {"path": str(shutil.copy(path, studio.new_file(path.name)))}
+            raise UserError(f"There is no recording {number} of {voice}.")
 
-    def forget() -> list[Any]:
-        return [None, *(gr.update(visible=False) for _ in range(3))]
+    def details(source: str | None, result: str | None, voice: str) -> dict[str, str]:
+        with told_in_words(source, result):
+            converter, target = studio.find(voice)
+            return {"html": describe(converter, target, _still_there(source), _still_there(result))}
 
-    finished = gr.State(None)
-    told = [parts.download, parts.facts, parts.pictures]
-    asked = [parts.source, parts.voice, parts.pitch]
-    converting: dict[str, Any] = {"fn": convert, "outputs": [parts.result, finished], "scroll_to_output": True}
-    converting |= CONVERSION
+    def download(result: str | None, format_: str) -> dict[str, str]:
+        with told_in_words(result):
+            path = _still_there(result)
+            return {"path": str(save_as(path, format_, studio.new_file(path.stem)))}
+
     # Programs may write what visitors choose; one that misspells a voice is told the nearest.
-    written = [parts.source, gr.Textbox(visible=False), gr.Textbox("auto", visible=False)]
-    gr.Button(visible=False).click(**converting, inputs=written, api_name="convert")
-
-    converting |= {"inputs": asked, "api_visibility": "private"}
-    parts.button.click(**converting).success(show, finished, told, **PRIVATE)
-    by_example = parts.examples.click(choose, parts.examples, asked, **PRIVATE)
-    by_example.success(**converting).success(show, finished, told, **PRIVATE)
-    new_input = [parts.source.upload, parts.source.start_recording, parts.source.clear]
-    gr.on(new_input, forget, None, [parts.result, *told], **PRIVATE)
-    parts.voice.change(present, parts.voice, parts.introductions, **PRIVATE)
-    gr.on(
-        [page.load, tab.select], lambda: gr.update(choices=studio.choices()), None, parts.voice, queue=False, **PRIVATE
+    words, pitch = gr.Textbox(visible=False), gr.Textbox("auto", visible=False)
+    start = gr.Button(visible=False)
+    start.click(
+        convert, [gr.Audio(type="filepath", visible=False), words, pitch], result, api_name="convert", **CONVERSION
     )
+    file, another = (gr.File(type="filepath", visible=False) for _ in range(2))
+    number, answer = gr.Number(visible=False), gr.JSON(visible=False)
+    for function, inputs, options in (
+        (convert_with_progress, [file, words, number], CONVERSION),
+        (voices, [], {"queue": False}),
+        (clip, [words, number], {}),
+        (details, [file, another, words], {}),
+        (download, [file, words], {}),
+    ):
+        # Called by the page's script, by name.
+        button = gr.Button(visible=False)
+        button.click(function, inputs, answer, api_name=function.__name__, api_visibility="undocumented", **options)
+    tab.select(None, None, None, js="() => { window.dispatchEvent(new Event('voiceconv-voices')); }")
 
 
-def show_share(progress: gr.Progress, done: float, total: float) -> None:
-    """How far the conversion of a long recording is."""
-    if total:
-        progress(done / total, desc=f"{clock(done)} of {clock(total)} converted")
-    else:
-        progress(None, desc=f"{clock(done)} read")
+def _still_there(path: str | None) -> Path:
+    if path is None or not Path(path).is_file():
+        raise UserError("This is no longer on the server. Convert the recording again.")
+    return Path(path)
 
 
-def lay_out(studio: Studio) -> Parts:
-    """Puts the components into the tab that is open."""
-    examples = [
-        [f"{speaker.capitalize()} {number}"]
-        for speaker, paths in studio.converter.voice.examples.items()
-        for number in range(1, len(paths) + 1)
-    ]
-    with gr.Row():
-        with gr.Column(min_width=320):
-            source = gr.Audio(
-                label="Your voice", sources=["microphone", "upload"], type="filepath", buttons=[], elem_id="source"
-            )
-            samples = gr.Dataset(
-                label="Or start with an example",
-                components=[gr.Textbox(visible=False)],
-                samples=examples,
-                type="index",
-                elem_id="examples",
-                visible=bool(examples),
-            )
-            voice, pitch = voice_and_pitch(studio, "")
-            button = gr.Button("Convert", variant="primary", elem_id="convert")
-        with gr.Column(min_width=320):
-            result = gr.Audio(label="Converted voice", interactive=False, buttons=[], elem_id="result")
-            download = gr.DownloadButton("Download as WAV", visible=False, elem_id="download")
-            facts = gr.HTML(visible=False, elem_id="facts", elem_classes="facts")
-    pictures = gr.HTML(visible=False, elem_id="pictures")
-    introduced = gr.HTML(introductions(studio.converter), elem_id="introductions", elem_classes="words")
-    return Parts(source, samples, voice, pitch, button, result, download, facts, pictures, introduced)
+def _convert(
+    studio: Studio, audio: str | None, voice: str, pitch: float | str, told: Told = not_told
+) -> dict[str, Any]:
+    """The path of the result and the seconds of sound in it."""
+    if audio is None:
+        raise UserError("There is nothing to convert yet: record a voice or upload a file.")
+    converter, target = studio.find(voice)
+    result = studio.new_file(f"{Path(audio).stem}-{target}.wav")
+    seconds, _ = studio.convert(converter, audio, target, pitch, result, told=told)
+    return {"path": str(result), "seconds": seconds}
 
 
-def introductions(converter: VoiceConverter) -> str:
-    """Who the voices are and under which terms, as HTML."""
-    speakers = "".join(f"<li>{introduce(vars(speaker))}</li>" for speaker in converter.voice.speakers)
-    return f"<h2>The voices</h2><ul>{speakers}</ul>"
+class _AbandonedError(Exception):
+    """Whoever asked has left."""
 
 
-def introduce(speaker: Mapping[str, Any]) -> str:
-    """One speaker in a sentence or three, as HTML. What a voice says of itself must not become part of the page."""
-    licence, credits = (speaker.get(key) and f"{key.capitalize()}: {speaker[key]}" for key in ("licence", "credits"))
-    known = [str(text).rstrip(".") + "." for text in (speaker.get("description"), licence, credits) if text]
-    text = html.escape(" ".join(known) or "Whoever trained it left no description.")
-    return f"<strong>{html.escape(str(speaker['name']).capitalize())}</strong>: {text}"
+def _with_progress(work: Callable[[Told], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Runs `work` in a thread of its own; yields what it tells of its progress, and at the end its result."""
+    steps: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    left = threading.Event()
+
+    def told(done: float, total: float) -> None:
+        if left.is_set():
+            raise _AbandonedError
+        steps.put({"done": done, "total": total})
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work, told)
+        future.add_done_callback(lambda _: steps.put(None))
+        try:
+            while (step := steps.get()) is not None:
+                yield step
+        finally:
+            left.set()
+        yield future.result()
 
 
 def voice_and_pitch(studio: Studio, prefix: str) -> tuple[gr.Radio, gr.Slider]:
@@ -180,31 +165,30 @@ def voice_and_pitch(studio: Studio, prefix: str) -> tuple[gr.Radio, gr.Slider]:
     return voice, pitch
 
 
-def describe(converter: VoiceConverter, conversion: Conversion) -> tuple[str, str]:
-    """The facts about a conversion and its two spectrograms, both as HTML."""
+def describe(converter: VoiceConverter, target: str, source: Path, result: Path) -> str:
+    """What a conversion did to a recording, measured and drawn, as HTML."""
     rate, mel = converter.sample_rate, converter.voice.mel
-    name = conversion.target.capitalize()
-    wavs = [load_audio(path, rate, seconds=HEARD_SECONDS) for path in (conversion.source, conversion.result)]
-    sure_before, sure_after = (converter.similarity(wav, conversion.target) for wav in wavs)
+    name = target.capitalize()
+    wavs = [load_audio(path, rate, seconds=HEARD_SECONDS) for path in (source, result)]
+    sure_before, sure_after = (converter.similarity(wav, target) for wav in wavs)
     wavs = [wav[: int(DRAWN_SECONDS * rate)] for wav in wavs]
     contours = [extract_f0(wav, rate, mel.hop_length) for wav in wavs]
     hz_before, hz_after = (median_pitch(f0) for f0 in contours)
-    speaker = next(speaker for speaker in converter.voice.speakers if speaker.name == conversion.target)
+    speaker = next(speaker for speaker in converter.voice.speakers if speaker.name == target)
     facts = [
-        (f"Heard as {name}", f"{sure_after:.0%}", f"by our classifier; the recording {sure_before:.0%}"),
-        ("Pitch", hz_after, f"recorded {hz_before}, {name} {speaker.pitch.median_hz:.0f} Hz"),
-        ("Took", f"{conversion.seconds:.1f} s", f"for {conversion.sound:.1f} s of sound"),
+        (f"Sounds like {name}", f"{sure_after:.0%}", f"to our classifier; before, {sure_before:.0%}"),
+        ("Pitch", hz_after, f"before, {hz_before}; {name} usually speaks at {speaker.pitch.median_hz:.0f} Hz"),
     ]
     rows = "".join(
         f"<div><dt>{html.escape(term)}</dt><dd>{html.escape(value)}<small>{html.escape(note)}</small></dd></div>"
         for term, value, note in facts
     )
     pictures = "".join(
-        f"<figure><figcaption>{html.escape(caption)}</figcaption>"
+        f"<figure><figcaption>{html.escape(caption)}</figcaption>{waveform(wav, f'Waveform: {caption}')}"
         f"{as_img(draw_spectrogram(wav, f0, mel), f'Mel-spectrogram and pitch curve: {caption}')}</figure>"
-        for caption, wav, f0 in zip(("Your recording", f"As {name}"), wavs, contours, strict=True)
+        for caption, wav, f0 in zip(("You", name), wavs, contours, strict=True)
     )
-    return f"<dl>{rows}</dl>", f'<div class="pair">{pictures}</div>'
+    return f'<div class="facts"><dl>{rows}</dl></div><div class="pair">{pictures}</div>'
 
 
 def median_pitch(f0: NDArray[np.floating]) -> str:

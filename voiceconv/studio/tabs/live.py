@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
 from voiceconv.studio.session import Studio
 from voiceconv.studio.tabs.convert import PRIVATE, voice_and_pitch
+from voiceconv.studio.web import text
 
 # Microphone and loudspeaker are the browser's, and so is this part of the program; `live_socket` answers it.
-SCRIPT = (Path(__file__).parents[1] / "live.js").read_text(encoding="utf-8")
+SCRIPT = text("live.js")
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:

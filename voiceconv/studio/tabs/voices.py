@@ -13,7 +13,8 @@ import gradio as gr
 from voiceconv.convert.import_voice import import_voice
 from voiceconv.errors import UserError
 from voiceconv.studio.session import Studio, note, told_in_words
-from voiceconv.studio.tabs.convert import PRIVATE, introduce
+from voiceconv.studio.speakers import about
+from voiceconv.studio.tabs.convert import PRIVATE
 from voiceconv.user_data import home
 from voiceconv.voice.archive import MAX_FILES, SUFFIX, export_voice
 from voiceconv.voice.voice import VOICES, Voice, available_voices, find_voice, read_record
@@ -110,6 +111,11 @@ def _record_card(record: Mapping[str, Any], origin: str) -> str:
         f"<article><h2>{html.escape(str(record['name']))}</h2><p>{html.escape(origin)}</p><ul>{speakers}</ul>"
         f"{trained}{_figures(record.get('measured'))}</article>"
     )
+
+
+def introduce(speaker: Mapping[str, Any]) -> str:
+    """One speaker as HTML. What a voice says of itself must not become part of the page."""
+    return f"<strong>{html.escape(str(speaker['name']).capitalize())}</strong>: {html.escape(about(speaker))}"
 
 
 def _figures(measured: Any) -> str:

@@ -12,10 +12,11 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.browser import browsing
 from tests.serving import ROOT, WAIT, serving
@@ -25,7 +26,7 @@ from voiceconv.convert.converter import VoiceConverter
 from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.page import about
 from voiceconv.studio.session import Limits
-from voiceconv.studio.tabs.convert import introduce
+from voiceconv.studio.tabs.voices import introduce
 
 VOICE = "allison-joe"
 MAX_SECONDS = 20
@@ -51,7 +52,7 @@ def test_voices_are_introduced_as_text() -> None:
     allison = {"name": "allison", "description": "<script>alert(1)</script>", "licence": "CC0.", "credits": ""}
     assert introduce(allison) == "<strong>Allison</strong>: &lt;script&gt;alert(1)&lt;/script&gt;. Licence: CC0."
     joe = {"name": "joe", "description": "", "licence": "", "credits": ""}
-    assert introduce(joe) == "<strong>Joe</strong>: Whoever trained it left no description."
+    assert introduce(joe) == "<strong>Joe</strong>: Whoever trained this voice left no description."
     assert "Up to 1.5 minutes" in about(Limits(clip_seconds=90))
 
 
@@ -110,35 +111,33 @@ def page(context: BrowserContext, server: str) -> Iterator[Page]:
     page = context.new_page()
     page.on("request", lambda request: None if request.url.startswith(own) else foreign.append(request.url))
     page.goto(server)
-    expect(page.get_by_role("button", name="Convert", exact=True)).to_be_visible(timeout=WAIT)
+    expect(page.locator(".card").first).to_be_visible(timeout=WAIT)
     yield page
     page.close()
     assert foreign == []
 
 
 def upload(page: Page, path: Path) -> None:
-    page.get_by_role("button", name="Upload file").click()
-    with page.expect_response(lambda response: "/upload" in response.url):
-        page.locator("#source input[type=file]").set_input_files(path)
-    expect(page.locator("#source").get_by_role("button", name="Clear")).to_be_visible()
+    """Which converts it."""
+    page.locator("#convert input[type=file]").set_input_files(path)
 
 
-def convert(page: Page) -> None:
-    page.get_by_role("button", name="Convert", exact=True).click()
+def choose(page: Page, speaker: str) -> None:
+    page.get_by_role("radio", name=speaker).check()
 
 
-def download(page: Page, folder: Path, sample_rate: int) -> np.ndarray:
-    """Waits for the result, checks what the page says of it, and gets it as a visitor would."""
-    expect(page.locator("#pictures img")).to_have_count(2, timeout=WAIT)
-    sizes = page.locator("#pictures img").evaluate_all("all => all.map(each => each.naturalWidth)")
-    assert min(sizes) > 300
-    expect(page.locator("#facts")).to_contain_text(re.compile(r"\d+%.*\d+ Hz.*\d+\.\d s", re.DOTALL))
-    with page.expect_download() as event:
-        page.get_by_text("Download as WAV").click()
-    assert event.value.suggested_filename.endswith(".wav")
+def result(page: Page, title: str) -> Locator:
+    found = page.locator(".result.latest", has=page.get_by_role("heading", name=title))
+    expect(found).to_be_visible(timeout=WAIT)
+    return found
+
+
+def download(result: Locator, folder: Path, format_: str = "WAV") -> Path:
+    with result.page.expect_download() as event:
+        result.get_by_role("button", name=format_, exact=True).click()
     path = folder / event.value.suggested_filename
     event.value.save_as(path)
-    return load_audio(path, sample_rate, loudness=None)
+    return path
 
 
 def voiced_share(wav: np.ndarray, rate: int) -> float:
@@ -164,47 +163,88 @@ def assert_spoken_by(target: str, wav: np.ndarray, like: np.ndarray, converter: 
 
 
 @slow
-def test_record_convert_download(page: Page, server: str, tmp_path: Path, converter: VoiceConverter) -> None:
+def test_record_hear_and_download(page: Page, server: str, tmp_path: Path, converter: VoiceConverter) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
-    expect(page.locator("#source")).to_contain_text(re.compile(r"0:0[4-9]"), timeout=WAIT)
+    expect(page.locator("#convert .hint")).to_contain_text(re.compile(r"0:0[3-9]"), timeout=WAIT)
+    page.wait_for_function("document.querySelector('.level').ariaValueNow > 0", timeout=WAIT)
     with page.expect_response(lambda response: "/upload" in response.url) as uploaded:
         page.get_by_role("button", name="Stop", exact=True).click()
-    expect(page.locator("#source").get_by_role("button", name="Clear")).to_be_visible()
-    convert(page)
-    converted = download(page, tmp_path, converter.sample_rate)
+    shown = result(page, "Your recording → Joe")
+    page.wait_for_function("document.querySelectorAll('.result audio')[1].currentTime > 0", timeout=WAIT)
 
     (name,) = uploaded.value.json()
     heard = page.request.get(f"{server}/gradio_api/file={name}")
-    (tmp_path / "heard").write_bytes(heard.body())
-    recorded = load_audio(tmp_path / "heard", converter.sample_rate, loudness=None)
-    assert len(recorded) > 3 * converter.sample_rate
+    (tmp_path / "heard.wav").write_bytes(heard.body())
+    recorded = load_audio(tmp_path / "heard.wav", converter.sample_rate, loudness=None)
+    assert len(recorded) > 2 * converter.sample_rate
+    for format_ in ("WAV", "FLAC", "MP3"):
+        path = download(shown, tmp_path, format_)
+        assert path.name == f"recording-joe.{format_.lower()}"
+        assert "converted by voiceconv" in soundfile.SoundFile(path).comment
+    converted = load_audio(tmp_path / "recording-joe.wav", converter.sample_rate, loudness=None)
     assert_spoken_by("joe", converted, recorded, converter)
+
+    # The button does what its label says also while somebody speaks.
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.locator("#convert .hint")).to_contain_text("0:01", timeout=WAIT)
+    page.get_by_role("button", name="Convert", exact=True).click()
+    expect(page.locator(".result")).to_have_count(2, timeout=WAIT)
 
 
 @slow
-def test_upload_convert_download(page: Page, tmp_path: Path, converter: VoiceConverter) -> None:
+def test_the_result_is_compared_with_the_recording(page: Page, tmp_path: Path, converter: VoiceConverter) -> None:
+    choose(page, "Allison")
     source = converter.voice.examples["joe"][0]
     upload(page, source)
-    page.get_by_label("Allison", exact=True).check()
-    convert(page)
-    converted = download(page, tmp_path, converter.sample_rate)
+    shown = result(page, f"{source.name} → Allison")
     recorded = load_audio(source, converter.sample_rate, loudness=None)
+    converted = load_audio(download(shown, tmp_path), converter.sample_rate, loudness=None)
     assert_spoken_by("allison", converted, recorded, converter)
+
+    playing = "[...document.querySelectorAll('.latest audio')].map(each => [each.paused, each.currentTime])"
+    page.evaluate("document.querySelectorAll('.latest audio').forEach(each => each.pause())")
+    page.evaluate("document.querySelectorAll('.latest audio')[1].currentTime = 0.5")
+    shown.get_by_role("button", name="Play", exact=True).click()
+    shown.get_by_role("button", name="You", exact=True).click()
+    page.wait_for_function(f"(([[paused, at], [other]]) => !paused && at >= 0.5 && other)({playing})", timeout=WAIT)
+    page.get_by_role("button", name="Hear Joe").click()
+    page.wait_for_function(f"({playing}).every(([paused]) => paused)", timeout=WAIT)
+
+    shown.get_by_text("Details").click()
+    expect(shown.locator("img")).to_have_count(2, timeout=WAIT)
+    assert min(shown.locator("img").evaluate_all("all => all.map(each => each.naturalWidth)")) > 300
+    expect(shown.locator(".facts")).to_contain_text(re.compile(r"\d+%.*\d+ Hz", re.DOTALL))
 
 
 @slow
-def test_example_needs_one_click_and_a_new_input_clears_the_result(
-    page: Page, tmp_path: Path, converter: VoiceConverter
-) -> None:
-    page.get_by_label("Allison", exact=True).check()
-    page.get_by_role("button", name="Allison 2").click()
-    converted = download(page, tmp_path, converter.sample_rate)
-    expect(page.get_by_label("Joe", exact=True)).to_be_checked()
-    recorded = load_audio(converter.voice.examples["allison"][1], converter.sample_rate, loudness=None)
-    assert_spoken_by("joe", converted, recorded, converter)
-    page.locator("#source").get_by_role("button", name="Clear").click()
-    expect(page.locator("#pictures img")).to_have_count(0)
-    expect(page.get_by_text("Download as WAV")).to_be_hidden()
+def test_every_result_is_named_by_what_was_converted(page: Page) -> None:
+    """Whatever is clicked in whatever haste, and examples leave the choice of voice alone."""
+    examples = page.locator(".examples")
+    choose(page, "Joe")
+    examples.get_by_role("button", name="Allison").click()
+    examples.get_by_role("button", name="Carlo").click()
+    result(page, "Carlo 1 → Joe")
+    expect(page.get_by_role("radio", name="Joe")).to_be_checked()
+    expect(page.locator(".result")).to_have_count(1)
+    page.get_by_role("radio", name="Joe").press("ArrowUp")  # converts again, as Allison
+    result(page, "Carlo 1 → Allison")
+    page.get_by_text("Adjust").click()
+    page.get_by_role("slider", name="Pitch").press("ArrowRight")
+    expect(page.locator(".result.latest")).to_contain_text("pitch +0.5", timeout=WAIT)
+    assert page.locator(".result h3").all_inner_texts()[-1].startswith("Carlo 1 → Joe")
+
+
+@slow
+def test_voices_are_cards(page: Page) -> None:
+    names = page.locator(".card strong").all_inner_texts()
+    assert sorted(names) == ["Allison", "Bigfish", "Carlo", "Joe", "Smallfish"]
+    assert page.locator(".voices legend").all_inner_texts() == ["US English", "Italian", "Czech"]
+    joe = page.locator(".card", has_text="Joe")
+    expect(joe).to_contain_text("man, US English")
+    expect(joe).to_contain_text("Words: good")
+    expect(joe.locator(".warning")).to_have_count(0)
+    expect(page.locator(".card", has_text="Bigfish").locator(".warning")).to_contain_text("Words get lost")
+    expect(page.locator(".voices input[type=search]")).to_be_hidden()
 
 
 @slow
@@ -212,19 +252,40 @@ def test_mistakes_are_told_in_words(page: Page, tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("These are words, not sound.\n" * 100)
     save_audio(tmp_path / "silence.wav", np.zeros(22050), 22050)
     save_audio(tmp_path / "long.wav", np.full(22050 * (MAX_SECONDS + 1), 0.1), 22050)
-    cases = {None: "record a voice", "text.wav": "text.wav", "silence.wav": "silent", "long.wav": f"{MAX_SECONDS} s"}
+    cases = {
+        None: "nothing to convert",
+        "text.wav": "text.wav",
+        "silence.wav": "silent",
+        "long.wav": f"{MAX_SECONDS} s",
+    }
+    problem = page.locator("#convert .speak > .problem")
     for name, words in cases.items():
-        if name is not None:
+        if name is None:
+            page.get_by_role("button", name="Convert", exact=True).click()
+        else:
             upload(page, tmp_path / name)
-        convert(page)
-        expect(page.locator(".toast-body")).to_contain_text(words, timeout=WAIT)
+        expect(problem).to_contain_text(words, timeout=WAIT)
         everything = page.locator("body").inner_text()
         assert "Traceback" not in everything
         assert "voiceconv-" not in everything, "the name of the server's folder shows"
-        expect(page.locator("#pictures img")).to_have_count(0)
-        page.locator(".toast-close").click()
-        if name is not None:
-            page.locator("#source").get_by_role("button", name="Clear").click()
+        expect(page.locator(".result")).to_have_count(0)
+    page.locator(".examples button").first.click()
+    expect(page.locator(".result")).to_have_count(1, timeout=WAIT)
+    expect(problem).to_be_hidden()
+
+
+@slow
+def test_a_microphone_that_does_not_open_says_why(page: Page) -> None:
+    problem = page.locator("#convert .speak > .problem")
+    reasons = {"NotAllowedError": "blocked", "NotFoundError": "no microphone", "NotReadableError": "Another program"}
+    for error, words in reasons.items():
+        refuse = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('', '{error}'); }}"
+        page.evaluate(f"() => {{ {refuse} }}")
+        page.get_by_role("button", name="Record", exact=True).click()
+        expect(problem).to_contain_text(words)
+    page.evaluate("() => { Object.defineProperty(navigator, 'mediaDevices', {value: undefined}) }")
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(problem).to_contain_text("--https")
 
 
 @slow
@@ -232,7 +293,9 @@ def test_fits_a_phone_in_the_dark_and_names_its_controls(browser: Browser, serve
     with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as context:
         page = context.new_page()
         page.goto(server)
-        expect(page.get_by_role("button", name="Convert", exact=True)).to_be_visible(timeout=WAIT)
+        expect(page.locator(".card").first).to_be_visible(timeout=WAIT)
+        page.locator(".examples button").first.click()
+        expect(page.locator(".result")).to_be_in_viewport(timeout=WAIT)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         red, green, blue = map(
             int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[:3]
