@@ -3,20 +3,22 @@
 The visitor's page opens `live?voice=joe&pitch=-3&gate=-70`. The answer is a line of JSON, `{"rate": ..., "latency":
 ...}` or `{"error": ...}`; from then on messages are 32-bit floating-point samples, and as many come back as were sent,
 each one `latency` seconds of sound later. The first words come back as silence: the visitor's pitch and tone are
-learned from them.
+learned from them. A message of text, `{"voice": ..., "pitch": ..., "gate": ...}`, changes these while one speaks.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voiceconv.convert.converter import VoiceConverter, semitones_of
-from voiceconv.convert.streaming import SILENCE_DB
+from voiceconv.convert.streaming import SILENCE_DB, LiveConversion
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.session import Studio, note
@@ -62,6 +64,11 @@ async def _converse(studio: Studio, socket: WebSocket) -> None:
             message = await socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if message.get("text"):
+                owed = await _change(studio, speaker, message["text"], socket)
+                if len(owed):
+                    await socket.send_bytes(owed.astype("<f4").tobytes())
+                continue
             sound = message.get("bytes") or b""
             if not sound or len(sound) % 4:
                 await _refuse(socket, "A message holds 32-bit floating-point samples, and at least one.")
@@ -71,9 +78,9 @@ async def _converse(studio: Studio, socket: WebSocket) -> None:
                 await _refuse(socket, f"A message holds at most {MOST_SAMPLES} samples, not {len(heard)}.")
                 return
             samples += len(heard)
-            learning = speaker.heard is not None
+            learning = not speaker.learned
             spoken = await asyncio.to_thread(speaker.push, heard)
-            if learning and speaker.heard is None:
+            if learning and speaker.learned:
                 await socket.send_json({"latency": speaker.latency, "learned": True})
             await socket.send_bytes(spoken.astype("<f4").tobytes())
     except UserError as error:
@@ -87,6 +94,21 @@ async def _converse(studio: Studio, socket: WebSocket) -> None:
         note("spoke live", sound=samples / speaker.rate)
 
 
+async def _change(studio: Studio, speaker: _Speaker, text: str, socket: WebSocket) -> np.ndarray:
+    """Does what a message asks for, or says why not and goes on as before; the samples that were still owed."""
+    try:
+        asked = json.loads(text)
+        if not isinstance(asked, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise UserError("A message of text holds voice, pitch and gate as JSON.") from None
+    try:
+        return await asyncio.to_thread(speaker.change, *_settings(studio, asked))
+    except UserError as error:
+        await socket.send_json({"error": str(error), "fatal": False})
+        return np.zeros(0, np.float32)
+
+
 class _Speaker:
     """A visitor: silence for the first words, from which their pitch and tone are learned, then the conversion."""
 
@@ -94,44 +116,64 @@ class _Speaker:
         self.converter, self.target, self.pitch, self.gate = converter, target, pitch, gate
         self.rate = converter.sample_rate
         self.live = converter.stream(target, silence_db=gate)  # refuses at once what cannot be streamed
-        self.heard: np.ndarray | None = np.zeros(0, np.float32)
+        self.first = np.zeros(0, np.float32)  # words, from which the visitor's pitch and tone are learned
+        self.learned = False
 
     @property
     def latency(self) -> float:
         return self.live.latency
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        if self.heard is None:
+        if self.learned:
             return self.live.push(samples)
-        before = len(self.heard) // self.rate
-        self.heard = np.concatenate([self.heard, samples])
-        if len(self.heard) // self.rate > before and self._learn(self.heard):
-            self.heard = None
+        before = len(self.first) // self.rate
+        self.first = np.concatenate([self.first, samples])
+        if len(self.first) // self.rate > before and self._enough():
+            self.live = self._adapted(self.converter, self.target, self.pitch, self.gate)
+            self.learned = True
         return np.zeros(len(samples), np.float32)
 
-    def _learn(self, heard: np.ndarray) -> bool:
+    def change(self, converter: VoiceConverter, target: str, pitch: float, gate: float) -> np.ndarray:
+        """Goes on with another voice, pitch or gate; the samples that were still owed. Raises `UserError` if it
+        cannot, and goes on as before."""
+        if converter.sample_rate != self.rate:
+            raise UserError("This voice has another sample rate. Stop, choose it, and start again.")
+        changed = self._adapted if self.learned else _unadapted
+        live = changed(converter, target, pitch, gate)
+        owed = self.live.flush() if self.learned else np.zeros(0, np.float32)
+        self.converter, self.target, self.pitch, self.gate, self.live = converter, target, pitch, gate, live
+        return owed
+
+    def _enough(self) -> bool:
         """Whether enough was heard to know the pitch."""
         hop = self.converter.voice.mel.hop_length
-        f0 = extract_f0(heard, self.rate, hop)
-        if (f0 > 0).sum() * hop < LEARNED_SECONDS * self.rate and len(heard) < MOST_SECONDS * self.rate:
-            return False
-        adaptation = self.converter.adapt(heard, self.target, self.pitch)
-        self.live = self.converter.stream(self.target, adaptation, silence_db=self.gate)
-        return True
+        f0 = extract_f0(self.first, self.rate, hop)
+        return bool((f0 > 0).sum() * hop >= LEARNED_SECONDS * self.rate or len(self.first) >= MOST_SECONDS * self.rate)
+
+    def _adapted(self, converter: VoiceConverter, target: str, pitch: float, gate: float) -> LiveConversion:
+        return converter.stream(target, converter.adapt(self.first, target, pitch), silence_db=gate)
+
+
+def _unadapted(converter: VoiceConverter, target: str, _: float, gate: float) -> LiveConversion:
+    return converter.stream(target, silence_db=gate)
 
 
 def _open(studio: Studio, socket: WebSocket) -> _Speaker:
-    asked = socket.query_params
-    converter, target = studio.find(asked.get("voice", ""))
-    pitch, gate = _number(asked.get("pitch", "0"), "pitch"), _number(asked.get("gate", str(SILENCE_DB)), "gate")
+    return _Speaker(*_settings(studio, socket.query_params))
+
+
+def _settings(studio: Studio, asked: Mapping[str, Any]) -> tuple[VoiceConverter, str, float, float]:
+    """Converter, target, pitch and gate that a visitor asks for."""
+    converter, target = studio.find(str(asked.get("voice", "")))
+    pitch, gate = _number(asked.get("pitch", 0), "pitch"), _number(asked.get("gate", SILENCE_DB), "gate")
     semitones_of(pitch)  # refuses what cannot be moved before anybody speaks
-    return _Speaker(converter, target, pitch, gate)
+    return converter, target, pitch, gate
 
 
-def _number(text: str, name: str) -> float:
+def _number(text: Any, name: str) -> float:
     try:
         return float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         raise UserError(f"The {name} is a number, not {text!r}.") from None
 
 

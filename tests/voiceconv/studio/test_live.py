@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from playwright.sync_api import Browser, expect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -78,6 +79,30 @@ def test_samples_go_in_and_as_many_come_out(server: str) -> None:
     assert np.abs(spoken[learned + SAMPLE_RATE :]).max() > 0.01
 
 
+def test_voice_and_pitch_change_while_one_speaks(server: str) -> None:
+    wav = hum(190.0, 3.0)
+    with connect(wire(server, "voice=joe")) as socket:
+        socket.recv()
+        sent = received = 0
+        for number in range(60):
+            if number == 20:
+                socket.send(json.dumps({"voice": "allison", "pitch": 2, "gate": -50}))
+            if number == 40:
+                socket.send(json.dumps({"voice": "nobody"}))
+            piece = wav[(number % 30) * 2_000 :][:2_000]
+            socket.send(piece.astype("<f4").tobytes())
+            sent += len(piece)
+            while isinstance(message := socket.recv(), str):
+                if "error" in (said := json.loads(message)):
+                    assert "nobody" in said["error"]
+            received += len(message) // 4
+        socket.send("nonsense")
+        while isinstance(message := socket.recv(), bytes) or "error" not in message:
+            received += len(message) // 4 if isinstance(message, bytes) else 0
+        assert "as JSON" in message
+    assert 0 < sent - received < SAMPLE_RATE / 2  # what is owed, and no more although the voice was changed
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [("voice=jo", "did you mean 'joe'"), ("voice=joe&pitch=high", "pitch is a number"), ("voice=../x/joe", "no voice")],
@@ -140,15 +165,28 @@ def test_the_server_ends_quietly_while_somebody_speaks(tiny_voice: Path, vocoder
         speaker.join()
 
 
-def test_speak_and_be_heard_in_a_browser(browser: Browser, server: str) -> None:
+def test_speak_and_be_heard_in_a_browser(browser: Browser, server: str, tmp_path: Path) -> None:
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         context.set_default_timeout(WAIT)
         page = context.new_page()
         page.goto(server)
         page.get_by_role("tab", name="Live", exact=True).click()
-        page.get_by_role("button", name="Start or stop").click()
-        expect(page.locator("#live-status")).to_contain_text(re.compile(r"heard \d+ ms later"), timeout=WAIT)
+        page.locator("#live").get_by_role("button", name="Start").click()
+        expect(page.locator("#live .hint")).to_contain_text("heard as Joe", timeout=WAIT)
+        expect(page.locator("#live .facts-line")).to_contain_text(re.compile(r"Heard \d+ ms later"), timeout=WAIT)
         page.wait_for_function("window.voiceconvLive.loudest > 0.01", timeout=WAIT)
-        page.get_by_role("button", name="Start or stop").click()
-        expect(page.locator("#live-status")).to_have_text("Stopped.")
+        page.wait_for_function("document.querySelector('#live .in').ariaValueNow > 0", timeout=WAIT)
+        page.locator("#live").get_by_role("radio", name="Allison").first.check()
+        expect(page.locator("#live .hint")).to_contain_text("heard as Allison", timeout=WAIT)
+        page.locator("#live").get_by_role("button", name="Record what is heard").click()
+        page.wait_for_function("document.querySelector('#live .out').ariaValueNow > 0", timeout=WAIT)
+        with page.expect_download() as event:
+            page.locator("#live").get_by_role("button", name="Record what is heard").click()
+        event.value.save_as(tmp_path / "kept.wav")
+        assert soundfile.info(tmp_path / "kept.wav").samplerate == SAMPLE_RATE
+
+        page.get_by_role("tab", name="Batch", exact=True).click()
+        page.get_by_role("button", name="Live is still on").click()
+        page.get_by_role("tab", name="Live", exact=True).click()
+        expect(page.locator("#live .hint")).to_have_text("Stopped.")
         assert page.evaluate("window.voiceconvLive") is None

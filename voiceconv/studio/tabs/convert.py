@@ -28,7 +28,7 @@ from voiceconv.features.spectrogram_plot import as_img, draw_spectrogram
 from voiceconv.studio.curves import waveform
 from voiceconv.studio.download import save_as
 from voiceconv.studio.session import MAX_SEMITONES, Studio, told_in_words
-from voiceconv.studio.web import script, text
+from voiceconv.studio.web import REFRESH, script, text
 
 HEARD_SECONDS = 60.0  # of the start: our classifier needs no more, and a long recording has no room in the memory
 DRAWN_SECONDS = 30.0  # pitch and spectrograms of the start of a clip tell enough; of a minute, they take long
@@ -96,7 +96,7 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
         # Called by the page's script, by name.
         button = gr.Button(visible=False)
         button.click(function, inputs, answer, api_name=function.__name__, api_visibility="undocumented", **options)
-    tab.select(None, None, None, js="() => { window.dispatchEvent(new Event('voiceconv-voices')); }")
+    tab.select(None, None, None, js=REFRESH)
 
 
 def _still_there(path: str | None) -> Path:
