@@ -26,7 +26,7 @@ def serving(temporary: Path, *options: object, **environment: str) -> Iterator[s
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT)
     try:
-        address = f"http://127.0.0.1:{port}"
+        address = f"http{'s' * ('--https' in options)}://127.0.0.1:{port}"
         until = time.monotonic() + WAIT / 1000
         while f"open on {address}" not in log.read_text() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.2)

@@ -20,6 +20,10 @@ class App:
     """The port to listen on."""
     share: Annotated[bool, option()] = False
     """Let other computers reach the page. See --password."""
+    https: Annotated[bool, option()] = False
+    """Serve over https with a certificate made for the occasion, so that phones in your network can record."""
+    origin: Annotated[tuple[str, ...], option("URL")] = ()
+    """Where a proxy shows this page, such as https://studio.example.org. Live speech is refused to other pages."""
     password: Annotated[Text, option()] = None
     """Ask visitors for this password. Other users of this computer can read it here, but not in $VOICECONV_PASSWORD."""
     model: Annotated[str, option("NAME_OR_FOLDER")] = "allison-joe"
@@ -28,7 +32,7 @@ class App:
     """The vocoder: istft, hifigan, griffin-lim, or a folder. Without it, the best one that is installed."""
     home: Annotated[File, option("DIR")] = None
     """The folder of your own voices and trainings. Without it, $VOICECONV_HOME or your data folder."""
-    max_seconds: Annotated[float, word(length, "SECONDS"), option()] = 300.0
+    max_seconds: Annotated[float, word(length, "SECONDS"), option()] = 1200.0
     """The longest recording that the page takes, in seconds."""
     max_queue: Annotated[int, COUNT, option()] = 64
     """How many requests may wait."""
@@ -47,4 +51,6 @@ class App:
             vocoder=self.vocoder,
             max_seconds=self.max_seconds,
             max_queue=self.max_queue,
+            https=self.https,
+            origins=self.origin,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,13 +29,16 @@ LEARNED_SECONDS = 0.7  # of voiced speech, to know a visitor's pitch
 MOST_SECONDS = 15.0  # to wait for them
 
 
-def live_socket(studio: Studio, admitted: Callable[[WebSocket], bool]) -> Callable[[WebSocket], object]:
-    """The endpoint; `admitted` says whether somebody has given the password, if there is one."""
+def live_socket(
+    studio: Studio, admitted: Callable[[WebSocket], bool], origins: Collection[str] = ()
+) -> Callable[[WebSocket], object]:
+    """The endpoint. `admitted` says whether somebody has given the password, if there is one; `origins` are those
+    under which a proxy shows this page, such as https://studio.example.org."""
     speaking = 0
 
     async def talk(socket: WebSocket) -> None:
         nonlocal speaking
-        if not _from_this_page(socket) or not admitted(socket):
+        if not _from_this_page(socket, origins) or not admitted(socket):
             await socket.close(code=1008)
             return
         await socket.accept()
@@ -177,10 +180,14 @@ def _number(text: Any, name: str) -> float:
         raise UserError(f"The {name} is a number, not {text!r}.") from None
 
 
-def _from_this_page(socket: WebSocket) -> bool:
+def _from_this_page(socket: WebSocket, origins: Collection[str]) -> bool:
     """Browsers tell which page asks; other pages must not use a visitor's microphone permission or password."""
     origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+    return (
+        origin is None
+        or urlsplit(origin).netloc == socket.headers.get("host")
+        or origin in (allowed.rstrip("/") for allowed in origins)
+    )
 
 
 async def _refuse(socket: WebSocket, why: str) -> None:

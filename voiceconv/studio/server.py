@@ -8,9 +8,12 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -33,6 +36,8 @@ def serve(
     vocoder: str | None,
     max_seconds: float,
     max_queue: int,
+    https: bool = False,
+    origins: Collection[str] = (),
 ) -> int:
     """Loads the voice and serves the page; uploads and results live in a folder of their own, deleted at the end.
 
@@ -93,9 +98,10 @@ def serve(
                 "middleware": [Middleware(Guard, limits=limits, cache=cache)],
                 "routes": [
                     Route("/health", health(lambda: len(page._queue), cache, limits)),
-                    WebSocketRoute("/live", live_socket(studio, admitted)),
+                    WebSocketRoute("/live", live_socket(studio, admitted, origins)),
                 ],
             },
+            **(certificate(Path(folder)) if https else {}),
             **launch_options(limits),
         )
         note("serving", host=host, port=page.server_port, password=bool(password))
@@ -105,6 +111,8 @@ def serve(
                 file=sys.stderr,
             )
         print(f"The page is open on {page.local_url} (Ctrl-C ends it)", flush=True)
+        if not is_loopback(host):
+            print(for_other_devices(host, page.server_port, https), flush=True)
         try:
             with kept_clean(cache, limits.kept_seconds):
                 page.block_thread()
@@ -124,6 +132,38 @@ def listening_host(host: str | None, share: bool) -> str:
             "--host out."
         )
     return host
+
+
+def certificate(folder: Path) -> dict[str, Any]:
+    """What `Blocks.launch` needs to serve over https: a certificate that this computer made for itself, in `folder`."""
+    import trustme
+
+    made = trustme.CA().issue_cert("localhost", "127.0.0.1", socket.gethostname(), *addresses())
+    key, chain = folder / "key.pem", folder / "certificate.pem"
+    made.private_key_pem.write_to_path(key)
+    for blob in made.cert_chain_pems:
+        blob.write_to_path(chain, append=True)
+    return {"ssl_keyfile": str(key), "ssl_certfile": str(chain), "ssl_verify": False}
+
+
+def addresses() -> list[str]:
+    """Those at which other devices in the network reach this computer: at most one, if there is a network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; the system only chooses the way
+        except OSError:
+            return []
+        return [str(probe.getsockname()[0])]
+
+
+def for_other_devices(host: str, port: int, https: bool) -> str:
+    """What to tell whoever shares the page: the address that other devices need, and what they meet there."""
+    scheme = "https" if https else "http"
+    hosts = [host] if host not in ("0.0.0.0", "::") else addresses() or [socket.gethostname()]
+    told = "Other devices in your network open " + " or ".join(f"{scheme}://{each}:{port}" for each in hosts)
+    if https:
+        return f"{told} (their browsers warn of the certificate, since this computer made it itself; go on)"
+    return f"{told} (add --https if they should record: browsers give the microphone only to secure pages)"
 
 
 def is_loopback(host: str) -> bool:

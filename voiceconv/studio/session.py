@@ -38,8 +38,8 @@ log = logging.getLogger("voiceconv.studio")
 class Limits:
     """What a visitor may ask for; beyond it, a sentence says so."""
 
-    clip_seconds: float = 300.0
-    upload_bytes: int = 64 * 2**20  # of one file
+    clip_seconds: float = 1200.0
+    upload_bytes: int = 256 * 2**20  # of one file: 20 minutes of stereo WAV
     queue: int = 64  # requests that may wait
     batch_files: int = 200
     compared_seconds: float = 30.0

@@ -25,7 +25,7 @@ from tests.serving import ROOT, WAIT, serving
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.errors import UserError
 from voiceconv.studio import curves
-from voiceconv.studio.server import LOCK, listening_host, remove_abandoned
+from voiceconv.studio.server import LOCK, for_other_devices, listening_host, remove_abandoned
 from voiceconv.studio.tabs.voices import _record_card
 
 slow = pytest.mark.slow
@@ -115,6 +115,15 @@ def test_other_computers_are_let_in_only_on_demand() -> None:
     for host in ("0.0.0.0", "192.0.2.7", "::", "example.org"):
         with pytest.raises(UserError, match="Add --share"):
             listening_host(host, share=False)
+
+
+def test_other_devices_are_told_the_address_and_what_they_need() -> None:
+    told = for_other_devices("192.0.2.7", 7860, https=False)
+    assert "http://192.0.2.7:7860" in told
+    assert "add --https" in told
+    told = for_other_devices("0.0.0.0", 7860, https=True)
+    assert re.search(r"https://[^:]+:7860", told)
+    assert "0.0.0.0" not in told
 
 
 def test_folders_of_killed_servers_are_removed(tmp_path: Path) -> None:
@@ -384,6 +393,19 @@ def test_health_and_logs(server: str, temporary: Path, tmp_path: Path) -> None:
     converted = [line for line in lines if line["event"] == "converted"][-1]
     assert converted["sound"] == 0.5
     assert converted["level"] == "info"
+
+
+@slow
+def test_the_page_is_served_over_https(tiny_voice: Path, tmp_path: Path, browser: Browser) -> None:
+    options = ("--model", tiny_voice, "--vocoder", "griffin-lim", "--home", tmp_path / "home", "--https")
+    with (
+        serving(tmp_path, *options) as address,
+        browser.new_context(ignore_https_errors=True) as context,
+    ):
+        page = context.new_page()
+        page.goto(address)
+        expect(page.locator(".card").first).to_be_visible(timeout=WAIT)
+        assert page.evaluate("isSecureContext")
 
 
 @slow
