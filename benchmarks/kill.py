@@ -1,7 +1,7 @@
 """Kills trainings, conversions of folders and saves at random moments: `python -m benchmarks.kill --rounds 100`.
 
-After each `kill -9`, everything that was finished must be whole: the newest checkpoint and the voice load, no logged step
-appears twice, every result in the manifest is a recording of the right length, and a resumed run ends where an
+After each `kill -9`, everything that was finished must be whole: the newest checkpoint and the voice load, no logged
+step appears twice, every result in the manifest is a recording of the right length, and a resumed run ends where an
 undisturbed run ends. Losing more than what came after the last checkpoint is a finding. The exit status is 1 if there
 was any.
 """
