@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from recipes.common.command import run_recipe
-from voiceconv.audio.files import AUDIO_EXTENSIONS
+from voiceconv.audio.formats import AUDIO_EXTENSIONS
 from voiceconv.convert.folder import MANIFEST, Request, convert_recording
 from voiceconv.convert.outputs import result_names
 from voiceconv.errors import UserError

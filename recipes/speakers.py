@@ -30,7 +30,7 @@ from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.source_filter import move
-from voiceconv.recognisers.speaker_encoder import WINDOW, VoiceEmbedding
+from voiceconv.recognisers.speaker_encoder import WINDOW, SpeakerEncoder
 from voiceconv.training.dataset import read_segments, split
 
 FORMANTS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # semitones
@@ -76,7 +76,7 @@ def main(config: SpeakersConfig) -> None:
         own, aside = read_speaker(folder, number, clips, chance)
         train += own
         held_out += aside
-    encoder = VoiceEmbedding()
+    encoder = SpeakerEncoder()
     middles = nn.Parameter(torch.randn(len(config.data) * len(ALTERATIONS), encoder.leave.out_features))
     learn(encoder, middles, train, steps, config.batch_size, chance)
     right = [tell(encoder, middles, clip.mel) == clip.speaker for clip in held_out]
@@ -107,7 +107,7 @@ def read_speaker(folder: Path, number: int, clips: int, chance: random.Random) -
 
 
 def learn(
-    encoder: VoiceEmbedding, middles: Tensor, train: list[Clip], steps: int, batch_size: int, chance: random.Random
+    encoder: SpeakerEncoder, middles: Tensor, train: list[Clip], steps: int, batch_size: int, chance: random.Random
 ) -> None:
     """Draws every clip's embedding to the middle of its speaker's, `middles` `(speakers, 96)`."""
     optimizer = torch.optim.AdamW([*encoder.parameters(), middles], 1e-3)
@@ -138,7 +138,7 @@ def vary(x: Tensor) -> Tensor:
     return torch.logaddexp(x, torch.empty(batch, 1, 1).uniform_(-11, -6))
 
 
-def tell(encoder: VoiceEmbedding, middles: Tensor, mel: Tensor) -> int:
+def tell(encoder: SpeakerEncoder, middles: Tensor, mel: Tensor) -> int:
     """The speaker whose middle is nearest to a clip."""
     return int((F.normalize(middles, dim=1) @ encoder.of_clip(mel)).argmax())
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from generative_core.files import write_atomically
 from voiceconv.errors import UserError
 
+PRETRAINED = Path(__file__).parent / "pretrained"  # what came with the program
 WEIGHTS = "weights.safetensors"
 MAX_JSON_BYTES = 1_000_000  # of a record, a model card, or the header of the weights
 # Of the record: what says which format it has and which weights it was written for.

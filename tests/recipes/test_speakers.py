@@ -9,14 +9,14 @@ import torch
 
 from recipes.speakers import SpeakersConfig, main
 from voiceconv.errors import UserError
-from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
+from voiceconv.recognisers.speaker_encoder import SpeakerEncoder
 
 
 @pytest.mark.slow
 def test_smoke_leaves_an_encoder(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "encoder.safetensors"
     main(SpeakersConfig(data=two_speakers, out=out, batch_size=4, smoke=True))
-    embedding = VoiceEmbedding.load(out).of_clip(torch.randn(80, 150) - 5)
+    embedding = SpeakerEncoder.load(out).of_clip(torch.randn(80, 150) - 5)
     assert embedding.norm().item() == pytest.approx(1.0, rel=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Sound files of any common format, as blocks of samples; what is damaged or cut off is refused.
+"""Decodes recordings of any common format into blocks of samples, and refuses what is damaged or cut off.
 
 Decoders play whatever is there and call it the whole recording. A converted half of a recording is worse than
 an error, so whatever a file promises about its length is compared with what it holds.

@@ -16,17 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from generative_core.files import open_atomically
 from voiceconv.audio.decoding import MAX_DECODED_SECONDS, mono_blocks
+from voiceconv.audio.formats import AUDIO_EXTENSIONS, WRITTEN_AS
 from voiceconv.audio.loudness import LOUDNESS, SILENCE_PEAK, normalise_loudness
 from voiceconv.errors import UserError
 
 MIN_SECONDS = 0.2
-# fmt: off
-AUDIO_EXTENSIONS = frozenset({
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".mka",
-    ".aif", ".aiff", ".caf", ".amr", ".3gp", ".wma",
-})
-# fmt: on
-_WRITTEN_AS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 _BLOCK = 2**20  # samples encoded at a time; libsndfile has crashed on minutes of Vorbis at once
 
 Wav = NDArray[np.float32]
@@ -85,10 +79,7 @@ def require_convertible(wav: Wav, sample_rate: int, *, max_seconds: float) -> No
         raise UserError(
             f"Expected one channel of samples, shape (T,), but got shape {wav.shape}. Average the channels."
         )
-    if not np.isfinite(wav).all():
-        raise UserError(
-            "The recording holds samples that are not numbers (NaN or infinite). Record or export it again."
-        )
+    require_numbers(wav)
     seconds = len(wav) / sample_rate
     if seconds < MIN_SECONDS:
         raise UserError(f"The recording is {seconds:.2f} s long, at least {MIN_SECONDS} s are needed. Record more.")
@@ -97,6 +88,14 @@ def require_convertible(wav: Wav, sample_rate: int, *, max_seconds: float) -> No
             f"The recording is {seconds:.1f} s long, at most {max_seconds:g} s are allowed. Cut it shorter."
         )
     require_sound(float(np.abs(wav).max()))
+
+
+def require_numbers(wav: NDArray[np.floating]) -> None:
+    """Raises `UserError` if a sample of a recording is NaN or infinite."""
+    if not np.isfinite(wav).all():
+        raise UserError(
+            "The recording holds samples that are not numbers (NaN or infinite). Record or export it again."
+        )
 
 
 def require_sound(peak: float) -> None:
@@ -128,12 +127,12 @@ def audio_writer(
     """`save_audio` for sound that comes piece by piece: a function to call with each piece `(n,)`."""
     path = Path(path)
     extension = path.suffix.lower()
-    if extension not in _WRITTEN_AS:
+    if extension not in WRITTEN_AS:
         raise UserError(
             f"{path} cannot be written: its name ends in {extension or 'no extension'}, "
-            f"but must end in one of {', '.join(_WRITTEN_AS)}."
+            f"but must end in one of {', '.join(WRITTEN_AS)}."
         )
-    format_, subtype = _WRITTEN_AS[extension]
+    format_, subtype = WRITTEN_AS[extension]
     try:
         with open_atomically(path) as file:
             sink = _Sink(file)

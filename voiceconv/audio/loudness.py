@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 LOUDNESS = -23.0  # LUFS, the level of EBU R 128
 SILENCE_PEAK = 1e-3  # -60 dBFS: what never rises above it holds no speech
+HIGHEST_PEAK = 0.99  # of full scale: what levelling raises a peak to at most
 SOFTEST = -70.0  # LUFS: what is softer cannot be measured (BS.1770-4)
 
 Wav = NDArray[np.float32]
@@ -71,7 +72,7 @@ class LoudnessMeter:
 
 
 def normalise_loudness(wav: Wav, sample_rate: int, target: float = LOUDNESS) -> Wav:
-    """`(T,)` brought to `target` LUFS, or as near as a peak of 0.99 allows; silence comes back unchanged."""
+    """`(T,)` brought to `target` LUFS, or as near as `HIGHEST_PEAK` allows; silence comes back unchanged."""
     return wav * gain_to(target, measure_loudness(wav, sample_rate), float(np.abs(wav).max(initial=0.0)))
 
 
@@ -79,7 +80,7 @@ def gain_to(target: float, loudness: float, peak: float) -> np.float32:
     """The factor by which `normalise_loudness` brings what is `loudness` LUFS loud and has this peak to `target`."""
     if peak < SILENCE_PEAK:
         return np.float32(1.0)
-    return np.float32(min(10 ** ((target - max(loudness, SOFTEST)) / 20), 0.99 / peak))
+    return np.float32(min(10 ** ((target - max(loudness, SOFTEST)) / 20), HIGHEST_PEAK / peak))
 
 
 def _k_weighting(sample_rate: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What brings a speaker whom the networks have never heard near to the one whom they know: pitch and tone.
+"""Adapts speech of an unknown speaker to the source speaker that a voice was trained on, in pitch and in tone.
 
 The tone is the mean spectrum of a voice and its microphone, taken where somebody speaks. Bringing it nearer to that of
 the voice's own source speaker is cepstral mean normalisation (Atal 1974) in part: a part only, because a few seconds
@@ -21,18 +21,18 @@ HALF_BELIEVED_SECONDS = 0.5  # of speech
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How far a speaker's pitch is moved, in semitones, and what is taken off their log-mels then `(n_mels,)`."""
+    """How many semitones a speaker's pitch is moved, and what is then subtracted from their log-mels `(n_mels,)`."""
 
     shift: float
     tone: Tensor | None = None
 
     def apply(self, moved: Tensor) -> Tensor:
-        """log-mel `(n_mels, T)` with its pitch moved -> as the networks are used to hear it."""
+        """log-mel `(n_mels, T)` with its pitch moved -> as the networks know it from training."""
         return moved if self.tone is None else moved - self.tone[:, None]
 
 
 def speech_frames(mel: Tensor) -> Tensor:
-    """Those frames of a clip's log-mel `(n_mels, T)` in which somebody speaks."""
+    """The frames of a clip's log-mel `(n_mels, T)` that are loud enough to be speech."""
     level = mel.mean(0)
     return mel[:, level > level.max() - LOUD]
 

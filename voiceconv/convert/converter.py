@@ -1,4 +1,4 @@
-"""`VoiceConverter`: a recording of one speaker becomes the same words spoken by the other."""
+"""Converts speech of anybody into the voice of one of two speakers, the words unchanged: `VoiceConverter`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.training.trainer import choose_device
 from voiceconv import __version__
+from voiceconv.audio.files import require_numbers
 from voiceconv.audio.loudness import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
 from voiceconv.convert.adaptation import Adaptation, tone_between
 from voiceconv.convert.streaming import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
@@ -92,8 +93,7 @@ class VoiceConverter:
         wav = np.asarray(wav, dtype=np.float32)
         if wav.ndim != 1:
             raise ValueError(f"expected a waveform of shape (T,), got {wav.shape}")
-        if not np.isfinite(wav).all():
-            raise UserError("The recording holds values that are not numbers. Export it again from where it was made.")
+        require_numbers(wav)
         loud = self._loud(wav)
         if not loud.any():
             return np.zeros_like(wav)
@@ -227,7 +227,7 @@ class VoiceConverter:
 
     @torch.inference_mode()
     def similarity(self, wav: NDArray[np.floating], target: str) -> float:
-        """How sure, from 0 to 1, the voice's own classifier is that it hears `target` rather than the other speaker."""
+        """The probability, from 0 to 1, of `target` rather than the other speaker, by the voice's own classifier."""
         index = self.voice.index(target)
         padded = self._pad(normalise_loudness(np.asarray(wav, np.float32), self.sample_rate))
         mel = self.mel(torch.from_numpy(padded).to(self.device))

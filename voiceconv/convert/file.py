@@ -1,4 +1,4 @@
-"""A sound file into another one, of any length in bounded memory.
+"""Converts a recording of any length into another file, in bounded memory.
 
 What is longer than `LONG_SECONDS` is read into a temporary file, measured there, converted piece by piece with
 `VoiceConverter.stream`, and written. The result is that of the whole up to rounding, without seams: loudness and peaks
@@ -40,16 +40,16 @@ STRETCH_SECONDS = 5.0
 STRETCHES = 24  # pieces of the recording that its pitch is taken from
 
 Wav = NDArray[np.float32]
-Told = Callable[[float, float], None]
-"""Called now and then with the seconds of sound that are done, and in all: 0 while the recording is being read."""
+Progress = Callable[[float, float], None]
+"""Called now and then with the seconds of sound that are done, and in all (0 while the recording is being read)."""
 
 
-def not_told(done: float, total: float) -> None:
-    """For whom nobody waits."""
+def ignore_progress(done: float, total: float) -> None:
+    """Shows no progress."""
 
 
 @dataclass
-class Recording:
+class BufferedRecording:
     """Mono sound at `sample_rate` in `file`, a temporary one, 32 bits a sample; the conversion takes its place.
 
     `offset` and `scale` make `read` give what `load_audio` does: no offset, and no peak above 1.
@@ -94,7 +94,7 @@ def convert_file(
     *,
     comment: str,
     max_seconds: float = MAX_SECONDS,
-    told: Told = not_told,
+    on_progress: Progress = ignore_progress,
 ) -> float:
     """Converts `source`, any format that is read, into `output`, which appears complete or not at all; the seconds of
     sound in it. `target` and `pitch` as `VoiceConverter.convert` takes them; `comment` goes into the file's tags.
@@ -102,8 +102,10 @@ def convert_file(
     Raises `UserError` for what cannot be read, converted or written, or is longer than `max_seconds` or, where voice or
     vocoder look at the whole recording, than `WHOLE_SECONDS`.
     """
-    with open_recording(converter, source, Path(output).parent, max_seconds=max_seconds, told=told) as recording:
-        save_conversion(converter, recording, output, target, pitch, comment=comment, told=told)
+    with open_recording(
+        converter, source, Path(output).parent, max_seconds=max_seconds, on_progress=on_progress
+    ) as recording:
+        save_conversion(converter, recording, output, target, pitch, comment=comment, on_progress=on_progress)
         return recording.seconds
 
 
@@ -114,8 +116,8 @@ def open_recording(
     folder: Path,
     *,
     max_seconds: float = MAX_SECONDS,
-    told: Told = not_told,
-) -> Iterator[Recording]:
+    on_progress: Progress = ignore_progress,
+) -> Iterator[BufferedRecording]:
     """Reads a file for `save_conversion`; if it is long, `folder` gets a temporary file without a name, which the
     system removes however this ends. Raises `UserError` as `convert_file` does."""
     path, rate = Path(path), converter.sample_rate
@@ -133,13 +135,13 @@ def open_recording(
                 low, high = min(low, float(block.min())), max(high, float(block.max()))
             _write(file, block, path)
             if samples > LONG_SECONDS * rate:
-                told(samples / rate, 0.0)
+                on_progress(samples / rate, 0.0)
         if not samples:
             raise no_sound(path)
         offset = total / samples
         peak = max(high - offset, offset - low)
         scale = 1 / max(1.0, peak)
-        yield Recording(path, file, rate, samples, offset, scale, peak * scale)
+        yield BufferedRecording(path, file, rate, samples, offset, scale, peak * scale)
 
 
 def whole_only(converter: VoiceConverter) -> str | None:
@@ -153,13 +155,13 @@ def whole_only(converter: VoiceConverter) -> str | None:
 
 def save_conversion(
     converter: VoiceConverter,
-    recording: Recording,
+    recording: BufferedRecording,
     output: str | os.PathLike[str],
     target: str,
     pitch: Pitch = "auto",
     *,
     comment: str,
-    told: Told = not_told,
+    on_progress: Progress = ignore_progress,
 ) -> None:
     """`convert_file` for a recording that has been read; afterwards it is no more."""
     rate = converter.sample_rate
@@ -171,14 +173,14 @@ def save_conversion(
         return
     with _named(recording.path):
         require_sound(recording.peak)
-    gain = _convert_in_pieces(converter, recording, target, pitch, told)
+    gain = _convert_in_pieces(converter, recording, target, pitch, on_progress)
     with audio_writer(output, rate, comment=comment) as write:
         for start in recording.starts(BLOCK_SECONDS):
             write(soften_peaks(recording.stored(start, round(BLOCK_SECONDS * rate)) * gain))
 
 
 def _convert_in_pieces(
-    converter: VoiceConverter, recording: Recording, target: str, pitch: Pitch, told: Told
+    converter: VoiceConverter, recording: BufferedRecording, target: str, pitch: Pitch, on_progress: Progress
 ) -> np.float32:
     """Puts the conversion into the recording's place, and returns the factor that it still has to be multiplied by."""
     rate = converter.sample_rate
@@ -194,16 +196,16 @@ def _convert_in_pieces(
         meter.push(spoken)
         peak, done = max(peak, float(np.abs(spoken).max(initial=0.0))), done + len(spoken)
 
-    told(0.0, recording.seconds)
+    on_progress(0.0, recording.seconds)
     for start in recording.starts(BLOCK_SECONDS):
         keep(stream.push(recording.read(start, round(BLOCK_SECONDS * rate)) * gain))
-        told(done / rate, recording.seconds)
+        on_progress(done / rate, recording.seconds)
     keep(stream.flush())
-    told(done / rate, recording.seconds)
+    on_progress(done / rate, recording.seconds)
     return gain_back(level, meter.loudness(), peak)
 
 
-def _measure(recording: Recording) -> tuple[float, Wav]:
+def _measure(recording: BufferedRecording) -> tuple[float, Wav]:
     """The loudness in LUFS, and up to `STRETCHES` stretches, one after the other, from all over what is not pauses."""
     meter, powers = LoudnessMeter(recording.sample_rate), []
     count, starts = round(STRETCH_SECONDS * recording.sample_rate), recording.starts(STRETCH_SECONDS)

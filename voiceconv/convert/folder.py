@@ -1,4 +1,4 @@
-"""A folder of recordings converted into another one: many at a time, taken up again wherever it was stopped.
+"""Converts a folder of recordings into another one, several at a time, and resumes wherever it was stopped.
 
 `manifest.jsonl` in the output folder has a line for each recording, written when it is finished: from what, by which
 voice, into what. A recording whose line still holds is not converted again.
@@ -31,7 +31,7 @@ from voiceconv.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from voiceconv.convert.converter import Pitch, VoiceConverter
-    from voiceconv.convert.file import Told
+    from voiceconv.convert.file import Progress
 
 MANIFEST = "manifest.jsonl"
 LOCK = ".voiceconv.lock"
@@ -84,21 +84,23 @@ class Outcome(NamedTuple):
     reason: str | None
 
 
-def convert_one(converter: VoiceConverter, request: Request, source: Path, output: Path, told: Told) -> float:
+def convert_one(
+    converter: VoiceConverter, request: Request, source: Path, output: Path, on_progress: Progress
+) -> float:
     """Converts one file into another; the seconds of sound in it. Raises `UserError` as `convert_file` does."""
     from voiceconv.convert.file import convert_file
 
     pitch, comment = cast("Pitch", request.pitch), converter.comment(request.target)
-    return convert_file(converter, source, output, request.target, pitch, comment=comment, told=told)
+    return convert_file(converter, source, output, request.target, pitch, comment=comment, on_progress=on_progress)
 
 
 def convert_recording(
-    converter: VoiceConverter, request: Request, source: Path, output: Path, told: Told | None = None
+    converter: VoiceConverter, request: Request, source: Path, output: Path, on_progress: Progress | None = None
 ) -> Outcome:
     """`convert_one`, but whatever goes wrong is the outcome, no exception."""
     started = time.perf_counter()
     try:
-        sound = convert_one(converter, request, source, output, told or (lambda done, total: None))
+        sound = convert_one(converter, request, source, output, on_progress or (lambda done, total: None))
     except Exception as error:  # one recording must not stop the others, whoever is to blame
         reason = explain(error) or f"a fault of this program ({type(error).__name__}: {error})"
         return Outcome(0.0, time.perf_counter() - started, reason)

@@ -1,4 +1,4 @@
-"""Adds voices to the user's own: from a `.voice` file of anybody, or from a folder, once they have been tried."""
+"""Adds a voice to the user's own from a `.voice` file or a folder, once it has been checked and tried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file, or a folder of them, changed one by one: what becomes what, and what to do about those that fail."""
+"""Plans which recording becomes which file, and changes them one by one, whatever fails."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from voiceconv.audio.formats import WRITTEN_AS
 from voiceconv.errors import UserError, explain
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WHOLE_SECONDS = 900.0  # the most that is changed as a whole, in memory
-OUTPUT_EXTENSIONS = (".wav", ".flac", ".ogg")
+OUTPUT_EXTENSIONS = tuple(WRITTEN_AS)
 
 
 def plan_outputs(source: Path, output: Path) -> list[tuple[Path, Path]]:

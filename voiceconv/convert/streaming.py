@@ -1,4 +1,4 @@
-"""A conversion of speech that is still being spoken: pieces of any length in, pieces of the same conversion out.
+"""Converts speech while it is being spoken: pieces of any length go in, pieces of the same conversion come out.
 
 Every stage remembers what it needs of the past and waits for the few frames to come that it looks at, so the result
 does not depend on how the recording was cut: it is that of the whole, up to rounding. No part is computed twice, faded
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generative_core.nets import ConvNeXtGenerator, Streamed, block_layers
+from voiceconv.audio.files import require_numbers
 from voiceconv.convert.adaptation import Adaptation
 from voiceconv.errors import UserError
-from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.mel import BROKEN_MEL, MelSpectrogram, standardise
 from voiceconv.features.source_filter import move
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder.istft_generator import NEXT
@@ -25,7 +26,6 @@ from voiceconv.voice.speaker import Speaker
 Wav = NDArray[np.float32]
 SILENCE_DB = -70.0  # of full scale; where the input stays below, the output is digital silence
 UNVOICED_SHARE = 0.5  # of the source that is kept where nothing is voiced
-LOUDEST_MEL = 20.0  # log-mels of full scale stay under 6; vocoders make any noise of what lies far above
 
 
 class LiveConversion:
@@ -79,8 +79,7 @@ class LiveConversion:
         samples = np.asarray(samples, dtype=np.float32)
         if samples.ndim != 1:
             raise ValueError(f"expected samples of shape (n,), got {samples.shape}")
-        if not np.isfinite(samples).all():
-            raise UserError("The recording holds values that are not numbers. Export it again from where it was made.")
+        require_numbers(samples)
         self.recording = np.concatenate([self.recording, samples])
         self.received += len(samples)
         self._speak(self._move_frames(self._read_frames((self.received - self.hop // 2 - self.reach) // self.hop + 1)))
@@ -109,7 +108,7 @@ class LiveConversion:
         middles = torch.arange(self.read, until) * self.hop + self.hop // 2
         self.read = until
         plain = self.mel.from_magnitude(self.mel.magnitude_at(self._known(), middles - self.start))
-        return self.pitch_stream.push(self.pitch.scale(plain[None]))
+        return self.pitch_stream.push(standardise(plain[None]))
 
     def _move_frames(self, pitched: Tensor) -> Tensor:
         """The next frames, of which the pitch's trunk gave `(1, channels, n)`, through the trunk of the generator."""
@@ -191,7 +190,7 @@ class VocoderStream:
         held = self._hold(f0)
         arrived = torch.cat([mel, torch.stack([held, voiced, self._phases(held, voiced)])])
         self.waiting = torch.cat([self.waiting, arrived[None]], dim=-1)
-        return self._synthesise(self.enter.push(self.generator.scale(mel[None])))
+        return self._synthesise(self.enter.push(standardise(mel[None])))
 
     def flush(self) -> Tensor:
         last = self._synthesise(self.enter.flush())
@@ -269,7 +268,7 @@ def keep_unvoiced(converted: Tensor, source: Tensor, f0: Tensor) -> Tensor:
 
 def require_speech(mel: Tensor) -> None:
     """Raises `UserError` if a log-mel that a voice made is that of no sound there can be."""
-    if not (mel < LOUDEST_MEL).all():
+    if not (mel < BROKEN_MEL).all():
         raise _broken()
 
 

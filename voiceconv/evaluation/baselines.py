@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from voiceconv.audio.loudness import normalise_loudness
 from voiceconv.convert.converter import VoiceConverter
-from voiceconv.features.pitch import PitchStatistics, extract_f0
+from voiceconv.features.pitch import F_MIN, PitchStatistics, extract_f0
 from voiceconv.voice.speaker import Speaker
 
 Wav = NDArray[np.float32]
 Array = NDArray[np.float64]
-F_MIN = 60.0  # Hz, as `extract_f0`
 
 
 def has_world() -> bool:
@@ -70,7 +69,7 @@ def _through_world(converter: VoiceConverter, wav: Wav, change: Callable[[Array,
 
     rate, hop_length = converter.sample_rate, converter.mel.config.hop_length
     x = wav.astype(np.float64)
-    f0 = extract_f0(wav, rate, hop_length, f_min=F_MIN).astype(np.float64)
+    f0 = extract_f0(wav, rate, hop_length).astype(np.float64)
     times = (np.arange(len(f0)) + 0.5) * hop_length / rate
     fft_size = pyworld.get_cheaptrick_fft_size(rate, F_MIN)
     envelope = pyworld.cheaptrick(x, f0, times, rate, f0_floor=F_MIN, fft_size=fft_size)

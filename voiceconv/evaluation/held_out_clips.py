@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceconv.audio.decoding import mono_blocks
-from voiceconv.audio.files import AUDIO_EXTENSIONS, MIN_SECONDS, find_audio, load_audio
+from voiceconv.audio.files import MIN_SECONDS, find_audio, load_audio
+from voiceconv.audio.formats import AUDIO_EXTENSIONS
 from voiceconv.errors import UserError
 from voiceconv.evaluation.text import normalise_text
 from voiceconv.voice.validation import require_clip_lists

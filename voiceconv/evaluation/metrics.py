@@ -40,8 +40,8 @@ class MeanOpinion(NamedTuple):
     background: float
 
 
-class SpeakerEncoder:
-    """Resemblyzer: the GE2E speaker embedding (Wan et al. 2018, arXiv:1710.10467)."""
+class Resemblyzer:
+    """The package Resemblyzer: the GE2E speaker embedding (Wan et al. 2018, arXiv:1710.10467)."""
 
     def __init__(self, device: str = "cpu") -> None:
         self._resemblyzer = evaluation_package("resemblyzer")

@@ -14,7 +14,7 @@ from voiceconv.evaluation.rendering import audio_path
 from voiceconv.evaluation.scores import CONVERTED, COPY, GROUND_TRUTH, SCORES, UNCONVERTED
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import extract_f0
-from voiceconv.features.spectrogram_plot import plot_spectrogram
+from voiceconv.features.spectrogram_plot import pitch_axis, plot_spectrogram
 
 Record = dict[str, Any]
 
@@ -136,9 +136,8 @@ def pitch_curves(sounds: dict[str, np.ndarray], config: MelConfig) -> Figure:
         f0 = extract_f0(wav, config.sample_rate, config.hop_length)
         times = (np.arange(len(f0)) + 0.5) * config.hop_length / config.sample_rate
         axes.plot(times, np.where(f0 > 0, f0, np.nan), color=color, label=name)
-    axes.set(yscale="log", ylim=(55, 600), xlabel="time, s", ylabel="pitch, Hz")
-    axes.set_yticks([60, 100, 200, 400], ["60", "100", "200", "400"])
-    axes.minorticks_off()
+    pitch_axis(axes)
+    axes.set_xlabel("time, s")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", ncols=2, frameon=False)

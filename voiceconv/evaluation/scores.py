@@ -59,7 +59,7 @@ class Scorer:
     def __init__(self, sample_rate: int, mel: Callable[[Wav], NDArray[np.float32]], *, words: bool = True) -> None:
         self.sample_rate = sample_rate
         self.mel = mel
-        self.encode = metrics.SpeakerEncoder()
+        self.encode = metrics.Resemblyzer()
         self.transcribe = metrics.Transcriber(torch.get_num_threads()) if words else None
 
     def require_language(self, folder: Folder) -> None:

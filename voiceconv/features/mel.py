@@ -1,4 +1,4 @@
-"""The only definition of the mel-spectrogram in this project.
+"""Computes mel-spectrograms: the only definition of them in this project.
 
 It is the one that HiFi-GAN (Kong et al. 2020, arXiv:2010.05646) and the vocoders after it share: magnitude STFT
 without centring, reflect-padded so that a clip of `T` samples gives `T // hop_length` frames, Slaney mel bands
@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from voiceconv.errors import UserError
 
 RATE_STEP = 50  # Hz
+FULL_SCALE_MEL = 6.0  # what log-mels of sound within full scale stay under
+BROKEN_MEL = 20.0  # no sound has such log-mels, and vocoders make any noise of them
 
 
 @dataclass(frozen=True)
@@ -147,3 +149,8 @@ class MelSpectrogram(nn.Module):
 def magnitude_of(spectrum: Tensor) -> Tensor:
     """With a small constant that keeps the gradient finite where the signal is exactly zero."""
     return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+
+
+def standardise(mel: Tensor) -> Tensor:
+    """A log-mel of speech, which is -5 +- 2, to about zero mean and unit variance, as networks like it."""
+    return (mel + 5) / 2

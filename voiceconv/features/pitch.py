@@ -1,4 +1,4 @@
-"""The fundamental frequency of speech, and what a speaker's pitch is in numbers.
+"""Tracks the fundamental frequency (F0) of speech, and describes the pitch of a speaker in numbers.
 
 The tracker follows Boersma (1993), "Accurate short-term analysis of the fundamental frequency and the
 harmonics-to-noise ratio of a sampled sound": the autocorrelation of a windowed frame divided by that of the window
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+F_MIN, F_MAX = 60.0, 600.0  # Hz: of speech
 N_CANDIDATES = 6
 VOICING_THRESHOLD = 0.55  # periodicity (1: perfectly periodic) under which a frame is better called unvoiced
 SILENCE_THRESHOLD = 0.03  # of the clip's peak
@@ -61,7 +62,7 @@ def semitones_between(a: float, b: float) -> float:
 
 
 def extract_f0(
-    wav: NDArray[np.floating], sample_rate: int, hop_length: int = 256, *, f_min: float = 60.0, f_max: float = 600.0
+    wav: NDArray[np.floating], sample_rate: int, hop_length: int = 256, *, f_min: float = F_MIN, f_max: float = F_MAX
 ) -> NDArray[np.float32]:
     """F0 in Hz of `wav` `(T,)` as `(T // hop_length,)`, 0 where unvoiced; frame i is centred on
     sample `i * hop_length + hop_length // 2`, as in the mel-spectrogram."""

@@ -1,4 +1,4 @@
-"""Pitch and formants moved apart from each other, as a mel-spectrogram of a voice that was never recorded.
+"""Moves pitch and formants of speech independently of each other, and gives the mel-spectrogram of the result.
 
 Speech is a source (the voice's harmonics or noise) shaped by a filter (the vocal tract). Where something is voiced and
 its pitch is known, a window of three periods and a smoothing as wide as the harmonics lie apart leave the filter alone:

@@ -1,4 +1,4 @@
-"""What a recording looks like: its mel-spectrogram with the pitch curve over it."""
+"""Draws the mel-spectrogram of a recording with its pitch curve."""
 
 from __future__ import annotations
 
@@ -48,11 +48,7 @@ def plot_spectrogram(axes: Axes, wav: NDArray[np.float32], f0: NDArray[np.floati
     contour = np.where(f0 > 0, f0, np.nan)
     pitch.plot(times, contour, color=OUTLINE, linewidth=3.5)
     pitch.plot(times, contour, color=CURVE, linewidth=1.8)
-    pitch.set_yscale("log")
-    pitch.set_ylim(50, 600)
-    pitch.set_yticks([60, 100, 200, 400], ["60", "100", "200", "400"])
-    pitch.minorticks_off()
-    pitch.set_ylabel("pitch, Hz")
+    pitch_axis(pitch)
     pitch.set_xlim(0, seconds)
     for each in (axes, pitch):
         each.tick_params(colors=GREY, labelsize=9)
@@ -60,6 +56,13 @@ def plot_spectrogram(axes: Axes, wav: NDArray[np.float32], f0: NDArray[np.floati
         each.yaxis.label.set_color(GREY)
         for spine in each.spines.values():
             spine.set_visible(False)
+
+
+def pitch_axis(axes: Axes) -> None:
+    """Makes the y axis one of pitch in Hz: logarithmic, over the range of speech."""
+    axes.set(yscale="log", ylim=(50, 600), ylabel="pitch, Hz")
+    axes.set_yticks([60, 100, 200, 400], ["60", "100", "200", "400"])
+    axes.minorticks_off()
 
 
 def as_img(figure: Figure, alt: str) -> str:

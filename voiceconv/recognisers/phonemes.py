@@ -1,7 +1,7 @@
-"""A small phoneme recogniser of our own: what is said in a mel-spectrogram, frame by frame, whoever says it.
+"""Recognises the phonemes in a mel-spectrogram frame by frame, whoever speaks, with a small network of our own.
 
-It tells a restorer what is said (`restoring.py`) and holds the words in place while a converter is trained
-(`CycleGANConfig.lambda_content`); a second one, which takes no part in training, counts what a conversion loses.
+It tells the teacher of pseudo-parallel pairs what is said, and holds the words in place while a converter is trained
+(the content objective); a second one, which takes no part in training, counts what a conversion loses.
 `recipes/phonemes.py` trained both. Neither is the recogniser that the evaluation measures with.
 """
 
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from generative_core.files import write_atomically
 from generative_core.nets import ConvNeXtBlock1d
+from voiceconv.weights import PRETRAINED
 
-WEIGHTS = Path(__file__).parents[1] / "pretrained" / "recognisers"
-SWITCH_COST = 2.5  # nats that a change of phoneme must gain: single frames are not heard as phonemes
+WEIGHTS = PRETRAINED / "recognisers"
+SWITCH_COST = 2.5  # nats that a change of phoneme must gain: single frames do not count as phonemes
 
 
 class PhonemeRecogniser(nn.Module):
@@ -44,10 +45,10 @@ class PhonemeRecogniser(nn.Module):
         self.leave = nn.Linear(channels, len(self.phonemes))
 
     def forward(self, mel: Tensor) -> Tensor:
-        return self.leave(self.hear(mel).transpose(1, 2)).transpose(1, 2)
+        return self.leave(self.features(mel).transpose(1, 2)).transpose(1, 2)
 
-    def hear(self, mel: Tensor) -> Tensor:
-        """log-mel `(B, n_mels, T)` -> what the phonemes are told from, `(B, channels, T)`."""
+    def features(self, mel: Tensor) -> Tensor:
+        """log-mel `(B, n_mels, T)` -> the features that the phonemes are read from, `(B, channels, T)`."""
         h = self.blocks(self.enter((mel + 5) / 2.5))  # about zero mean and unit variance
         return self.norm(h.transpose(1, 2)).transpose(1, 2)
 
@@ -76,8 +77,8 @@ class PhonemeRecogniser(nn.Module):
         write_atomically(path, save_tensors(tensors, header))
 
     @classmethod
-    def load(cls, name: Literal["training", "judge"] | Path = "training") -> PhonemeRecogniser:
-        """The one that training listens to, the one that judges, or a file that `save` wrote; frozen."""
+    def load(cls, name: Literal["training", "scoring"] | Path = "training") -> PhonemeRecogniser:
+        """The one that training uses, the one that only scores trainings, or a file that `save` wrote; frozen."""
         path = name if isinstance(name, Path) else WEIGHTS / f"{name}.safetensors"
         with safe_open(path, "pt") as file:
             header = file.metadata()

@@ -1,7 +1,7 @@
-"""A small speaker encoder of our own: log-mels to points on a sphere, those of one voice close to each other.
+"""Encodes who speaks in a log-mel as a point on a sphere, near the others of that voice, with a network of our own.
 
-It scores a training (`progress.py`) and takes no part in any loss. `recipes/speakers.py` trained it to tell a few
-speakers apart, each also with pitch and formants altered as if they were others. It is not the encoder that the
+It scores a training (`training/preview.py`) and takes no part in any loss. `recipes/speakers.py` trained it to tell a
+few speakers apart, each also with pitch and formants altered as if they were others. It is not the encoder that the
 evaluation measures with.
 """
 
@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generative_core.files import write_atomically
+from voiceconv.features.mel import standardise
+from voiceconv.weights import PRETRAINED
 
-WEIGHTS = Path(__file__).parents[1] / "pretrained" / "recognisers" / "speakers.safetensors"
+WEIGHTS = PRETRAINED / "recognisers" / "speakers.safetensors"
 WINDOW = 128  # frames that are embedded at a time
 
 
-class VoiceEmbedding(nn.Module):
+class SpeakerEncoder(nn.Module):
     """log-mel `(B, n_mels, T)` -> `(B, 96)` of unit length: mean and deviation over time of what convolutions find."""
 
     def __init__(self, *, bands: int = 80, channels: int = 192, dimensions: int = 96) -> None:
@@ -40,7 +42,7 @@ class VoiceEmbedding(nn.Module):
         self.leave = nn.Linear(2 * channels, dimensions)
 
     def forward(self, mel: Tensor) -> Tensor:
-        h = self.layers((mel + 5) / 2)
+        h = self.layers(standardise(mel))
         return F.normalize(self.leave(torch.cat([h.mean(2), h.std(2)], dim=1)), dim=1)
 
     @torch.no_grad()
@@ -59,7 +61,7 @@ class VoiceEmbedding(nn.Module):
         write_atomically(path, save_tensors({key: v.half().contiguous() for key, v in self.state_dict().items()}))
 
     @classmethod
-    def load(cls, path: Path = WEIGHTS) -> VoiceEmbedding:
+    def load(cls, path: Path = WEIGHTS) -> SpeakerEncoder:
         """The one that came with the program, or a file that `save` wrote; frozen."""
         network = cls()
         network.load_state_dict({key: value.float() for key, value in load_file(path).items()})

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from voiceconv.convert.converter import VoiceConverter
-from voiceconv.convert.file import Told, not_told, open_recording, save_conversion
+from voiceconv.convert.file import Progress, ignore_progress, open_recording, save_conversion
 from voiceconv.errors import UserError, explain
 from voiceconv.studio.speakers import Card, cards
 from voiceconv.user_data import home
@@ -140,7 +140,7 @@ class Studio:
         result: Path,
         *,
         max_seconds: float | None = None,
-        told: Told = not_told,
+        on_progress: Progress = ignore_progress,
     ) -> tuple[float, float]:
         """Converts the audio file `source` into `result`; the seconds of sound in it, and those that it took.
 
@@ -148,13 +148,17 @@ class Studio:
         """
         comment = f"Synthetic speech: {converter.comment(target)}"
         longest = max_seconds or self.limits.clip_seconds
-        with open_recording(converter, source, result.parent, max_seconds=longest, told=told) as recording:
+        with open_recording(
+            converter, source, result.parent, max_seconds=longest, on_progress=on_progress
+        ) as recording:
             asked = time.perf_counter()
             with self.at_work:
                 give_way()
                 start = time.perf_counter()
                 # It refuses what is not a pitch.
-                save_conversion(converter, recording, result, target, cast("Pitch", pitch), comment=comment, told=told)
+                save_conversion(
+                    converter, recording, result, target, cast("Pitch", pitch), comment=comment, on_progress=on_progress
+                )
                 seconds = time.perf_counter() - start
         note(
             "converted",

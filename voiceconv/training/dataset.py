@@ -21,6 +21,7 @@ from torch import Tensor
 
 from generative_core.files import write_atomically
 from voiceconv.audio.files import find_audio, load_audio
+from voiceconv.audio.loudness import SILENCE_PEAK
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, extract_f0
@@ -29,7 +30,6 @@ MAX_SEGMENT_SECONDS = 10.0
 MIN_SEGMENT_SECONDS = 0.3
 MAX_PAUSE_SECONDS = 0.5  # longer pauses are cut out: hours of silence teach nothing
 TRIM_DB = 45.0  # below the loudest frame: what counts as a pause
-SILENCE = 1e-3  # of full scale: a recording that never rises above it holds no speech
 DEVELOPMENT_SHARE = 0.1
 MIN_SPEECH_SECONDS = 20.0
 
@@ -125,7 +125,7 @@ def split(segments: list[str], seed: int) -> tuple[tuple[str, ...], tuple[str, .
 
 def segment(wav: NDArray[np.float32], sample_rate: int) -> list[NDArray[np.float32]]:
     """Speech `(T,)` without long pauses, in pieces of at most `MAX_SEGMENT_SECONDS`."""
-    if not (np.abs(wav) > SILENCE).any():
+    if not (np.abs(wav) > SILENCE_PEAK).any():
         return []
     margin = round(MAX_PAUSE_SECONDS / 4 * sample_rate)
     pieces: list[list[int]] = []

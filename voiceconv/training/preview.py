@@ -25,11 +25,10 @@ from generative_core.training.callbacks import Callback
 from generative_core.training.protocols import Training
 from voiceconv.audio.files import save_audio
 from voiceconv.convert.converter import VoiceConverter, speaker_probabilities
-from voiceconv.convert.streaming import LOUDEST_MEL
-from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.mel import BROKEN_MEL, MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
-from voiceconv.recognisers.speaker_encoder import VoiceEmbedding
+from voiceconv.recognisers.speaker_encoder import SpeakerEncoder
 from voiceconv.training.dataset import SpeakerData
 from voiceconv.training.two_sample_test import confusion
 from voiceconv.vocoder.base import load_vocoder
@@ -119,8 +118,8 @@ class Preview(PeriodicPreview):
             for mels, d in zip(sources, data, strict=True)
         ]
         self.confusion_steps = confusion_steps
-        self.recogniser = PhonemeRecogniser.load("judge")
-        self.encoder = VoiceEmbedding.load()
+        self.recogniser = PhonemeRecogniser.load("scoring")
+        self.encoder = SpeakerEncoder.load()
         self.voices = [self.encoder.centroid([d.mels[name] for name in d.train[:CENTROID_CLIPS]]) for d in data]
 
     def on_start(self, trainer: Training) -> None:
@@ -223,7 +222,7 @@ class Preview(PeriodicPreview):
     def _hear(self, mel: Tensor, f0: Tensor | None) -> tuple[NDArray[np.float32], Tensor]:
         """A log-mel and its F0 through the vocoder: waveform `(T,)`, and the log-mel `(n_mels, frames)` of that."""
         # Generators that go astray write what no vocoder can speak.
-        speakable = mel.to(self.mel.window.device).clamp(max=LOUDEST_MEL)[None]
+        speakable = mel.to(self.mel.window.device).clamp(max=BROKEN_MEL)[None]
         wav = self.vocoder(speakable, None if f0 is None else f0.to(speakable)[None])[0]
         return wav.cpu().numpy(), self.mel(wav).cpu()
 

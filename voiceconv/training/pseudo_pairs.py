@@ -66,7 +66,7 @@ def restored_goals(
 
     @torch.no_grad()
     def readable(pairs: Sequence[Pair]) -> Iterable[tuple[Tensor, Tensor]]:
-        heard = [recogniser.hear(spoken.float().to(device)[None])[0].cpu() for spoken, _ in pairs]
+        heard = [recogniser.features(spoken.float().to(device)[None])[0].cpu() for spoken, _ in pairs]
         return zip(standardised([moved for _, moved in pairs]), standardised(heard), strict=True)
 
     bands = real[0].shape[0]

@@ -6,13 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from generative_core.training.precision import autocast_where_fast
-from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.mel import FULL_SCALE_MEL, MelSpectrogram
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder.pitch_estimator import hold, phases
 from voiceconv.voice.speaker import Speaker
-
-LOUDEST = 6.0  # log-mel: generators that have not learned yet write louder ones, whose exponentials overflow
 
 
 class HeardSpeech(nn.Module):
@@ -32,7 +30,8 @@ class HeardSpeech(nn.Module):
         self.register_buffer("std", speaker.mel_std[:, None].float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        mel, config = (x[:, 0] * self.std + self.mean).clamp_max(LOUDEST), self.to_mel.config
+        # Generators that have not learned yet write louder ones, whose exponentials overflow.
+        mel, config = (x[:, 0] * self.std + self.mean).clamp_max(FULL_SCALE_MEL), self.to_mel.config
         with torch.no_grad():
             f0 = self.generator.pitch.contour(mel)
             held, voiced = hold(f0), (f0 > 0).float()

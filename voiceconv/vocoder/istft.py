@@ -21,7 +21,7 @@ from voiceconv.vocoder.istft_generator import ISTFTGenerator
 from voiceconv.vocoder.pitch_estimator import hold, phases
 
 RECORD = "vocoder.json"
-SHIPPED = Path(__file__).parents[1] / "pretrained" / "vocoders" / "istft"
+SHIPPED = weights.PRETRAINED / "vocoders" / "istft"
 FORMAT = 2  # 1 had no second pass
 MAX_WEIGHTS_BYTES = 100_000_000
 NOISE_SAMPLES = 2**18  # repeated after 12 s

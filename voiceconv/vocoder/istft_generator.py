@@ -1,4 +1,4 @@
-"""The network of our own vocoder: a source of harmonics and noise, filtered per frame, and one inverse STFT.
+"""Defines the network of our own vocoder: a source of harmonics and noise, filtered per frame, and one inverse STFT.
 
 All learning happens at the rate of the mel's frames, as in Vocos (Siuzdak 2023, arXiv:2306.00814), which is what makes
 it fast on a CPU. Phases, which are what is hard to learn from a mel, come from a source at a given pitch, as in the
@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generative_core.nets import ConvNeXtBlock1d
-from voiceconv.features.mel import MelConfig, MelSpectrogram, magnitude_of
-from voiceconv.vocoder.pitch_estimator import UNKNOWN_HZ, MelPitch, phases
+from voiceconv.features.mel import MelConfig, MelSpectrogram, magnitude_of, standardise
+from voiceconv.vocoder.pitch_estimator import UNKNOWN_HZ, PitchEstimator, phases
 
 MAX_GAIN = 1e3  # of one frequency of one frame; sources have unit power, a full-scale tone n_fft / 4 = 256
 MAX_CORRECTION = 1.0  # nepers that the second pass raises or lowers a band
@@ -130,7 +130,7 @@ class ISTFTGenerator(nn.Module):
         for layer in (self.harmonics, self.rotation, self.noise, self.correction):  # the mel as it is, to start with
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self.pitch = MelPitch(mel.n_mels).requires_grad_(False)
+        self.pitch = PitchEstimator(mel.n_mels).requires_grad_(False)
         self.inverse = InverseSTFT(mel)
         self.to_mel = MelSpectrogram(mel)
         filters = self.to_mel.filters
@@ -169,7 +169,7 @@ class ISTFTGenerator(nn.Module):
 
     def trunk(self, mel: Tensor, f0: Tensor, voiced: Tensor) -> Tensor:
         """-> what the filters are read from, `(B, channels, frames)`."""
-        entered = self.enter(F.pad(self.scale(mel), self.padding))
+        entered = self.enter(F.pad(standardise(mel), self.padding))
         return self.blocks(entered + self.enter_pitch(self.pitch_features(f0, voiced)))
 
     def first_pass(
@@ -194,11 +194,6 @@ class ISTFTGenerator(nn.Module):
             missing = wanted - self.to_mel.from_magnitude(magnitude_of(spectrum))
             missing = missing.clamp(-MAX_CORRECTION, MAX_CORRECTION)
             return spectrum * (missing.transpose(1, 2) @ self.shares).exp()
-
-    @staticmethod
-    def scale(mel: Tensor) -> Tensor:
-        """About zero mean and unit variance: log-mels of speech are -5 +- 2."""
-        return (mel + 5) / 2
 
     @staticmethod
     def pitch_features(f0: Tensor, voiced: Tensor) -> Tensor:

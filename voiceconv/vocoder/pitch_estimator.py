@@ -1,4 +1,4 @@
-"""The fundamental frequency read from a mel-spectrogram alone: for the vocoder's source, and to move a speaker's pitch.
+"""Estimates F0 from a mel-spectrogram alone, for the vocoder's source and to move a speaker's pitch.
 
 A small convolutional network classifies every frame, unvoiced or one of many pitches, as CREPE (Kim et al. 2018,
 arXiv:1802.06182) does for waveforms. Its answers are those of the tracker in `pitch.py`, which it learns from.
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generative_core.nets import ConvNeXtBlock1d
+from voiceconv.features.mel import standardise
 
 LOWEST_HZ = 55.0
 STEP = 1 / 3  # semitones between neighbouring classes
@@ -23,7 +24,7 @@ PAUSE = 5  # frames: the source forgets its phase in a longer one
 UNKNOWN_HZ = 150.0  # the held pitch before anything was voiced
 
 
-class MelPitch(nn.Module):
+class PitchEstimator(nn.Module):
     """log-mel `(B, n_mels, T)` -> logits `(B, 1 + PITCHES, T)`, the first of which is "unvoiced".
 
     A frame's answer depends on `lookahead` frames after it and `context` before it.
@@ -43,16 +44,11 @@ class MelPitch(nn.Module):
         self.leave = nn.Linear(channels, 1 + PITCHES)
 
     def forward(self, mel: Tensor) -> Tensor:
-        return self.answer(self.blocks(self.enter(F.pad(self.scale(mel), self.padding))))
+        return self.answer(self.blocks(self.enter(F.pad(standardise(mel), self.padding))))
 
     def answer(self, h: Tensor) -> Tensor:
         """What the blocks give, `(B, channels, T)` -> logits."""
         return self.leave(self.norm(h.transpose(1, 2))).transpose(1, 2)
-
-    @staticmethod
-    def scale(mel: Tensor) -> Tensor:
-        """About zero mean and unit variance: log-mels of speech are -5 +- 2."""
-        return (mel + 5) / 2
 
     def contour(self, mel: Tensor) -> Tensor:
         """log-mel `(B, n_mels, T)` -> F0 in Hz `(B, T)`, 0 where unvoiced."""

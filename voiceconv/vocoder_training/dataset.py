@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from generative_core.training.data import batch_generator
+from voiceconv.audio.loudness import HIGHEST_PEAK
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import extract_f0
@@ -145,7 +146,7 @@ class CropLoader:
     def _crop(self, name: str, start: int, gain_db: float) -> tuple[Tensor, Tensor]:
         """The crop that begins at a sample; its mel is that of the segment, not of the crop alone."""
         wav = self._stretch(name, start - self.margin, start + self.length + self.margin)
-        wav = wav * min(10 ** (gain_db / 20), 0.99 / max(float(wav.abs().max()), 1e-9))
+        wav = wav * min(10 ** (gain_db / 20), HIGHEST_PEAK / max(float(wav.abs().max()), 1e-9))
         mel = self.mel.from_frames(wav.unfold(0, 2 * self.margin + self.hop_length, self.hop_length))
         return self._with_pitch(mel, name, round(start / self.hop_length)), wav[self.margin : self.margin + self.length]
 

@@ -30,7 +30,7 @@ from voiceconv.training.disguise import disguise
 from voiceconv.training.run_folder import record_settings, record_split
 from voiceconv.vocoder.base import load_vocoder, vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.vocoder.pitch_estimator import MelPitch
+from voiceconv.vocoder.pitch_estimator import PitchEstimator
 from voiceconv.vocoder_training.dataset import CropLoader, Speech, prepare_speech
 from voiceconv.vocoder_training.losses import ReconstructionLoss
 from voiceconv.voice.speaker_info import SpeakerInfo
@@ -226,7 +226,7 @@ def build_model(settings: Preset, mel: MelConfig, seed: int) -> WaveformGAN:
 
 
 def train_pitch(speech: Speech, config: MelConfig, steps: int, seed: int) -> dict[str, Tensor]:
-    """The weights of a `MelPitch` that has learned the training segments' F0 from their mels.
+    """The weights of a `PitchEstimator` that has learned the training segments' F0 from their mels.
 
     It hears them at other pitches as well (pitch and formants moved together), and at other levels.
     """
@@ -234,7 +234,7 @@ def train_pitch(speech: Speech, config: MelConfig, steps: int, seed: int) -> dic
     hop, frames = config.hop_length, 96
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = MelPitch(config.n_mels)
+        network = PitchEstimator(config.n_mels)
         optimizer = torch.optim.AdamW(network.parameters(), PITCH_RATE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PITCH_RATE, total_steps=max(steps, 2))
         for _ in range(steps):

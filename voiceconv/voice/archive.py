@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from generative_core.files import write_atomically
 from voiceconv.audio.decoding import mono_blocks
-from voiceconv.audio.files import AUDIO_EXTENSIONS
+from voiceconv.audio.formats import AUDIO_EXTENSIONS
 from voiceconv.errors import UserError
 from voiceconv.user_data import NAME
 from voiceconv.voice.voice import MAX_WEIGHTS_BYTES, RECORD, Voice

@@ -1,4 +1,4 @@
-"""Describes a speaker of a voice: name, pitch, the statistics of the log-mel, and whose speech it is."""
+"""Describes a speaker of a voice: name, pitch, statistics of the log-mel, licence and credits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder of recordings says of its speaker, in a file `speaker.json` beside them."""
+"""Reads what a folder of recordings says of its speaker, in a file `speaker.json` beside them."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from voiceconv.voice.validation import (
     require_speakers,
 )
 
-VOICES = Path(__file__).parents[1] / "pretrained" / "voices"
+VOICES = weights.PRETRAINED / "voices"
 RECORD = "voice.json"
 FORMAT = 2  # since pitch is moved by drawing harmonics anew
 MAX_WEIGHTS_BYTES = 200_000_000

@@ -153,7 +153,7 @@ def test_an_interrupted_conversion_leaves_what_was_there(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert_file(streaming, source, output, "joe", comment="a test", told=interrupt)
+        convert_file(streaming, source, output, "joe", comment="a test", on_progress=interrupt)
     assert output.read_bytes() == b"the result of yesterday"
     assert sorted(os.listdir(tmp_path)) == ["in.wav", "out.wav"]
     assert calls[0][1] == 0.0
@@ -195,7 +195,7 @@ def test_the_page_converts_long_recordings_and_says_how_far_it_is(
         told.append((done, total))
 
     studio = Studio(streaming, Limits(clip_seconds=4.0))
-    sound, _ = studio.convert(streaming, tmp_path / "in.wav", "joe", "auto", tmp_path / "out.wav", told=tell)
+    sound, _ = studio.convert(streaming, tmp_path / "in.wav", "joe", "auto", tmp_path / "out.wav", on_progress=tell)
     assert sound == 3.0
     assert told[-1] == (3.0, 3.0)
     assert_same(soundfile.read(tmp_path / "out.wav", dtype="float32")[0], whole(streaming, tmp_path / "in.wav"))

@@ -95,7 +95,7 @@ def test_bootstrap_refuses_what_has_no_mean(values: list[float]) -> None:
 
 @pytest.mark.slow
 def test_speaker_encoder_tells_the_shipped_speakers_apart() -> None:
-    encoder = metrics.SpeakerEncoder()
+    encoder = metrics.Resemblyzer()
     examples = VOICES / "allison-joe" / "examples"
     embeddings = {
         name: np.array([encoder(load_audio(path, 22050), 22050) for path in sorted((examples / name).iterdir())])

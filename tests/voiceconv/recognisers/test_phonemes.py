@@ -49,7 +49,7 @@ def test_a_saved_recogniser_comes_back(tmp_path: Path) -> None:
     assert not any(p.requires_grad for p in again.parameters())
 
 
-@pytest.mark.parametrize("name", ["training", "judge"])
+@pytest.mark.parametrize("name", ["training", "scoring"])
 def test_shipped_recognisers_hear_words_in_either_voice(name: str) -> None:
     """The same clip with pitch and formants moved is heard alike, another clip is not."""
     recogniser, mel = PhonemeRecogniser.load(name), MelSpectrogram()

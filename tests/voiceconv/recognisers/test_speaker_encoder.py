@@ -10,12 +10,12 @@ from voiceconv.audio.files import load_audio
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.source_filter import move
-from voiceconv.recognisers.speaker_encoder import WINDOW, VoiceEmbedding
+from voiceconv.recognisers.speaker_encoder import WINDOW, SpeakerEncoder
 from voiceconv.voice.voice import VOICES
 
 
 def test_shipped_encoder_hears_the_speaker_not_the_level_or_the_words() -> None:
-    encoder, mel = VoiceEmbedding.load(), MelSpectrogram()
+    encoder, mel = SpeakerEncoder.load(), MelSpectrogram()
     folder = VOICES / "allison-joe" / "examples"
     a, b = (
         [mel(torch.from_numpy(load_audio(path, 22050))) for path in sorted((folder / s).glob("*.flac"))]
@@ -32,7 +32,7 @@ def test_shipped_encoder_hears_the_speaker_not_the_level_or_the_words() -> None:
 
 
 def test_other_formants_are_another_voice() -> None:
-    encoder, mel = VoiceEmbedding.load(), MelSpectrogram()
+    encoder, mel = SpeakerEncoder.load(), MelSpectrogram()
     path = sorted((VOICES / "allison-joe" / "examples" / "joe").glob("*.flac"))[0]
     samples = load_audio(path, 22050)
     wav, f0 = torch.from_numpy(samples), torch.from_numpy(extract_f0(samples, 22050))
@@ -42,7 +42,7 @@ def test_other_formants_are_another_voice() -> None:
 
 def test_short_clips_are_repeated_and_windows_averaged() -> None:
     torch.manual_seed(0)
-    encoder = VoiceEmbedding(bands=8, channels=8, dimensions=4).eval()
+    encoder = SpeakerEncoder(bands=8, channels=8, dimensions=4).eval()
     mel = torch.randn(8, WINDOW)
     torch.testing.assert_close(
         encoder.of_clip(mel[:, : WINDOW // 2]), encoder(mel[:, : WINDOW // 2].repeat(1, 2)[None])[0]
@@ -55,9 +55,9 @@ def test_short_clips_are_repeated_and_windows_averaged() -> None:
 
 def test_a_saved_encoder_comes_back(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    encoder = VoiceEmbedding().eval()
+    encoder = SpeakerEncoder().eval()
     encoder.save(tmp_path / "e.safetensors")
     mel = torch.randn(80, 200) - 5
-    again = VoiceEmbedding.load(tmp_path / "e.safetensors")
+    again = SpeakerEncoder.load(tmp_path / "e.safetensors")
     torch.testing.assert_close(again.of_clip(mel), encoder.of_clip(mel), atol=5e-3, rtol=0)  # half precision
     assert not any(p.requires_grad for p in again.parameters())

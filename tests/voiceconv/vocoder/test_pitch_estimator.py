@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from voiceconv.vocoder.pitch_estimator import LOWEST_HZ, PAUSE, PITCHES, UNKNOWN_HZ, MelPitch, hold, phases
+from voiceconv.vocoder.pitch_estimator import LOWEST_HZ, PAUSE, PITCHES, UNKNOWN_HZ, PitchEstimator, hold, phases
 
 
 def test_unvoiced_stretches_hold_the_last_pitch() -> None:
@@ -51,7 +51,7 @@ def test_phases_do_not_drift_in_an_hour() -> None:
 
 
 def test_a_certain_answer_is_the_pitch_of_its_class() -> None:
-    network = MelPitch(80, channels=8, blocks=1)
+    network = PitchEstimator(80, channels=8, blocks=1)
     torch.nn.init.zeros_(network.leave.weight)
     torch.nn.init.zeros_(network.leave.bias)
     mel = torch.zeros(1, 80, 3)
@@ -64,7 +64,7 @@ def test_a_certain_answer_is_the_pitch_of_its_class() -> None:
 
 
 def test_the_loss_is_lowest_for_the_right_answer() -> None:
-    network = MelPitch(80, channels=8, blocks=1)
+    network = PitchEstimator(80, channels=8, blocks=1)
     torch.nn.init.zeros_(network.leave.weight)
     torch.nn.init.zeros_(network.leave.bias)
     mel, f0 = torch.zeros(1, 80, 2), torch.tensor([[110.0, 110.0]])
@@ -79,7 +79,7 @@ def test_the_loss_is_lowest_for_the_right_answer() -> None:
 @pytest.mark.parametrize("lookahead", [0, 1, 3])
 def test_the_lookahead_is_exact(lookahead: int) -> None:
     torch.manual_seed(0)
-    network = MelPitch(80, channels=16, blocks=2, lookahead=lookahead).eval()
+    network = PitchEstimator(80, channels=16, blocks=2, lookahead=lookahead).eval()
     mel = torch.randn(1, 80, 60)
     changed = mel.clone()
     changed[..., 40] += 1

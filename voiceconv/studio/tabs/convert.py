@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from voiceconv.audio.files import load_audio
 from voiceconv.convert.converter import VoiceConverter
-from voiceconv.convert.file import Told, not_told
+from voiceconv.convert.file import Progress, ignore_progress
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 from voiceconv.features.spectrogram_plot import as_img, draw_spectrogram
@@ -50,7 +50,7 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     def convert_with_progress(audio: str | None, voice: str, pitch: float) -> Iterator[dict[str, Any]]:
         """How many seconds of how many are done, again and again, and at the end the result and its seconds."""
         with told_in_words(audio):
-            yield from _with_progress(lambda told: _convert(studio, audio, voice, pitch, told))
+            yield from _with_progress(lambda on_progress: _convert(studio, audio, voice, pitch, on_progress))
 
     def voices() -> dict[str, Any]:
         return {
@@ -106,14 +106,14 @@ def _still_there(path: str | None) -> Path:
 
 
 def _convert(
-    studio: Studio, audio: str | None, voice: str, pitch: float | str, told: Told = not_told
+    studio: Studio, audio: str | None, voice: str, pitch: float | str, on_progress: Progress = ignore_progress
 ) -> dict[str, Any]:
     """The path of the result and the seconds of sound in it."""
     if audio is None:
         raise UserError("There is nothing to convert yet: record a voice or upload a file.")
     converter, target = studio.find(voice)
     result = studio.new_file(f"{Path(audio).stem}-{target}.wav")
-    seconds, _ = studio.convert(converter, audio, target, pitch, result, told=told)
+    seconds, _ = studio.convert(converter, audio, target, pitch, result, on_progress=on_progress)
     return {"path": str(result), "seconds": seconds}
 
 
@@ -121,18 +121,18 @@ class _AbandonedError(Exception):
     """Whoever asked has left."""
 
 
-def _with_progress(work: Callable[[Told], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _with_progress(work: Callable[[Progress], dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Runs `work` in a thread of its own; yields what it tells of its progress, and at the end its result."""
     steps: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     left = threading.Event()
 
-    def told(done: float, total: float) -> None:
+    def on_progress(done: float, total: float) -> None:
         if left.is_set():
             raise _AbandonedError
         steps.put({"done": done, "total": total})
 
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(work, told)
+        future = pool.submit(work, on_progress)
         future.add_done_callback(lambda _: steps.put(None))
         try:
             while (step := steps.get()) is not None:
