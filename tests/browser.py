@@ -12,7 +12,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Error, sync_playwright
 
-WAIT = 180_000  # ms; a busy machine starts it slowly
+from tests.waiting import PATIENCE
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ON_A_MAC = ("Chromium", "Google Chrome")
 ARGUMENTS = (
@@ -36,7 +37,7 @@ def browsing(microphone: Path | None = None) -> Iterator[Browser]:
     if microphone is not None:
         arguments.append(f"--use-file-for-fake-audio-capture={microphone}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=installed(), args=arguments, timeout=WAIT)
+        browser = playwright.chromium.launch(executable_path=installed(), args=arguments, timeout=1000 * PATIENCE)
         yield browser
         browser.close()
 

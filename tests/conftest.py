@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,11 @@ from voiceconv.vocoder.base import vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.voice import Voice, build_generator, build_speaker_classifier
+
+# One thread here and in the processes that tests start: they run beside each other, and threads that wait for a turn on
+# a busy machine cost more than they bring.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import PATIENCE, wait_for
+
 ROOT = Path(__file__).parents[1]
-WAIT = 180_000  # ms; a busy machine converts slowly
+WAIT = 1000 * PATIENCE  # ms
 
 
 @contextmanager
@@ -27,13 +28,11 @@ def serving(temporary: Path, *options: object, **environment: str) -> Iterator[s
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT)
     try:
         address = f"http{'s' * ('--https' in options)}://127.0.0.1:{port}"
-        until = time.monotonic() + WAIT / 1000
-        while f"open on {address}" not in log.read_text() and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.2)
+        wait_for(lambda: f"open on {address}" in log.read_text() or process.poll() is not None)
         assert f"open on {address}" in log.read_text(), f"the page did not open: {log.read_text()}"
         yield address
         process.terminate()
-        assert process.wait(timeout=30) == 0, log.read_text()
+        assert process.wait(timeout=PATIENCE) == 0, log.read_text()
         assert "Traceback" not in log.read_text(), log.read_text()
         assert [path.name for path in temporary.iterdir() if path.name.startswith("voiceconv-")] == []
     finally:

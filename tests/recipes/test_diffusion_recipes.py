@@ -46,6 +46,7 @@ def test_a_student_is_judged_by_the_extractor_of_its_teachers_run(tmp_path: Path
     assert not (tmp_path / "student" / "extractor.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_of_one_kind_is_scored_by_an_extractor_that_has_something_to_learn(tmp_path: Path) -> None:
     (tmp_path / "drawings").mkdir()
     for number in range(120):

@@ -17,6 +17,7 @@ import torch
 
 from generative_core.training.checkpoint import list_checkpoints, load_latest_checkpoint
 from generative_core.training.parallel import own_rows, own_share
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,7 +109,7 @@ def together(
     return [
         subprocess.CompletedProcess(words, worker.returncode, "", error)
         for worker in workers
-        for _, error in [worker.communicate(timeout=240)]
+        for _, error in [worker.communicate(timeout=PATIENCE)]
     ]
 
 
@@ -170,7 +171,12 @@ def test_a_recipe_under_torchrun_reports_once(tmp_path: Path) -> None:
     options = ["--smoke", "--latents", "2", "--device", "cpu", "--run", str(tmp_path / "run")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
-        [sys.executable, *words, *options], env=environment, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, *words, *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("The report is") == 1

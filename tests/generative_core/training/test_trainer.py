@@ -136,6 +136,7 @@ def _reached(run: Path, step: int) -> bool:
     return bool(paths) and int(paths[-1].name[5:13]) >= step
 
 
+@pytest.mark.slow
 def test_full_disk_stops_the_run_and_keeps_the_last_checkpoint(uninterrupted: Path, tmp_path: Path) -> None:
     """A limit on file sizes makes writing fail in the middle, as a full disk does."""
     program = (

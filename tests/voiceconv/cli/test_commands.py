@@ -16,6 +16,7 @@ import torch
 
 from tests.signals import SAMPLE_RATE as RATE
 from tests.signals import hum
+from tests.waiting import PATIENCE
 from voiceconv import __version__
 from voiceconv.__main__ import main
 from voiceconv.cli.arguments import duration
@@ -418,7 +419,7 @@ def test_help_is_light() -> None:
         "heavy = {'torch', 'gradio', 'scipy', 'librosa'} & set(sys.modules)\nassert not heavy, heavy"
     )
     process = in_python(code)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "convert" in out
     assert "Traceback" not in err
@@ -442,13 +443,13 @@ def test_ctrl_c_and_a_reader_that_left() -> None:
         "import signal, sys, time\nfrom voiceconv.cli.terminal import run_in_terminal\n"
         # A test run in the background of a script is started with Ctrl-C ignored, and so are its children.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "def command():\n    print('ready', flush=True)\n    time.sleep(60)\n    return 0\n"
+        "def command():\n    print('ready', flush=True)\n    time.sleep(3600)\n    return 0\n"
         "sys.exit(run_in_terminal(command))"
     )
     assert stopped.stdout is not None
     assert stopped.stdout.readline() == "ready\n"
     stopped.send_signal(signal.SIGINT)
-    _, err = stopped.communicate(timeout=60)
+    _, err = stopped.communicate(timeout=PATIENCE)
     assert (stopped.returncode, err.strip()) == (130, "Stopped.")
 
     left = in_python(
@@ -460,7 +461,7 @@ def test_ctrl_c_and_a_reader_that_left() -> None:
     assert left.stderr is not None
     assert left.stderr.read() == ""
     left.stderr.close()
-    assert left.wait(timeout=60) == 141
+    assert left.wait(timeout=PATIENCE) == 141
 
 
 @pytest.mark.slow
@@ -478,7 +479,7 @@ resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000,) * 2)
 sys.exit(main(words))
 """
     process = in_python(code)
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, err
     assert "more memory than is free" in err
     assert len(err.splitlines()) == 1

@@ -63,6 +63,7 @@ def assert_same(result: Wav, expected: Wav) -> None:
     np.testing.assert_allclose(result, expected, atol=CLOSE * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(block=st.floats(0.003, 4.0), total=st.floats(0.31, 3.0), gain=st.floats(0.01, 4.0))
 def test_pieces_of_any_length_give_the_whole(
@@ -99,6 +100,7 @@ def test_any_format_and_rate(
     assert_same(converted(streaming, source), whole(streaming, source))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pitch", [0.0, 24.0])
 def test_pitch_and_loudness_are_those_of_the_whole(
     streaming: VoiceConverter, tmp_path: Path, short_is_long: None, pitch: float

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 import soundfile
 
 from tests.signals import SAMPLE_RATE, hum
+from tests.waiting import PATIENCE, wait_for
 from voiceconv.convert.folder import LOCK, MANIFEST, Request, convert_folder
 from voiceconv.convert.outputs import plan_outputs
 from voiceconv.errors import UserError
@@ -205,13 +205,6 @@ def finished(output: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 240
-    while not condition() and process.poll() is None and time.monotonic() < until:  # type: ignore[operator]
-        time.sleep(0.02)
-    assert condition() or process.poll() is not None  # type: ignore[operator]
-
-
 def workers(process: subprocess.Popen[str]) -> list[int]:
     """The processes that convert: children of the command, without the one that multiprocessing tracks resources in."""
     listed = subprocess.run(
@@ -230,9 +223,9 @@ def alive(pid: int) -> bool:
 def test_ctrl_c_forgets_nothing_that_was_finished(tiny_voice: Path, tmp_path: Path) -> None:
     source, output = many(tmp_path / "in", 20), tmp_path / "out"
     process = start(source, output, tiny_voice, jobs=2)
-    wait_for(lambda: finished(output) >= 2, process)
+    wait_for(lambda: finished(output) >= 2 or process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err.strip()) == (130, "Stopped.")
     made = {path.name for path in output.glob("*.wav")}
     assert 2 <= len(made) < 20
@@ -245,7 +238,7 @@ def test_killed_workers_and_killed_parents_lose_nothing(tiny_voice: Path, tmp_pa
     source, output = many(tmp_path / "in", 14), tmp_path / "out"
 
     process = start(source, output, tiny_voice, jobs=2)
-    wait_for(lambda: finished(output) >= 2, process)
+    wait_for(lambda: finished(output) >= 2 or process.poll() is not None)
     at_work = workers(process)
     assert len(at_work) == 2
     process.kill()
@@ -253,16 +246,13 @@ def test_killed_workers_and_killed_parents_lose_nothing(tiny_voice: Path, tmp_pa
     before = times(output)
     done = finished(output)
     assert done >= 2
-    until = time.monotonic() + 30
-    while any(alive(pid) for pid in at_work) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(alive(pid) for pid in at_work), "the workers outlived the command"
+    wait_for(lambda: not any(alive(pid) for pid in at_work))  # workers do not outlive the command
 
     process = start(source, output, tiny_voice, jobs=2)
-    wait_for(lambda: finished(output) >= done + 2, process)
+    wait_for(lambda: finished(output) >= done + 2 or process.poll() is not None)
     for pid in workers(process)[:1]:
         os.kill(pid, signal.SIGKILL)
-    out, err = process.communicate(timeout=280)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "recordings are done and unchanged" in out
     after = rows(output)

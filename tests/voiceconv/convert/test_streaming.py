@@ -86,6 +86,7 @@ def test_anybody_is_the_same_live_and_as_a_whole(converter: VoiceConverter, targ
     assert np.abs(plain - expected).max() > 0.05 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_a_long_recording_stays_the_same_and_is_not_kept(converter: VoiceConverter) -> None:
     wav = np.tile(speech(), 20)
     stream = converter.stream("joe")

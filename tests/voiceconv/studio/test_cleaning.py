@@ -8,9 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+from tests.waiting import PATIENCE
 from voiceconv.studio.cleaning import contents, kept_clean, last_written
-
-WAIT = 60.0
 
 
 def leave(cache: Path, name: str) -> Path:
@@ -24,7 +23,7 @@ def test_what_nobody_uses_is_deleted_and_the_rest_stays(tmp_path: Path) -> None:
     example = leave(tmp_path, "example")
     with kept_clean(tmp_path, 1.0):
         left, used = leave(tmp_path, "left"), leave(tmp_path, "used")
-        until = time.monotonic() + WAIT
+        until = time.monotonic() + PATIENCE
         number = 0
         while left.parent.exists() and time.monotonic() < until:
             used.write_bytes(b"speech")  # uploaded again, or converted into

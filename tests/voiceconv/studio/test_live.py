@@ -20,6 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.browser import browsing
 from tests.serving import WAIT, serving
 from tests.signals import SAMPLE_RATE, hum
+from tests.waiting import PATIENCE
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder.istft import ISTFTVocoder
@@ -119,7 +120,7 @@ def test_what_cannot_be_done_is_told(server: str, query: str, message: str) -> N
 def send_on(socket: ClientConnection, message: str | bytes) -> None:
     while True:
         socket.send(message)
-        socket.recv(timeout=20)
+        socket.recv(timeout=PATIENCE)
 
 
 def test_nonsense_ends_the_conversation_and_not_the_server(server: str) -> None:

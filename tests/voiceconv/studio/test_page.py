@@ -6,7 +6,6 @@ import io
 import json
 import re
 import socket
-import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -23,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import browsing
 from tests.serving import ROOT, WAIT, serving
 from tests.signals import SAMPLE_RATE, hum
+from tests.waiting import PATIENCE, wait_for
 from voiceconv.errors import UserError
 from voiceconv.studio import curves
 from voiceconv.studio.server import LOCK, for_other_devices, listening_host, remove_abandoned
@@ -292,7 +292,7 @@ def test_every_tab_is_reached_by_keyboard_and_fits_a_phone(browser: Browser, ser
 def answer(address: str, body: bytes | None = None) -> tuple[int, bytes]:
     kind = {"Content-Type": "application/json"} if body is not None else {}
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, body, kind), timeout=30) as response:
+        with urllib.request.urlopen(urllib.request.Request(address, body, kind), timeout=PATIENCE) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -301,7 +301,7 @@ def answer(address: str, body: bytes | None = None) -> tuple[int, bytes]:
 def raw(address: str, path: str) -> bytes:
     """The answer to a path exactly as written: clients tidy `..` away."""
     host, port = address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -472,10 +472,7 @@ def test_fifty_clients_at_once(server: str, tmp_path: Path) -> None:
     with ThreadPoolExecutor(CLIENTS) as crowd:
         lengths = list(crowd.map(visit, range(CLIENTS)))
     assert lengths == [None if n % 10 == 9 else round(seconds[n] * SAMPLE_RATE) for n in range(CLIENTS)]
-    until = time.monotonic() + 60
-    while json.loads(answer(f"{server}/health")[1])["queued"] and time.monotonic() < until:
-        time.sleep(0.2)
-    assert json.loads(answer(f"{server}/health")[1])["queued"] == 0
+    wait_for(lambda: json.loads(answer(f"{server}/health")[1])["queued"] == 0)
 
 
 @slow

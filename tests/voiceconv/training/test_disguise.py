@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
 from tests.signals import hum
@@ -56,6 +57,7 @@ def test_planes_are_the_segment_moved_altered_and_its_goal() -> None:
     assert all(torch.equal(a, b) for a, b in zip(high, again[0], strict=True))
 
 
+@pytest.mark.slow
 def test_goals_are_in_the_voice_of_the_other() -> None:
     """A restorer knows nothing but its own speaker: whatever it is given, that is what it says."""
     data = hummed(200.0, 1.0), hummed(100.0, 1.2)

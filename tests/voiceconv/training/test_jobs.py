@@ -8,22 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_for
 from voiceconv.__main__ import main
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import OtherRun, UserError
-from voiceconv.locks import try_lock
+from voiceconv.locks import is_locked, try_lock
 from voiceconv.training import jobs
 from voiceconv.training.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.training.train import train
 from voiceconv.voice.voice import available_voices
-
-WAIT = 240.0
 
 
 @pytest.fixture
@@ -32,13 +29,6 @@ def job(two_speakers: tuple[Path, Path]) -> Job:
     for speaker, folder in zip(("high", "low"), two_speakers, strict=True):
         add_recordings(draft, speaker, sorted(folder.glob("*.wav")), licence="CC0")
     return Job.create(draft, Plan("high-low", ("high", "low"), preset="smoke", consent="2026-01-01"))
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.1)
-    assert condition()
 
 
 def state(job: Job) -> str:
@@ -146,6 +136,7 @@ def test_settings_of_something_else_are_not_replaced(two_speakers: tuple[Path, P
 def test_killed_paused_resumed_and_published(job: Job) -> None:
     """The smoke preset's judge takes some seconds, in which it can be killed; its few steps end the training."""
     job.start()
+    wait_for(lambda: is_locked(job.folder / ".training.lock") and (job.folder / "state.json").is_file())
     assert state(job) == "running"
     with pytest.raises(UserError, match="already running"):
         job.start()
@@ -155,7 +146,8 @@ def test_killed_paused_resumed_and_published(job: Job) -> None:
 
     # Another process resumes it, as a server does after a restart, and ends; the training goes on without it.
     code = "import sys\nfrom voiceconv.training.jobs import find_job\nfind_job('high-low').start()"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3], timeout=WAIT)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+    wait_for(lambda: is_locked(job.folder / ".training.lock") and (job.folder / "state.json").is_file())
     assert state(job) == "running"
     job.pause()
     wait_for(lambda: state(job) == "paused")
