@@ -1,9 +1,9 @@
-"""Converts odd and mutated recordings and voice files: `python -m benchmarks.fuzz --audio 10000 --voices 2000`.
+"""Odd and mutated recordings and voice files, converted: `python -m benchmarks.fuzz --audio 10000 --voices 2000`.
 
-Each case is made from its number alone (`fuzz_cases.py`), so a finding can be reproduced (`--first N --audio 1`). Cases
-with odd numbers go through the conversion of long files. A case may be converted, or refused with a message for the
-user. Findings are any other exception, a traceback printed on the way, a process that dies, and a case that takes
-longer than `--limit`. Their inputs are kept in `--out`. The exit status is 1 if there was any.
+Each case is made from its number alone (`fuzz_cases.py`), so that a finding can be made again (`--first N --audio 1`).
+Odd numbers go through the conversion of long files. A case may be converted or refused with a sentence; an exception
+that is no sentence, a traceback printed on the way, a process that dies and one that takes longer than `--limit` are
+findings. Their inputs are kept in `--out`. The exit status is 1 if there was any.
 """
 
 from __future__ import annotations

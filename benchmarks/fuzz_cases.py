@@ -1,4 +1,4 @@
-"""Makes the inputs of `benchmarks.fuzz`: recordings and voice files that are broken, or only odd."""
+"""The inputs of `benchmarks.fuzz`: recordings and voice files with something wrong, or only odd, about them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Times other ways to run our vocoder's network: `python -m benchmarks.vocoder_variants [--threads N]`.
+"""Whether another way to run our vocoder's network is faster: `python -m benchmarks.vocoder_variants [--threads N]`.
 
-Ten seconds of speech through an untrained network of each size, the median of several runs after two to warm up.
-"Trunk" is the network without the inverse STFT, which ONNX Runtime and int8 do not support.
+Ten seconds of speech through an untrained network of each size, the median of several after two to warm up. "Trunk" is
+the network without the inverse STFT, which ONNX Runtime and int8 do not take.
 """
 
 from __future__ import annotations

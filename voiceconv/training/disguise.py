@@ -1,9 +1,10 @@
-"""What a converter's training reads beside the recordings: each prepared for translation, altered, and as its goal.
+"""Prepares the samples a voice is trained on: each recording at the target's pitch, altered, and its pseudo-target.
 
-Moving the source's pitch to the target's leaves only the voice to be learned, and a median of two speakers' pitches
-needs no learning. The goal is what a restorer (`restoring.py`) makes of the recording in the other's voice. The
-generators learn it from versions with other formants, tone and noise as well, as in NANSY (Choi et al. 2021,
-arXiv:2110.14513), so that they expect no one speaker.
+Moving the source's pitch to the target's leaves only the voice to be learned. The pseudo-target is what a teacher
+(`pseudo_pairs.py`) makes of the recording in the other speaker's voice. Generators learn to reach it from altered
+versions, with other formants, tone and noise, as in NANSY (Choi et al. 2021, arXiv:2110.14513), so that they do not
+depend on one source speaker. The teacher learns from disguised recordings of its speaker: these are altered and then
+spoken by a vocoder at another pitch, as if by somebody else.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from generative_core.training.data import UnpairedLoader
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, semitones_between
 from voiceconv.features.source_filter import move
 from voiceconv.training.dataset import SpeakerData
-from voiceconv.training.pseudo_pairs import restored_goals
+from voiceconv.training.pseudo_pairs import teacher_outputs
 from voiceconv.vocoder.base import Vocoder, load_vocoder
 from voiceconv.voice.speaker import Speaker
 
@@ -34,30 +36,30 @@ def moved_mels(data: SpeakerData, other: PitchStatistics, mel: MelSpectrogram) -
     return [move(mel, data.wavs[name].float(), data.f0[name], pitch=onward) for name in data.train]
 
 
-def views(
+def training_planes(
     speakers: tuple[Speaker, Speaker],
     data: tuple[SpeakerData, SpeakerData],
     moved: tuple[Sequence[Tensor], Sequence[Tensor]],
-    goals: tuple[Sequence[Tensor], Sequence[Tensor]],
+    targets: tuple[Sequence[Tensor], Sequence[Tensor]],
     mel: MelSpectrogram,
     seed: int,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Each training segment of both speakers as planes `(4, n_mels, frames)` (float16), `ALTERED_VERSIONS` times:
-    itself, at the pitch of the other speaker (`moved_mels`), that altered, and its goal (`conversion_goals`). All as
-    the networks read and write them."""
+    itself, at the pitch of the other speaker (`moved_mels`), that altered, and its pseudo-target (`pseudo_targets`).
+    All as the networks read and write them."""
     pictures: tuple[list[Tensor], list[Tensor]] = [], []
     for one, (speaker, d) in enumerate(zip(speakers, data, strict=True)):
         generator = torch.Generator().manual_seed(seed)
         onward = semitones_between(d.pitch.median_hz, data[1 - one].pitch.median_hz)
-        for name, source, goal in zip(d.train, moved[one], goals[one], strict=True):
+        for name, source, target in zip(d.train, moved[one], targets[one], strict=True):
             real, plain = speaker.normalise(d.mels[name]), speaker.normalise_source(source)
             for _ in range(ALTERED_VERSIONS):
                 altered = speaker.normalise_source(alter(d.wavs[name].float(), d.f0[name], mel, generator, onward))
-                pictures[one].append(torch.stack([real, plain, altered, goal]).half())
+                pictures[one].append(torch.stack([real, plain, altered, target]).half())
     return pictures
 
 
-def conversion_goals(
+def pseudo_targets(
     speakers: tuple[Speaker, Speaker],
     data: tuple[SpeakerData, SpeakerData],
     moved: tuple[Sequence[Tensor], Sequence[Tensor]],
@@ -69,14 +71,14 @@ def conversion_goals(
     **size: int,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The training segments of both speakers as the other would say them, normalised for that other."""
-    vocoder, goals = load_vocoder("istft", mel.config), []
+    vocoder, targets = load_vocoder("istft", mel.config), []
     for one in (0, 1):
         own, target, speaker = data[one], data[1 - one], speakers[1 - one]
         generator = torch.Generator().manual_seed(seed)
         away = semitones_between(target.pitch.median_hz, own.pitch.median_hz)
         names = [name for name in target.train for _ in range(ALTERED_VERSIONS)]
-        goals.append(
-            restored_goals(
+        targets.append(
+            teacher_outputs(
                 [speaker.normalise(target.mels[name]) for name in names],
                 [disguise(target.wavs[name].float(), target.f0[name], mel, generator, vocoder, away) for name in names],
                 list(zip([own.mels[name] for name in own.train], moved[one], strict=True)),
@@ -87,7 +89,7 @@ def conversion_goals(
                 **size,
             )
         )
-    return goals[0], goals[1]
+    return targets[0], targets[1]
 
 
 def disguise(
@@ -113,10 +115,22 @@ def alter(wav: Tensor, f0: Tensor, mel: MelSpectrogram, generator: torch.Generat
     return move(mel, wav, f0, pitch=pitch, formants=(2 * formants - 1) * FORMANT_SEMITONES)
 
 
+class PseudoPairLoader(UnpairedLoader):
+    """Crops of `training_planes`, each plane under the name that a CycleGAN reads it by: `a`, `source_a`, `altered_a`,
+    `target_a` and the same of `b`, all `(B, 1, n_mels, frames)`."""
+
+    def draw(self, generator: torch.Generator) -> dict[str, Tensor]:
+        batch: dict[str, Tensor] = {}
+        for domain, samples in super().draw(generator).items():
+            names = domain, f"source_{domain}", f"altered_{domain}", f"target_{domain}"
+            batch.update(zip(names, samples.split(1, dim=1), strict=True))
+        return batch
+
+
 def change_tone(crop: Tensor, generator: torch.Generator) -> Tensor:
-    """Planes `(4, n_mels, frames)` of `views` with the level and the tone of the altered one changed at random."""
-    real, source, altered, goal = crop.float()
-    return torch.stack([real, source, add_tone(altered, generator), goal])
+    """Planes `(4, n_mels, frames)` of `training_planes`, the altered one with its level and tone changed at random."""
+    real, source, altered, target = crop.float()
+    return torch.stack([real, source, add_tone(altered, generator), target])
 
 
 def add_tone(x: Tensor, generator: torch.Generator) -> Tensor:

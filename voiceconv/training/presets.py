@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from generative_core.families.cyclegan import CycleGANConfig, Weight
+from generative_core.families.cyclegan_variants import MaskCycleGANConfig, WarmUpCycleGANConfig
 from generative_core.nets import PatchDiscriminator, SpectrogramClassifier, SpectrogramDiscriminator
 from voiceconv.voice.voice import GeneratorInput
 
@@ -77,10 +78,25 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True)
+class ObjectivesConfig:
+    """Weights of what a voice is trained for beside the losses of CycleGAN (`generative_core.objectives`); 0 leaves
+    an objective out. `content_tolerance` is in nats."""
+
+    pseudo_target: Weight = 0.0  # become what the teacher made of the recording
+    texture: Weight = 0.0  # have the fine details of the target's spectrogram
+    content: Weight = 0.0  # contain the phonemes of the source
+    content_tolerance: float = 0.0
+    second_adversarial: Weight = 0.0  # fool a second pair of discriminators with the cycles
+    classifier: Weight = 0.0  # be taken for the target by a classifier of the two speakers
+    render_from: int | None = None  # from this step on all these, and the discriminators, see the vocoder's output
+
+
+@dataclass(frozen=True)
 class Preset:
     """Networks, losses and schedule of a training, all of it written to the run folder."""
 
     cyclegan: CycleGANConfig
+    objectives: ObjectivesConfig
     generator: ConvNeXtConfig | GatedConfig
     discriminator: SpectrogramDiscriminatorConfig | PatchDiscriminatorConfig
     input: GeneratorInput
@@ -99,44 +115,49 @@ class Preset:
         return {"kind": self.generator.kind, "bands": bands, "planes": planes, **size}
 
 
-def _converter(details_from: int, goal_steps: int = 1000) -> CycleGANConfig:
-    """The losses of the converter: first a voice, then its words, and from the step `details_from` on its details."""
+def _schedule(details_from: int, early: float, late: float) -> Weight:
+    """The weight `early`, and from the step `details_from` on `late`."""
+    return (details_from - 1, early), (details_from, late)
 
-    def then(words: float, details: float) -> Weight:
-        return (details_from - 1, words), (details_from, details)
 
-    return CycleGANConfig(
-        views=True,
-        # A voice and its words come first, from what restorers make of the recordings; then critics make it natural.
-        goal_steps=goal_steps,
+def _cyclegan(details_from: int, warm_up_steps: int = 1000) -> WarmUpCycleGANConfig:
+    return WarmUpCycleGANConfig(
+        # A cycle weight of 10 keeps the source's voice together with its words; the recogniser holds words alone.
+        lambda_cycle=_schedule(details_from, 2.0, 0.5),
+        lambda_identity=0.0,
+        pool_size=0,
         generator_rate=2e-4,
         discriminator_rate=4e-4,
-        # A cycle weight of 10 keeps the source's voice together with its words; the recogniser holds words alone.
-        lambda_cycle=then(2.0, 0.5),
-        lambda_identity=0.0,
-        lambda_goal=then(5.0, 0.5),
-        lambda_classifier=1.0,
-        # Critics that are trained along let fine details be smoothed away, which any other critic hears at once. At a
-        # cost in words: a voice that has them by then loses fewer.
-        lambda_texture=then(0.0, 2.0),
-        # Details are judged as the vocoder speaks them: what it mends need not be learned, what it spoils shows.
-        render_from=details_from,
-        # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with
-        # larger weights critics can no longer prevail against it.
-        lambda_content=10.0,
-        content_tolerance=0.3,
         max_gradient_norm=15.0,
-        pool_size=0,
         bfloat16=True,
+        # A voice and its words come first, from a teacher's pseudo-targets; then discriminators make it natural.
+        warm_up_steps=warm_up_steps,
     )
 
 
-# Of the frames to come the generators see two, beside one that the pitch is heard in (35 ms in all), so that they can
-# convert while somebody speaks. Critics see a third of a second: enough for a voice, too little for which words a
-# speaker's recordings hold.
+def _objectives(details_from: int) -> ObjectivesConfig:
+    return ObjectivesConfig(
+        pseudo_target=_schedule(details_from, 5.0, 0.5),
+        # Discriminators that are trained along let fine details be smoothed away, which any other discriminator tells
+        # at once. Words suffer from this loss: a voice that has them by then loses fewer.
+        texture=_schedule(details_from, 0.0, 2.0),
+        # Another voice may make the recogniser less sure: without a tolerance it wants the old voice back, and with
+        # larger weights discriminators can no longer prevail against it.
+        content=10.0,
+        content_tolerance=0.3,
+        classifier=1.0,
+        # Details are judged in the vocoder's output: the generators need not learn what the vocoder mends.
+        render_from=details_from,
+    )
+
+
+# Generators read two frames to come, beside one that the pitch is estimated from (35 ms in all), so that they can
+# convert while somebody speaks. Discriminators see a third of a second: enough to know a voice, too little to learn
+# which words a speaker's recordings hold.
 PRESETS: dict[str, Preset] = {
     "cpu": Preset(
-        cyclegan=_converter(details_from=1_500),
+        cyclegan=_cyclegan(details_from=1_500),
+        objectives=_objectives(details_from=1_500),
         generator=ConvNeXtConfig(channels=256, blocks=8, lookahead=2),
         input="moved",
         discriminator=SpectrogramDiscriminatorConfig(channels=32, layers=2, band_channels=256),
@@ -148,7 +169,8 @@ PRESETS: dict[str, Preset] = {
     ),
     # For `--from`: what a voice needs that speaks already.
     "cpu-from": Preset(
-        cyclegan=_converter(details_from=500, goal_steps=250),
+        cyclegan=_cyclegan(details_from=500, warm_up_steps=250),
+        objectives=_objectives(details_from=500),
         generator=ConvNeXtConfig(channels=256, blocks=8, lookahead=2),
         input="moved",
         discriminator=SpectrogramDiscriminatorConfig(channels=32, layers=2, band_channels=256),
@@ -159,7 +181,8 @@ PRESETS: dict[str, Preset] = {
         batch_size=16,
     ),
     "gpu": Preset(
-        cyclegan=_converter(details_from=15_000),
+        cyclegan=_cyclegan(details_from=15_000),
+        objectives=_objectives(details_from=15_000),
         generator=ConvNeXtConfig(channels=384, blocks=12, lookahead=2),
         input="moved",
         discriminator=SpectrogramDiscriminatorConfig(channels=48, layers=2, band_channels=384),
@@ -173,16 +196,16 @@ PRESETS: dict[str, Preset] = {
     # gates, linear discriminator outputs, and normalisation that does not depend on the clip's length. In bfloat16, as
     # our own presets: twice the steps in the time that both get.
     "maskcyclegan-vc": Preset(
-        cyclegan=CycleGANConfig(
+        cyclegan=MaskCycleGANConfig(
             lambda_cycle=10.0,
             lambda_identity=((9_999, 5.0), (10_000, 0.0)),
-            lambda_second_adversarial=1.0,
             mask_fraction=0.5,
             pool_size=0,
             generator_rate=2e-4,
             discriminator_rate=1e-4,
             bfloat16=True,
         ),
+        objectives=ObjectivesConfig(second_adversarial=1.0),
         generator=GatedConfig(channels=256, blocks=6),
         input="mask",
         discriminator=PatchDiscriminatorConfig(channels=128, layers=3),
@@ -192,7 +215,8 @@ PRESETS: dict[str, Preset] = {
     ),
     # Seconds, to see that everything runs; the result is no voice.
     "smoke": Preset(
-        cyclegan=dataclasses.replace(_converter(details_from=10), goal_steps=5, bfloat16=False),
+        cyclegan=dataclasses.replace(_cyclegan(details_from=10, warm_up_steps=5), bfloat16=False),
+        objectives=_objectives(details_from=10),
         generator=ConvNeXtConfig(channels=16, blocks=1, lookahead=2),
         input="moved",
         discriminator=SpectrogramDiscriminatorConfig(channels=4, layers=2, band_channels=8),

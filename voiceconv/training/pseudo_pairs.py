@@ -1,11 +1,11 @@
-"""Goals for a converter to learn from: the source's own recordings, said by somebody who knows only the target.
+"""Builds pseudo-parallel pairs: a teacher trained on the target speaker alone re-synthesises the source's recordings.
 
-A restorer turns disguised speech of its speaker back into the recordings, from its mel, the pitch moved back, and from
-what a phoneme recogniser hears in it. It therefore knows no other voice, and the recogniser, which has heard many,
-tells it what is said by those whom it does not know. Given the other speaker's recordings it says them in its own
-voice, frame by frame: pairs, from recordings of which no two say the same. It may look at whole recordings and be slow;
-the generators that learn from its pairs need not. Speech put together again from what a recogniser hears is that of
-phonetic posteriorgrams (Sun et al. 2016), learning from one's own conversions back-translation (Sennrich et al. 2016,
+The teacher learns to turn disguised speech of its speaker back into the recordings. It reads the mel-spectrogram, its
+pitch moved back, and the output of a phoneme recogniser. It knows no other voice; the recogniser, trained on many,
+tells it what is said by speakers whom it does not know. Given the other speaker's recordings, it says them in its own
+voice, frame by frame: pairs, from recordings of which no two say the same. It may read whole recordings and be slow;
+the generators that learn from its pairs need not. Re-synthesis from a recogniser's output is that of phonetic
+posteriorgrams (Sun et al. 2016), learning from one's own conversions back-translation (Sennrich et al. 2016,
 arXiv:1511.06709), pairs for a small converter by a slow one those of LLVC (Sadov et al. 2023, arXiv:2311.00873).
 """
 
@@ -28,23 +28,23 @@ BATCH_SIZE = 16
 RATE = 1.5e-3
 MAX_GRADIENT_NORM = 5.0
 Pair = tuple[Tensor, Tensor]
-"""Log-mels `(n_mels, T)` of speech as it is spoken, and with its pitch moved to that of the restorer's speaker."""
+"""Log-mels `(n_mels, T)` of speech as it is spoken, and with its pitch moved to that of the teacher's speaker."""
 
 
-class Restorer(nn.Module):
-    """Mel `(B, bands, T)` and what a recogniser hears, `(B, heard, T)`, each of zero mean and unit variance in every
+class Teacher(nn.Module):
+    """Mel `(B, bands, T)` and a recogniser's output `(B, classes, T)`, each of zero mean and unit variance in every
     row, -> the mel of one speaker `(B, bands, T)`, normalised for that speaker."""
 
-    def __init__(self, heard: int, *, bands: int = 80, channels: int = 256, blocks: int = 8) -> None:
+    def __init__(self, classes: int, *, bands: int = 80, channels: int = 256, blocks: int = 8) -> None:
         super().__init__()
-        self.listen = nn.Conv1d(heard, bands, 1)
+        self.project = nn.Conv1d(classes, bands, 1)
         self.generator = ConvNeXtGenerator(bands=bands, planes=2, channels=channels, blocks=blocks)
 
-    def forward(self, mel: Tensor, heard: Tensor) -> Tensor:
-        return self.generator(torch.stack([mel, self.listen(heard)], dim=1))[:, 0]
+    def forward(self, mel: Tensor, recognised: Tensor) -> Tensor:
+        return self.generator(torch.stack([mel, self.project(recognised)], dim=1))[:, 0]
 
 
-def restored_goals(
+def teacher_outputs(
     real: Sequence[Tensor],
     disguised: Sequence[Pair],
     others: Sequence[Pair],
@@ -60,45 +60,48 @@ def restored_goals(
     `real` are the speaker's normalised mels, `disguised` log-mels of the same as if others said them, and the same with
     their pitch moved back to the speaker's; `others` are log-mels of the other speaker's recordings, and the same with
     their pitch moved to the speaker's. `change(mel, generator)` varies the tone of a crop of a disguised mel. The
-    restorer learns for `steps`.
+    teacher learns for `steps`.
     """
     recogniser = PhonemeRecogniser.load("training").to(device)
 
     @torch.no_grad()
     def readable(pairs: Sequence[Pair]) -> Iterable[tuple[Tensor, Tensor]]:
-        heard = [recogniser.features(spoken.float().to(device)[None])[0].cpu() for spoken, _ in pairs]
-        return zip(standardised([moved for _, moved in pairs]), standardised(heard), strict=True)
+        recognised = [recogniser.features(spoken.float().to(device)[None])[0].cpu() for spoken, _ in pairs]
+        return zip(standardised([moved for _, moved in pairs]), standardised(recognised), strict=True)
 
     bands = real[0].shape[0]
     pictures = [
-        torch.cat([goal, mel, heard])[None].half() for goal, (mel, heard) in zip(real, readable(disguised), strict=True)
+        torch.cat([target, mel, recognised])[None].half()
+        for target, (mel, recognised) in zip(real, readable(disguised), strict=True)
     ]
 
     def vary(crop: Tensor, generator: torch.Generator) -> Tensor:
-        goal, mel, heard = crop[0].float().split(rows)
-        return torch.cat([goal, change(mel, generator), heard])
+        target, mel, recognised = crop[0].float().split(rows)
+        return torch.cat([target, change(mel, generator), recognised])
 
     crops, chance = MelCrops(pictures, FRAMES), torch.Generator().manual_seed(seed)
     rows = bands, bands, pictures[0].shape[1] - 2 * bands
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
-        restorer = Restorer(rows[2], bands=bands, **size).to(device)
-        optimizer = torch.optim.AdamW(restorer.parameters(), RATE)
+        teacher = Teacher(rows[2], bands=bands, **size).to(device)
+        optimizer = torch.optim.AdamW(teacher.parameters(), RATE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
         for _ in tqdm(range(steps), desc="Preparing pairs", unit="step", leave=False, disable=None):
             chosen = torch.randint(len(crops), (BATCH_SIZE,), generator=chance)
             batch = torch.stack([vary(crops[int(i)], chance) for i in chosen])
-            goal, mel, heard = batch.to(device).split(rows, dim=1)
+            target, mel, recognised = batch.to(device).split(rows, dim=1)
             with autocast_where_fast(device):
-                made = restorer(mel, heard)
-            loss = F.l1_loss(made.float(), goal)
+                made = teacher(mel, recognised)
+            loss = F.l1_loss(made.float(), target)
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(restorer.parameters(), MAX_GRADIENT_NORM)
+            nn.utils.clip_grad_norm_(teacher.parameters(), MAX_GRADIENT_NORM)
             optimizer.step()
             schedule.step()
     with torch.no_grad():
-        return [restorer(mel.to(device)[None], heard.to(device)[None])[0].cpu() for mel, heard in readable(others)]
+        return [
+            teacher(mel.to(device)[None], recognised.to(device)[None])[0].cpu() for mel, recognised in readable(others)
+        ]
 
 
 def standardised(pictures: Sequence[Tensor]) -> list[Tensor]:

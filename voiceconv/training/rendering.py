@@ -1,4 +1,4 @@
-"""What a vocoder makes of mel-spectrograms, as mel-spectrograms again: critics are to hear what listeners hear."""
+"""Renders mel-spectrograms through the vocoder and back, so that discriminators see what listeners hear."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from voiceconv.vocoder.pitch_estimator import hold, phases
 from voiceconv.voice.speaker import Speaker
 
 
-class HeardSpeech(nn.Module):
-    """Samples `(B, 1, n_mels, T)`, normalised for a speaker, -> the same of the speech that the vocoder makes of them.
+class RenderedSpeech(nn.Module):
+    """Samples `(B, 1, n_mels, T)`, normalised for a speaker, -> the same of the vocoder's output for them.
 
     Differentiable but for the pitch, which the vocoder reads from the mel, and the voicing. Draws the source's noise
     from torch's random state.
@@ -42,8 +42,8 @@ class HeardSpeech(nn.Module):
         return ((self.to_mel(wav.float().clamp(-1, 1)) - self.mean) / self.std)[:, None]
 
 
-class HeardPhonemes(nn.Module):
-    """What a recogniser hears in samples `(B, 1, n_mels, T)` that are normalised for a speaker."""
+class RecognisedPhonemes(nn.Module):
+    """Samples `(B, 1, n_mels, T)`, normalised for a speaker, -> a recogniser's logits of phonemes `(B, classes, T)`."""
 
     mean: Tensor
     std: Tensor

@@ -22,7 +22,7 @@ from voiceconv.convert.adaptation import speech_frames
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.training.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
-from voiceconv.training.disguise import change_tone, conversion_goals, moved_mels, views
+from voiceconv.training.disguise import PseudoPairLoader, change_tone, moved_mels, pseudo_targets, training_planes
 from voiceconv.training.gan import build_model
 from voiceconv.training.presets import PRESETS, Preset
 from voiceconv.training.run_folder import record_settings, record_split
@@ -177,9 +177,9 @@ def goal_tensors(
     device: torch.device,
     seed: int,
 ) -> dict[str, torch.Tensor]:
-    """What the generators learn from first, `conversion_goals` by speaker and segment."""
+    """What the generators learn from first, `pseudo_targets` by speaker and segment."""
     assert settings.teacher is not None
-    goals = conversion_goals(
+    goals = pseudo_targets(
         speakers, data, sources, mel, seed=seed, device=device, **dataclasses.asdict(settings.teacher)
     )
     return {
@@ -200,13 +200,14 @@ def _loader(
 ) -> UnpairedLoader:
     """Crops of both speakers' training segments, with their views if there are goals."""
     if goals is not None:
-        pictures = views(speakers, data, sources, goals, mel, seed)
+        pictures = training_planes(speakers, data, sources, goals, mel, seed)
     else:
         a, b = ([s.normalise(d.mels[n])[None] for n in d.train] for s, d in zip(speakers, data, strict=True))
         pictures = a, b
     crops_a, crops_b = (MelCrops(of_one, settings.frames) for of_one in pictures)
-    transform = change_tone if goals is not None else None
-    return UnpairedLoader(crops_a, crops_b, settings.batch_size, seed=seed, transform=transform)
+    if goals is None:
+        return UnpairedLoader(crops_a, crops_b, settings.batch_size, seed=seed)
+    return PseudoPairLoader(crops_a, crops_b, settings.batch_size, seed=seed, transform=change_tone)
 
 
 def _speaker(info: SpeakerInfo, data: SpeakerData, source: list[torch.Tensor]) -> Speaker:

@@ -1,8 +1,8 @@
-"""How hard it is to tell conversions from a speaker's own recordings.
+"""Scores conversions by a two-sample test: how hard they are to tell from the speaker's own recordings.
 
-A classifier learns it afresh for every question and answers for clips that it was not trained on: the classifier
-two-sample test (Lopez-Paz and Oquab 2017, arXiv:1610.06545). Unlike the critics of a training, whom the generators have
-learned to please, it has never heard these generators before; unlike a speaker encoder, it needs no other voices.
+For every question a new classifier is trained, and it answers for clips that it was not trained on: the classifier
+two-sample test (Lopez-Paz and Oquab 2017, arXiv:1610.06545). The generators have learned to fool the discriminators of
+their training, but this classifier they have not met. Unlike a speaker encoder, it needs no other voices.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from voiceconv.training.dataset import MelCrops
 
 FRAMES = 64
 BATCH_SIZE = 16  # of each kind
-LEVEL = 0.3  # deviation of crops' levels, in those of the bands: how loud somebody speaks is no sign
+LEVEL = 0.3  # deviation of crops' levels, in those of the bands: loudness is no sign of the speaker
 
 
 def confusion(
     real: Sequence[Tensor],
     made: Sequence[Tensor],
-    unheard: Sequence[Tensor],
-    unheard_made: Sequence[Tensor],
+    held_out: Sequence[Tensor],
+    held_out_made: Sequence[Tensor],
     steps: int,
 ) -> float:
     """From 0 (told apart with certainty) to 1 (all the same to the classifier): its cross-entropy on crops of the
-    `unheard` clips over that of guessing, after `steps` on `real` and `made` ones.
+    `held_out` clips over that of guessing, after `steps` on `real` and `made` ones.
 
     All are log-mels `(n_mels, frames)` of zero mean and unit variance in every band. The same for the same clips.
     """
@@ -39,7 +39,7 @@ def confusion(
         torch.manual_seed(0)
         classifier = PatchClassifier()
         optimizer = torch.optim.AdamW(classifier.parameters(), 1e-3)
-        # Falling to nothing: what is heard at a steady rate differs much from one step to the next.
+        # Falling to zero: at a steady rate the answers differ much from one step to the next.
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
         a, b = (MelCrops([mel[None] for mel in mels], FRAMES) for mels in (real, made))
         loader = UnpairedLoader(a, b, BATCH_SIZE, seed=0, transform=_change_level)
@@ -55,7 +55,7 @@ def confusion(
         with torch.no_grad():
             losses = [
                 F.cross_entropy(classifier(_windows(mels)), torch.tensor(kind).expand(len(_windows(mels))))
-                for kind, mels in enumerate((unheard, unheard_made))
+                for kind, mels in enumerate((held_out, held_out_made))
             ]
     return min(1.0, float(sum(losses)) / 2 / math.log(2))
 

@@ -28,19 +28,20 @@ ROOT = Path(__file__).parents[3]
 # A run that uses everything a resume must restore: EMA, pool, masks, penalties, a schedule, torch's random state.
 SCRIPT = """
 import sys, torch
-from generative_core import CycleGAN, CycleGANConfig, TrainConfig, Trainer, UnpairedLoader
+from generative_core import TrainConfig, Trainer, UnpairedLoader
+from generative_core.families.cyclegan_variants import MaskCycleGAN, MaskCycleGANConfig
+from generative_core.objectives import DomainClassifier
 from generative_core.nets import ConvNeXtGenerator, PatchClassifier, PatchDiscriminator
 
 torch.set_num_threads(1)
 
 def trainer(run_dir, steps=40, **options):
     torch.manual_seed(1)
-    model = CycleGAN(
-        CycleGANConfig(pool_size=3, mask_fraction=0.5, r1=0.1,
-            lambda_classifier=0.5, lambda_identity=((5, 5.0), (30, 0.0))),
+    model = MaskCycleGAN(
+        MaskCycleGANConfig(pool_size=3, mask_fraction=0.5, r1=0.1, lambda_identity=((5, 5.0), (30, 0.0))),
         generator=lambda: ConvNeXtGenerator(bands=16, planes=2, channels=8, blocks=1),
         discriminator=lambda: PatchDiscriminator(planes=1, channels=4, layers=2, norm="none"),
-        classifier=lambda: PatchClassifier(channels=4, layers=2),
+        objectives=[DomainClassifier(0.5, PatchClassifier(channels=4, layers=2))],
     )
     samples = torch.randn(50, 1, 16, 32, generator=torch.Generator().manual_seed(2))
     loader = UnpairedLoader(samples[:30], samples[30:] + 1, 2, seed=3)

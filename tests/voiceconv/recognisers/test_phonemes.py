@@ -12,7 +12,7 @@ from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, extract_f0
 from voiceconv.features.source_filter import move
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
-from voiceconv.training.rendering import HeardPhonemes
+from voiceconv.training.rendering import RecognisedPhonemes
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.voice import VOICES
 
@@ -73,5 +73,5 @@ def test_normalised_samples_are_heard_as_their_speech() -> None:
     speaker = Speaker("a", PitchStatistics(5.0, 0.2), *statistics, *statistics, None)
     mel = torch.randn(2, 80, 50) - 5
     torch.testing.assert_close(
-        HeardPhonemes(recogniser, speaker)(speaker.normalise(mel)[:, None]), recogniser(mel), atol=1e-3, rtol=1e-3
+        RecognisedPhonemes(recogniser, speaker)(speaker.normalise(mel)[:, None]), recogniser(mel), atol=1e-3, rtol=1e-3
     )

@@ -1,4 +1,4 @@
-"""What training reads: each view in its place, altered versions that differ, goals for the right recordings."""
+"""What training reads: each plane in its place, altered versions that differ, pseudo-targets in the right voice."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from voiceconv.training.disguise import (
     ALTERED_VERSIONS,
     AWAY_SEMITONES,
     change_tone,
-    conversion_goals,
     disguise,
     moved_mels,
-    views,
+    pseudo_targets,
+    training_planes,
 )
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.voice.speaker import Speaker
@@ -39,12 +39,12 @@ def speaker(name: str, f0: float, level: float) -> Speaker:
     return Speaker(name, PitchStatistics(float(np.log(f0)), 0.1), *own, *read, None)
 
 
-def test_planes_are_the_segment_moved_altered_and_its_goal() -> None:
+def test_planes_are_the_segment_moved_altered_and_its_pseudo_target() -> None:
     data, speakers = (hummed(200.0, 1.0), hummed(100.0, 1.5)), (speaker("high", 200, -5), speaker("low", 100, -6))
     moved = moved_mels(data[0], data[1].pitch, MEL), moved_mels(data[1], data[0].pitch, MEL)
     torch.testing.assert_close(moved[0], [move(MEL, data[0].wavs["x#0"].float(), data[0].f0["x#0"], pitch=-12.0)])
     goals = [torch.full_like(moved[0][0], 0.25)], [torch.full_like(moved[1][0], 0.75)]
-    high, low = views(speakers, data, moved, goals, MEL, 0)
+    high, low = training_planes(speakers, data, moved, goals, MEL, 0)
     assert len(high) == len(low) == ALTERED_VERSIONS
     for own, picture, said, number in ((speakers[0], high[0], data[0], 0), (speakers[1], low[0], data[1], 1)):
         real, source, _, goal = picture.float()
@@ -53,13 +53,13 @@ def test_planes_are_the_segment_moved_altered_and_its_goal() -> None:
         assert torch.equal(goal, goals[number][0])
     assert not torch.equal(high[0][2], high[1][2])
     torch.testing.assert_close(high[0][2].float().mean(), high[0][1].float().mean(), atol=0.5, rtol=0)  # moved as well
-    again = views(speakers, data, moved, goals, MEL, 0)
+    again = training_planes(speakers, data, moved, goals, MEL, 0)
     assert all(torch.equal(a, b) for a, b in zip(high, again[0], strict=True))
 
 
 @pytest.mark.slow
-def test_goals_are_in_the_voice_of_the_other() -> None:
-    """A restorer knows nothing but its own speaker: whatever it is given, that is what it says."""
+def test_pseudo_targets_are_in_the_voice_of_the_other() -> None:
+    """A teacher knows nothing but its own speaker: whatever it is given, that is what it says."""
     data = hummed(200.0, 1.0), hummed(100.0, 1.2)
     high, low = (
         dataclasses.replace(speaker(name, f0, -5), mel_mean=d.mels["x#0"].mean(1) - above, mel_std=torch.ones(80))
@@ -69,7 +69,7 @@ def test_goals_are_in_the_voice_of_the_other() -> None:
 
     def goals() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         options = {"steps": 200, "seed": 0, "channels": 16, "blocks": 1}
-        return conversion_goals((high, low), data, moved, MEL, device=torch.device("cpu"), **options)
+        return pseudo_targets((high, low), data, moved, MEL, device=torch.device("cpu"), **options)
 
     learned, again = goals(), goals()
     for one, level in ((0, -2.0), (1, 2.0)):

@@ -7,7 +7,7 @@ import torch
 
 from voiceconv.audio.files import load_audio
 from voiceconv.features.mel import MelSpectrogram
-from voiceconv.training.rendering import HeardSpeech
+from voiceconv.training.rendering import RenderedSpeech
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.voice import VOICES, Voice
@@ -16,10 +16,10 @@ FRAMES = 128
 
 
 @pytest.fixture(scope="module")
-def heard() -> HeardSpeech:
+def rendered() -> RenderedSpeech:
     vocoder = load_vocoder("istft", MelSpectrogram().config)
     assert isinstance(vocoder, ISTFTVocoder)
-    return HeardSpeech(vocoder, Voice.load(VOICES / "allison-joe").speakers[1])
+    return RenderedSpeech(vocoder, Voice.load(VOICES / "allison-joe").speakers[1])
 
 
 @pytest.fixture(scope="module")
@@ -30,50 +30,50 @@ def sample() -> torch.Tensor:
     return Voice.load(VOICES / "allison-joe").speakers[1].normalise(mel)[None, None, :, 40 : 40 + FRAMES]
 
 
-def test_a_recording_is_heard_much_as_it_is(heard: HeardSpeech, sample: torch.Tensor) -> None:
+def test_a_recording_is_heard_much_as_it_is(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
     torch.manual_seed(0)
     with torch.no_grad():
-        copy = heard(sample)
+        copy = rendered(sample)
     assert copy.shape == sample.shape
     inside = slice(8, -8)
     assert (copy - sample)[..., inside].abs().mean() < 0.25
     assert (sample.roll(5, -1) - sample)[..., inside].abs().mean() > 0.5  # so that the bound says something
 
 
-def test_what_is_no_speech_is_heard_otherwise_than_it_is_drawn(heard: HeardSpeech, sample: torch.Tensor) -> None:
+def test_what_is_no_speech_is_heard_otherwise_than_it_is_drawn(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
     """Every second band silenced: no sound has that mel-spectrogram, and critics need not learn that."""
     torn = sample.clone()
     torn[:, :, ::2] -= 6
     with torch.no_grad():
-        spoken = heard(torn)
+        spoken = rendered(torn)
     ripple = [(x[..., 1:-1, :] - (x[..., 2:, :] + x[..., :-2, :]) / 2).abs().mean() for x in (torn, spoken)]
     assert ripple[1] < 0.7 * ripple[0]
 
 
 @pytest.mark.parametrize("level", [0.0, -20.0, 3.0])
 def test_gradients_are_finite_for_speech_silence_and_noise(
-    heard: HeardSpeech, sample: torch.Tensor, level: float
+    rendered: RenderedSpeech, sample: torch.Tensor, level: float
 ) -> None:
     x = (sample + level).requires_grad_()
-    heard(x).square().mean().backward()
+    rendered(x).square().mean().backward()
     assert x.grad is not None
     assert x.grad.isfinite().all()
     if level == 0:
         assert (x.grad.abs().amax((0, 1, 3)) > 0).all()  # every band is heard
-    assert not any(p.requires_grad for p in heard.parameters())
+    assert not any(p.requires_grad for p in rendered.parameters())
 
 
-def test_a_step_towards_what_is_heard_is_a_step_towards_it(heard: HeardSpeech, sample: torch.Tensor) -> None:
+def test_a_step_towards_what_is_heard_is_a_step_towards_it(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
     """Gradients through the vocoder point the right way: a duller mel comes back to how the recording is heard."""
     torch.manual_seed(0)
     with torch.no_grad():
-        goal = heard(sample)
+        goal = rendered(sample)
     x = (0.7 * sample).requires_grad_()
     optimizer = torch.optim.Adam([x], 0.05)
     losses = []
     for _ in range(12):
         torch.manual_seed(0)
-        loss = (heard(x) - goal).abs().mean()
+        loss = (rendered(x) - goal).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
