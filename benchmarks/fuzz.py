@@ -1,16 +1,17 @@
-"""Odd and mutated recordings and voice files, converted: `python -m benchmarks.fuzz --audio 10000 --voices 2000`.
+"""Hands odd and damaged inputs to the program: `python -m benchmarks.fuzz --audio 10000 --pictures 10000`.
 
-Each case is made from its number alone (`fuzz_cases.py`), so that a finding can be made again (`--first N --audio 1`).
-Odd numbers go through the conversion of long files. A case may be converted or refused with a sentence; an exception
-that is no sentence, a traceback printed on the way, a process that dies and one that takes longer than `--limit` are
-findings. Their inputs are kept in `--out`. The exit status is 1 if there was any.
+Recordings, voice files, pictures, names of files, run folders and environments (`fuzzing/`); none unless their number
+is given. Each case is made from its number alone, so that a finding can be made again (`--first N --audio 1`). Of
+recordings, odd numbers go through the conversion of long files. A case may have a result or be refused with a
+sentence; an exception that is no sentence, a traceback printed on the way, changed originals, a process that dies and
+one that takes longer than `--limit` are findings. Their inputs are kept in `--out`. The exit status is 1 if there was
+any.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -18,25 +19,33 @@ from collections import Counter
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
-from benchmarks.fuzz_cases import audio_case, is_gentle, recordings, voice_case
+from benchmarks.fuzzing.mutations import is_gentle
+from benchmarks.fuzzing.trials import KINDS, Trials, inputs
 from voiceconv.cli.terminal import run_in_terminal
 
-Kind = Literal["audio", "voice"]
-OUTCOMES = ("converted", "refused", "fault", "traceback", "crash", "hang")
+LOADING_SECONDS = 120  # more for the first case, which loads or trains what its kind needs
+OUTCOMES = ("done", "refused", "fault", "traceback", "crash", "hang")
 
 
 @dataclass(frozen=True)
 class Config:
     """How many cases, how many at a time, and how long one may take."""
 
-    audio: int = 10_000
-    """Mutated recordings."""
-    voices: int = 2_000
-    """Mutated voice files."""
+    audio: int = 0
+    """Recordings that are damaged or odd."""
+    voices: int = 0
+    """Voice files that are damaged or odd."""
+    pictures: int = 0
+    """Pictures that are damaged or odd."""
+    names: int = 0
+    """Folders of recordings and pictures with odd names."""
+    run_folders: int = 0
+    """Changed folders of a run to go on with."""
+    environments: int = 0
+    """Environments to run commands in, each in a new process."""
     first: int = 0
     """The number of the first case of each kind."""
     jobs: int = 1
@@ -46,45 +55,33 @@ class Config:
     out: Path = Path("fuzz")
     """Folder for the inputs of findings."""
     model: str = "allison-joe"
-    """The voice that converts mutated recordings, and that is mutated."""
+    """The voice that converts recordings, and that is damaged."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cases of each kind."""
+        counts = (self.audio, self.voices, self.pictures, self.names, self.run_folders, self.environments)
+        return dict(zip(KINDS, counts, strict=True))
 
 
 def work(model: str, pipe: Connection) -> None:
     """A process that answers each (kind, number) with what became of it."""
     import torch
 
-    from voiceconv import user_data as library
-    from voiceconv.audio.files import load_audio
-    from voiceconv.convert import file as file_conversion
-    from voiceconv.convert.converter import VoiceConverter
-    from voiceconv.convert.import_voice import import_voice
+    from voiceconv import user_data
     from voiceconv.errors import explain
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), sys.stderr.fileno())  # a callback of a library prints what it cannot raise
-        os.environ[library.HOME] = home
-        converter = VoiceConverter.from_pretrained(model, device="cpu")
-        sound, out = Path(home) / "sound.wav", Path(home) / "out.wav"
-        sound.write_bytes(recordings()["a.wav"])
-
-        def convert(by: VoiceConverter, path: Path, number: int) -> None:
-            file_conversion.LONG_SECONDS = 0.3 if number % 2 else 60.0
-            seconds = file_conversion.convert_file(by, path, out, by.voices[1], comment="fuzz", max_seconds=20.0)
-            assert len(load_audio(out, by.sample_rate)) == round(seconds * by.sample_rate)
-
+        os.environ[user_data.HOME] = home
+        trials = Trials(model, Path(home))
+        pipe.send("ready")
         while True:
             kind, number = pipe.recv()
-            name, content = audio_case(number) if kind == "audio" else voice_case(number, model)
-            path = Path(home) / name
-            path.write_bytes(content)
             try:
-                if kind == "audio":
-                    convert(converter, path, number)
-                else:
-                    added = import_voice(path, f"case {number}")
-                    convert(VoiceConverter.from_pretrained(added, device="cpu"), sound, number)
-                answer = "converted"
+                trials.run(kind, number)
+                answer = "done"
             except Exception as error:
                 reason = explain(error)
                 answer = f"refused: {reason}" if reason else f"fault: {type(error).__name__}: {error}"
@@ -92,8 +89,6 @@ def work(model: str, pipe: Connection) -> None:
             if b"Traceback" in said.read():
                 answer = f"traceback: after it was {answer}"
             said.truncate(0)
-            shutil.rmtree(library.voices_folder(), ignore_errors=True)
-            path.unlink(missing_ok=True)
             pipe.send(answer)
 
 
@@ -112,12 +107,14 @@ class Worker:
         theirs.close()
         self.fresh = True
 
-    def run(self, kind: Kind, number: int, limit: float) -> str:
-        self.pipe.send((kind, number))
+    def run(self, kind: str, number: int, limit: float) -> str:
         try:
-            # A fresh process first imports and loads.
-            answer = self.pipe.recv() if self.pipe.poll(limit + (120 if self.fresh else 0)) else "hang"
+            if self.fresh:
+                assert self.pipe.recv() == "ready"
+                limit += LOADING_SECONDS
             self.fresh = False
+            self.pipe.send((kind, number))
+            answer = self.pipe.recv() if self.pipe.poll(limit) else "hang"
         except EOFError:
             self.process.join()
             answer = f"crash: exit status {self.process.exitcode}"
@@ -134,8 +131,7 @@ class Worker:
 
 def main(config: Config) -> int:
     """Runs all cases and prints how they ended; 1 if there were findings."""
-    cases: list[tuple[Kind, int]] = [("audio", config.first + number) for number in range(config.audio)]
-    cases += [("voice", config.first + number) for number in range(config.voices)]
+    cases = [(kind, config.first + number) for kind, count in config.counts.items() for number in range(count)]
     waiting, ended, findings = iter(cases), Counter[tuple[str, bool, str]](), list[str]()
     lock = threading.Lock()
 
@@ -149,12 +145,12 @@ def main(config: Config) -> int:
             answer = worker.run(*case, config.limit)
             with lock:
                 ended[case[0], is_gentle(case[1]), answer.split(":")[0]] += 1
-                if not answer.startswith(("converted", "refused")):
+                if not answer.startswith(("done", "refused")):
                     findings.append(f"{case[0]} {case[1]}: {answer}")
                     print(findings[-1], flush=True)
-                    name, content = audio_case(case[1]) if case[0] == "audio" else voice_case(case[1], config.model)
                     config.out.mkdir(parents=True, exist_ok=True)
-                    (config.out / f"{case[0]}-{case[1]}-{name}").write_bytes(content)
+                    for name, content in inputs(*case, config.model).items():
+                        (config.out / f"{case[0].replace(' ', '-')}-{case[1]}-{name}").write_bytes(content)
                 if (done := sum(ended.values())) % 500 == 0:
                     print(f"{done} of {len(cases)}", flush=True)
         worker.close()
@@ -165,8 +161,8 @@ def main(config: Config) -> int:
     for thread in threads:
         thread.join()
     print(f"\n| cases | {' | '.join(OUTCOMES)} |\n{'|---' * (len(OUTCOMES) + 1)}|")
-    for kind in ("audio", "voice"):
-        for gentle, changed in ((False, "mutated"), (True, "odd")):
+    for kind in dict.fromkeys(kind for kind, _ in cases):
+        for gentle, changed in ((False, "damaged"), (True, "odd")):
             counts = " | ".join(str(ended[kind, gentle, outcome]) for outcome in OUTCOMES)
             print(f"| {kind}, {changed} | {counts} |")
     return 1 if findings else 0

@@ -26,7 +26,7 @@ def image_grid(
     box = (margin / size[0], 0.1 / size[1], width * inch / size[0], 1 - (top + 0.1) / size[1])
     show_grid(figure.add_axes(box), images, rows=rows, columns=columns)
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(as_text(title), fontsize=10)
     return figure
 
 
@@ -34,8 +34,8 @@ def show_grid(axes: Axes, images: Tensor, *, rows: Sequence[str] = (), columns: 
     """The same within a figure of the caller's."""
     axes.imshow(tile(images), cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     height, width = images.shape[-2] + 1, images.shape[-1] + 1
-    axes.set_yticks([height * (i + 0.5) for i in range(len(rows))], rows, fontsize=9)
-    axes.set_xticks([width * (i + 0.5) for i in range(len(columns))], columns, fontsize=8)
+    axes.set_yticks([height * (i + 0.5) for i in range(len(rows))], [as_text(name) for name in rows], fontsize=9)
+    axes.set_xticks([width * (i + 0.5) for i in range(len(columns))], [as_text(name) for name in columns], fontsize=8)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -54,6 +54,11 @@ def tile(images: Tensor) -> np.ndarray:
     return picture[0].numpy() if channels == 1 else picture.permute(1, 2, 0).numpy()
 
 
+def as_text(name: str) -> str:
+    """A name for a figure: dollars in names of folders begin no formula."""
+    return name.replace("$", r"\$")
+
+
 def scatter_classes(codes: Tensor, images: Images, title: str = "") -> Figure:
     """Codes `(N, 2)` of images as points in the colour of their class."""
     figure = Figure(figsize=(5, 4.2), layout="constrained")
@@ -67,7 +72,7 @@ def show_classes(axes: Axes, codes: Tensor, images: Images, title: str = "") -> 
     for number, name in enumerate(images.classes):
         chosen = points[labels == number][:300]
         color = f"C{number}" if len(images.classes) <= 10 else None
-        axes.plot(*chosen.T, ".", markersize=3, color=color, label=name, rasterized=True)
-    axes.set_title(title, fontsize=10)
+        axes.plot(*chosen.T, ".", markersize=3, color=color, label=as_text(name), rasterized=True)
+    axes.set_title(as_text(title), fontsize=10)
     if len(images.classes) > 1:
         axes.legend(frameon=False, fontsize=8, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks import fuzz, kill
-from benchmarks.fuzz_cases import audio_case, mutate, mutate_json, recordings, voice_case
+from benchmarks.fuzzing.mutations import mutate, mutate_json
+from benchmarks.fuzzing.recordings import recordings
+from benchmarks.fuzzing.trials import KINDS, inputs
 
 
 def test_cases_are_made_from_their_number_alone(tiny_voice: Path) -> None:
-    assert audio_case(7) == audio_case(7)
-    assert voice_case(7, str(tiny_voice)) == voice_case(7, str(tiny_voice))
-    assert len({audio_case(number)[1] for number in range(50)}) > 45
-    assert {audio_case(number)[0] for number in range(0, 300, 3)} == set(recordings())
+    for kind in KINDS:
+        assert inputs(kind, 7, str(tiny_voice)) == inputs(kind, 7, str(tiny_voice))
+        assert len({str(inputs(kind, number, str(tiny_voice))) for number in range(1, 41, 3)}) > 12
+    assert {next(iter(inputs("audio", number, ""))) for number in range(0, 300, 3)} == set(recordings())
 
 
 def test_mutations_change_something_and_end() -> None:
@@ -30,15 +32,29 @@ def test_mutations_change_something_and_end() -> None:
 
 @pytest.mark.slow
 def test_a_few_cases(tiny_voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = fuzz.Config(audio=12, voices=8, model=str(tiny_voice), out=tmp_path / "findings")
+    config = fuzz.Config(
+        audio=12, voices=8, pictures=12, names=6, environments=1, model=str(tiny_voice), out=tmp_path / "findings"
+    )
     assert fuzz.main(config) == 0, capsys.readouterr().out
     assert not (tmp_path / "findings").exists()
-    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith(("| a", "| v"))]
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
     counts = {row[0].strip(): [int(cell) for cell in row[1:]] for row in rows}
-    total = {"audio, mutated": 4, "audio, odd": 8, "voice, mutated": 3, "voice, odd": 5}
+    total = {"audio, damaged": 4, "audio, odd": 8, "voice, damaged": 3, "voice, odd": 5}
+    total |= {"picture, damaged": 4, "picture, odd": 8, "names, damaged": 2, "names, odd": 4}
+    total |= {"environment, damaged": 1, "environment, odd": 0}
     assert {name: sum(row) for name, row in counts.items()} == total
-    assert counts["audio, odd"][0] > 0
-    assert counts["voice, odd"][0] > 0, "nothing gets as far as being converted"
+    for name in ("audio, odd", "voice, odd", "picture, odd", "names, odd"):
+        assert counts[name][0] > 0, f"nothing of {name} gets as far as having a result"
+
+
+def test_a_finding_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["done", "fault: KeyError: 'x'", "refused: it is empty"])
+    monkeypatch.setattr(fuzz.Worker, "_start", lambda self: None)
+    monkeypatch.setattr(fuzz.Worker, "run", lambda self, kind, number, limit: next(answers))
+    monkeypatch.setattr(fuzz.Worker, "close", lambda self: None)
+    assert fuzz.main(fuzz.Config(names=3, first=5, out=tmp_path)) == 1
+    assert "names 6: fault: KeyError: 'x'" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["names-6-names.json"]
 
 
 def test_what_is_missing_is_found(tmp_path: Path) -> None:

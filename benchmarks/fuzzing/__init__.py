@@ -1,0 +1,1 @@
+"""Inputs for `benchmarks.fuzz`, each made from a number alone."""
