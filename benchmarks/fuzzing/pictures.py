@@ -67,7 +67,7 @@ def odd_pixels(mode: str, size: tuple[int, int], chance: random.Random) -> Image
     if mode == "I;16":
         return Image.fromarray(noise.integers(0, 2**16, (height, width), np.uint16))
     if mode in ("I", "F"):
-        values = noise.standard_normal((height, width)) * chance.choice((1.0, 255.0, 7e4, 1e9))
+        values = noise.standard_normal((height, width)) * chance.choice((1.0, 255.0, 7e4, 1e8))
         return Image.fromarray(values.astype(np.int32 if mode == "I" else np.float32))
     colour = Image.fromarray(noise.integers(0, 256, (height, width, 4), np.uint8), "RGBA")
     if chance.random() < 0.3:

@@ -129,7 +129,7 @@ def try_picture(folder: Path, name: str, content: bytes) -> None:
     from recipes.translate import translate_folder
 
     source, out = folder / "in", folder / "out"
-    source.mkdir()
+    source.mkdir(parents=True)
     (source / name).write_bytes(content)
     Image.new("RGB", (9, 7), "red").save(source / "whole.png")
     before = contents(source)

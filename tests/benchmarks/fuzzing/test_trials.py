@@ -81,12 +81,12 @@ def test_names_are_of_every_category_and_fit() -> None:
     names = [odd_name(random.Random(seed), ".wav") for seed in range(300)]
     assert all("/" not in name and "\0" not in name for name in names)
     assert max(len(name.encode(errors="surrogateescape")) for name in names) == 255
-    assert len(set(names)) > 280
+    assert len(set(names)) > 250
 
 
 def test_recordings_are_of_many_formats() -> None:
-    endings = {odd_recording(random.Random(seed))[0].split(".")[-1] for seed in range(400)}
-    assert len(endings) > 30
+    endings = {odd_recording(random.Random(seed))[0].split(".")[-1] for seed in range(150)}
+    assert len(endings) > 25
     assert len(endings & {extension for extension, *_ in FFMPEG}) > 15
 
 
