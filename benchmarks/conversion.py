@@ -1,7 +1,7 @@
-"""How long a conversion takes and how much memory: `python -m benchmarks.conversion [--model NAME_OR_FOLDER]`.
+"""Measures how long a conversion takes and how much memory: `python -m benchmarks.conversion [--model NAME_OR_FOLDER]`.
 
-Each row is measured in a fresh process, after one conversion to warm up; times are the median of `--repeats`. The
-real-time factor is seconds of work per second of sound; memory is the peak of the whole process, which holds Python,
+Each row is measured in a fresh process, after one conversion to warm up. Times are the median of `--repeats`. The
+real-time factor is seconds of work per second of sound. Memory is the peak of the whole process, which holds Python,
 torch and the models.
 """
 

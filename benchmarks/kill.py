@@ -1,8 +1,9 @@
-"""kill -9 at random moments of training, converting a folder and saving: `python -m benchmarks.kill --rounds 100`.
+"""Kills trainings, conversions of folders and saves at random moments: `python -m benchmarks.kill --rounds 100`.
 
-After each kill everything that was finished must be whole: the newest checkpoint and the voice load, no logged step
-stands twice, every result in the manifest is a recording of the right length, and going on ends where an undisturbed
-run ends. Losing more than what came after the last checkpoint is a finding; the exit status is 1 if there was any.
+After each `kill -9`, everything that was finished must be whole: the newest checkpoint and the voice load, no logged
+step appears twice, every result in the manifest is a recording of the right length, and a resumed run ends where an
+undisturbed run ends. Losing more than what came after the last checkpoint is a finding. The exit status is 1 if there
+was any.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Finding(Exception):
 
 
 def saving(config: Config, folder: Path, chance: random.Random) -> None:
-    """A process saves two versions of a voice in turn; whichever was last must load after each kill."""
+    """Kills a process that saves two versions of a voice in turn; the last one must load after each kill."""
     Voice.load(config.model).save(folder / "voice")
     code = (
         "import sys, itertools\nfrom pathlib import Path\nfrom voiceconv.voice.voice import Voice\n"
@@ -79,7 +80,7 @@ def saving(config: Config, folder: Path, chance: random.Random) -> None:
 
 
 def batch(config: Config, folder: Path, chance: random.Random) -> None:
-    """A folder is converted by two processes; what the manifest lists must be there and whole."""
+    """Kills a conversion of a folder by two processes; what the manifest lists must exist and be whole."""
     source = folder / "in"
     source.mkdir()
     lengths = {}
@@ -130,7 +131,7 @@ def require_whole(output: Path, lengths: dict[str, float]) -> None:
 
 
 def training(config: Config, folder: Path, chance: random.Random) -> None:
-    """Trainings of the smoke preset, which keep their last checkpoint over every kill."""
+    """Kills trainings of the smoke preset, which must keep their last checkpoint."""
     os.environ[library.HOME] = str(folder)
     recordings = {}
     for name, pitch in (("high", 210.0), ("low", 110.0)):

@@ -1,7 +1,7 @@
-"""How good a voice was after how many minutes: `python -m benchmarks.learning_curves RUN... [--out FILE]`.
+"""Draws the scores of trainings against minutes: `python -m benchmarks.learning_curves RUN... [--out FILE]`.
 
-Draws the scores of each run folder of `voiceconv train` against the time that its steps and previews took; the time
-before the first step, in which recordings and pairs are prepared, is not part of it.
+Each RUN is a run folder of `voiceconv train`. Minutes are those of its steps and previews. The time before the first
+step, in which recordings and pairs are prepared, does not count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from generative_core.files import read_rows
 from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.errors import UserError
 
-SHOWN = {"score": "score", "voice": "voice", "phoneme_errors": "phonemes heard otherwise", "confusion": "confusion"}
+SHOWN = {"score": "score", "voice": "voice", "phoneme_errors": "phoneme errors", "confusion": "confusion"}
 
 
 @dataclass(frozen=True)

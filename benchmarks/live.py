@@ -1,9 +1,9 @@
-"""How late and how busy live conversion is, on one core.
+"""Measures the latency and the load of live conversion on one core.
 
     python -m benchmarks.live --model allison-joe
 
-Pushes recordings block by block, as a sound device would, and times each block. Latency follows from what windows and
-networks look ahead, and does not depend on the machine; a device's own buffers and one block come on top.
+Pushes recordings block by block, as a sound device would, and times each block. Latency follows from how far windows
+and networks look ahead, and does not depend on the machine. A device's own buffers and one block come on top.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How much memory and time long recordings take: `python -m benchmarks.long --minutes 1 10 180`.
+"""Measures the memory and time that long recordings take: `python -m benchmarks.long --minutes 1 10 180`.
 
-Speech that is repeated makes a recording of each length, which `voiceconv convert` turns into the other voice in a
-process of its own. The exit status is 1 if the longest needs more than `--may-grow` MiB beyond the shortest.
+Repeated speech makes a recording of each length. `voiceconv convert` converts it in a process of its own. The exit
+status is 1 if the longest needs more than `--may-grow` MiB beyond the shortest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voiceconv.voice.voice import Voice
 
 @dataclass(frozen=True)
 class Config:
-    """Which lengths, by which voice."""
+    """Which lengths to convert, with which voice."""
 
     minutes: tuple[float, ...] = (1.0, 10.0)
     """Lengths of the recordings."""

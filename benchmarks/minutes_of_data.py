@@ -1,8 +1,9 @@
-"""How much speech a new pair needs that starts from a voice: `python -m benchmarks.minutes_of_data DIR_A DIR_B`.
+"""Measures how much speech a pair needs that starts from a voice: `python -m benchmarks.minutes_of_data DIR_A DIR_B`.
 
-Draws so many minutes of each speaker from the recordings that `--voice`, a voice of these two, was trained on, trains
-a pair on them with `--start`, a voice of others, as `voiceconv train --from` does, and evaluates all on the clips that
-`--voice` was not trained on. What was done is kept in `--out`: the same command goes on where it was.
+`--voice` is a voice of the two speakers, and `--start` a voice of others. For each number of minutes, recordings are
+drawn from those that `--voice` was trained on, a pair is trained on them from `--start`, as `voiceconv train --from`
+does, and all voices are evaluated on the clips that `--voice` was not trained on. What is finished is kept in `--out`,
+and the same command continues from there.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Live conversion and mixed requests for hours: `python -m benchmarks.soak --minutes 120`.
+"""Loads a server with live speech and mixed requests for hours: `python -m benchmarks.soak --minutes 120`.
 
-Starts `app.py`. One visitor speaks live, without end, in real time. Others convert clips of several lengths, ask for
-what does not exist, upload what is no recording and leave in the middle. Each `--every` minutes a row is printed:
-requests and how long they took, how long after it was spoken a block of live speech was answered, the server's memory
-and temporary files. Memory is flat when the second half adds less than `--may-grow`; the exit status is 1 otherwise,
-or when an answer was wrong.
+Starts the page. One visitor speaks live, without end, in real time. Others convert clips of several lengths, ask for
+what does not exist, upload files that are no recordings, and leave in the middle. Every `--every` minutes a row is
+printed: requests and how long they took, how long after it was spoken a block of live speech was answered, the server's
+memory, and temporary files. Memory is flat when the second half adds less than `--may-grow`. The exit status is 1
+otherwise, or when an answer was wrong.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BLOCK = 1024  # samples of live speech at a time
 
 @dataclass(frozen=True)
 class Config:
-    """How long, by how many."""
+    """How long to load the server, and with how many visitors."""
 
     minutes: float = 120.0
     """In all."""
@@ -58,7 +58,7 @@ class Config:
 
 @dataclass
 class Tally:
-    """What the visitors met since the last row."""
+    """Counts and times of the requests since the last row."""
 
     seconds: list[float] = field(default_factory=list)
     refused: int = 0

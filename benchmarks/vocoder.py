@@ -1,12 +1,12 @@
-"""How fast vocoders are and what copy-synthesis through them costs, side by side in one run.
+"""Measures the speed of vocoders and the quality of copy-synthesis through them, side by side in one run.
 
     python -m benchmarks.vocoder --data DATA/allison DATA/joe --vocoders istft hifigan griffin-lim --out results
 
 Speed: each vocoder in a process of its own, after one synthesis to warm up; times are the median of `--repeats`, memory
-is the peak of the whole process. Quality: recordings through mel-spectrogram and vocoder against themselves, mean and
-95 % interval over clips. Where a vocoder lists recordings of a folder as kept from its training, only those are taken;
-folders that it does not name were not trained on. Writes `vocoder.md`, `vocoder.json` and `spectrograms.png`, two
-seconds of each folder and of what each vocoder makes of them, into `--out`.
+is the peak of the whole process. Quality: recordings after mel-spectrogram and vocoder against themselves, mean and
+95 % interval over clips. Where a vocoder lists held-out recordings of a folder, only those are used; a folder that it
+does not name was not in its training. Writes `vocoder.md`, `vocoder.json` and `spectrograms.png` (two seconds of each
+folder, as recorded and through each vocoder) into `--out`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether another way to run our vocoder's network is faster: `python -m benchmarks.vocoder_variants [--threads N]`.
+"""Times other ways to run our vocoder's network: `python -m benchmarks.vocoder_variants [--threads N]`.
 
-Ten seconds of speech through an untrained network of each size, the median of several after two to warm up. "Trunk" is
-the network without the inverse STFT, which ONNX Runtime and int8 do not take.
+Ten seconds of speech through an untrained network of each size, the median of several runs after two to warm up.
+"Trunk" is the network without the inverse STFT, which ONNX Runtime and int8 do not support.
 """
 
 from __future__ import annotations
