@@ -52,7 +52,7 @@ def read_record(path: Path, version: int) -> dict[str, Any]:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise UserError(f"{path} is over {MAX_JSON_BYTES // 10**6} MB; a {path.name} is a page of text.")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8-sig"))
         json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair could not be shown to anyone
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}). Copy the {kind} again.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from generative_core.files import open_atomically
 from voiceconv.audio.decoding import MAX_DECODED_SECONDS, mono_blocks
-from voiceconv.audio.formats import AUDIO_EXTENSIONS, WRITTEN_AS
+from voiceconv.audio.formats import AUDIO_EXTENSIONS, COMPANIONS, WRITTEN_AS
 from voiceconv.audio.loudness import LOUDNESS, SILENCE_PEAK, normalise_loudness
 from voiceconv.errors import UserError
 
 MIN_SECONDS = 0.2
+NAMED = 5  # files that a warning names; it counts the others
 _BLOCK = 2**20  # samples encoded at a time; libsndfile has crashed on minutes of Vorbis at once
 
 Wav = NDArray[np.float32]
@@ -197,7 +199,8 @@ def require_outside(results: Path, recordings: Path) -> None:
 def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
     """All recordings in `folder` and below, sorted, by extension (`AUDIO_EXTENSIONS`, upper or lower case).
 
-    Hidden files and folders are left out; linked folders are entered, each folder only once.
+    Hidden files and folders are left out; linked folders are entered, each folder only once. A warning counts and names
+    the other files that are left out, but for those that often lie beside recordings (`COMPANIONS`).
     Raises `UserError` if `folder` is missing, is no folder, or holds no recordings.
     """
     folder = Path(folder)
@@ -206,12 +209,22 @@ def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
         raise UserError(f"{folder} {problem}. Give a folder of recordings.")
     seen: set[str] = set()
     found: list[Path] = []
+    others: list[Path] = []
     for root, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
         folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
         paths = [] if real in seen else [Path(root, name) for name in files if not name.startswith(".")]
         found += [path for path in paths if path.suffix.lower() in AUDIO_EXTENSIONS]
+        others += [path for path in paths if path.suffix.lower() not in AUDIO_EXTENSIONS | COMPANIONS]
         seen.add(real)
+    if others:
+        names = [str(path.relative_to(folder)) for path in sorted(others)]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        warnings.warn(
+            f"{len(names)} left out of {folder}, whose names do not end like those of recordings: "
+            f"{', '.join(names[:NAMED])}{more}",
+            stacklevel=2,
+        )
     if not found:
         raise UserError(
             f"{folder} has no recordings in it. Expected files named {', '.join(sorted(AUDIO_EXTENSIONS))}."

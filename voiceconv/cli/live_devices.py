@@ -1,30 +1,34 @@
-"""Live conversion in a terminal: from the microphone to the loudspeaker, or from a file as if it were being spoken."""
+"""Converts live in a terminal: from the microphone to the loudspeaker, or from a file as if it were being spoken."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
-from voiceconv.audio.files import load_audio, save_audio
+from voiceconv.audio.files import load_audio, resample, save_audio
 from voiceconv.convert.streaming import LiveConversion
 from voiceconv.errors import UserError
 
 Wav = NDArray[np.float32]
 LEARNED_SECONDS = 4
 BLOCK = 512  # samples, 23 ms: what sound devices hand over at a time
+USUAL_RATES = (48000, 44100)  # Hz, of sound cards
 
 
 class Delay:
     """A live conversion for devices that want a block for each block: silence first, then everything `delay` samples
     after it went in."""
 
-    def __init__(self, live: LiveConversion, sample_rate: int, block: int = BLOCK) -> None:
+    def __init__(self, live: LiveConversion | AtRate, sample_rate: int, block: int = BLOCK) -> None:
         self.live = live
+        self.block = block
         self.delay = round(live.latency * sample_rate) + block
         self.ready = np.zeros(self.delay, np.float32)
 
@@ -32,6 +36,36 @@ class Delay:
         self.ready = np.concatenate([self.ready, self.live.push(block)])
         out, self.ready = self.ready[: len(block)], self.ready[len(block) :]
         return out
+
+
+class AtRate:
+    """A live conversion for a sound card that works at `card_rate` Hz, and not at the voice's `sample_rate`."""
+
+    def __init__(self, live: LiveConversion, sample_rate: int, card_rate: int) -> None:
+        self.live = live
+        self.enter, self.leave = _resamplers(sample_rate, card_rate)
+        # Resamplers hold samples back, and so does the conversion when its blocks are no multiple of its hop.
+        held, resamplers = 0, _resamplers(sample_rate, card_rate)
+        received = sent = 0
+        for _ in range(2 * card_rate // BLOCK):
+            received += BLOCK
+            sound = np.zeros(BLOCK, np.float32)
+            for resampler in resamplers:
+                sound = resampler.resample_chunk(sound)
+            sent += len(sound)
+            held = max(held, received - sent)
+        self.latency = live.latency + held / card_rate + live.hop / sample_rate
+
+    def push(self, block: Wav) -> Wav:
+        """`(n,)` at the card's rate -> `(m,)` at the card's rate, what can be said by now."""
+        return self.leave.resample_chunk(self.live.push(self.enter.resample_chunk(block)))
+
+
+def _resamplers(sample_rate: int, card_rate: int) -> tuple[soxr.ResampleStream, soxr.ResampleStream]:
+    """From the card to the voice, and back."""
+    rates = (card_rate, sample_rate), (sample_rate, card_rate)
+    into, back = (soxr.ResampleStream(*pair, 1, dtype="float32", quality="HQ") for pair in rates)
+    return into, back
 
 
 def speak_file(live: LiveConversion, source: Path, output: Path, sample_rate: int, comment: str) -> str:
@@ -60,46 +94,95 @@ def speak_file(live: LiveConversion, source: Path, output: Path, sample_rate: in
 
 def listen(sample_rate: int, microphone: str | None) -> Wav:
     """Some seconds of the microphone, `(T,)`, to learn the speaker's pitch from."""
-    sound = _sounddevice()
-    print(f"Say something for {LEARNED_SECONDS} seconds, so that your pitch is known.")
+    sound, device = _sounddevice(), _device(microphone)
     try:
-        heard = sound.rec(LEARNED_SECONDS * sample_rate, sample_rate, channels=1, device=_device(microphone))
+        rate, channels = _fitting(sound, sample_rate, input=device)
+        print(f"Say something for {LEARNED_SECONDS} seconds, so that your pitch is known.")
+        recorded = sound.rec(LEARNED_SECONDS * rate, rate, channels=channels["input"], device=device, dtype="float32")
         sound.wait()
     except (sound.PortAudioError, ValueError) as error:
         raise UserError(f"The microphone cannot be opened ({error}). `voiceconv live --devices` lists them.") from error
-    return np.asarray(heard[:, 0], np.float32)
+    return resample(_mono(recorded), rate, sample_rate)
 
 
 def speak(live: LiveConversion, sample_rate: int, microphone: str | None, loudspeaker: str | None) -> None:
     """From the microphone to the loudspeaker until Ctrl-C; devices by number or by a part of their name."""
     sound = _sounddevice()
-    delayed = Delay(live, sample_rate)
+    microphone_device, loudspeaker_device = _device(microphone), _device(loudspeaker)
+    try:
+        rate, channels = _fitting(sound, sample_rate, input=microphone_device, output=loudspeaker_device)
+    except (sound.PortAudioError, ValueError) as error:
+        raise _unopened(error) from error
+    if rate == sample_rate:
+        delayed = Delay(live, rate)
+    else:
+        delayed = Delay(AtRate(live, sample_rate, rate), rate, round(BLOCK * rate / sample_rate))
     failures: list[Exception] = []
 
     def callback(heard: Wav, spoken: Wav, frames: int, clock: Any, status: Any) -> None:
         if status:
             print(f"\n{status}", file=sys.stderr)
         try:
-            spoken[:, 0] = delayed(heard[:, 0])
+            spoken[:] = delayed(_mono(heard))[:, None]
         except Exception as error:
             failures.append(error)
             raise sound.CallbackAbort from error
 
-    devices = _device(microphone), _device(loudspeaker)
     try:
         with sound.Stream(
-            sample_rate, BLOCK, devices, channels=1, dtype="float32", latency="low", callback=callback
+            rate,
+            delayed.block,
+            (microphone_device, loudspeaker_device),
+            channels=(channels["input"], channels["output"]),
+            dtype="float32",
+            latency="low",
+            callback=callback,
         ) as stream:
-            print(
-                f"Speak; {1000 * delayed.delay / sample_rate:.0f} ms later it is heard. Wear headphones. Ctrl-C ends."
-            )
+            print(f"Speak; {1000 * delayed.delay / rate:.0f} ms later it is heard. Wear headphones. Ctrl-C ends.")
             while stream.active:
                 time.sleep(0.2)
     except (sound.PortAudioError, ValueError) as error:
-        raise UserError(
-            f"The sound devices cannot be opened ({error}). `voiceconv live --devices` lists them."
-        ) from error
+        raise _unopened(error) from error
     raise failures[0] if failures else UserError("The sound devices have stopped. Plug them in again, and start anew.")
+
+
+def _fitting(sound: Any, sample_rate: int, **devices: str | int | None) -> tuple[int, dict[str, int]]:
+    """A rate in Hz, the voice's if possible, and numbers of channels, one if possible, at which the devices ("input",
+    "output") open together; raises PortAudio's error if there are none."""
+    known = {kind: sound.query_devices(device, kind) for kind, device in devices.items()}
+    own = [round(info["default_samplerate"]) for info in known.values()]
+    error: Exception | None = None
+    for rate in dict.fromkeys([sample_rate, *own, *USUAL_RATES]):
+        try:
+            return rate, {
+                kind: _channels(sound, kind, device, known[kind][f"max_{kind}_channels"], rate)
+                for kind, device in devices.items()
+            }
+        except sound.PortAudioError as refused:
+            error = error or refused
+    assert error is not None
+    raise error
+
+
+def _channels(sound: Any, kind: str, device: str | int | None, most: int, rate: int) -> int:
+    """How many channels the device opens with at this rate: one, two, or all."""
+    check = getattr(sound, f"check_{kind}_settings")
+    *fewer, last = sorted({1, min(2, most), max(1, most)})
+    for channels in fewer:
+        with contextlib.suppress(sound.PortAudioError):
+            check(device=device, channels=channels, samplerate=rate, dtype="float32")
+            return channels
+    check(device=device, channels=last, samplerate=rate, dtype="float32")
+    return last
+
+
+def _mono(sound: NDArray[np.float32]) -> Wav:
+    """`(n, channels)` -> `(n,)`, the first channel: cards that open with two put a microphone there."""
+    return np.ascontiguousarray(sound[:, 0], np.float32)
+
+
+def _unopened(error: Exception) -> UserError:
+    return UserError(f"The sound devices cannot be opened ({error}). `voiceconv live --devices` lists them.")
 
 
 def list_devices() -> str:

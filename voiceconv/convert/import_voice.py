@@ -11,7 +11,7 @@ import torch
 
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.user_data import NAME, NAME_RULE, voices_folder
+from voiceconv.user_data import NAME_RULE, is_name, normalised, voices_folder
 from voiceconv.vocoder.griffin_lim import GriffinLim
 from voiceconv.voice.archive import read_archive, require_short
 from voiceconv.voice.voice import RECORD, VOICES, Voice, available_voices, read_record
@@ -48,8 +48,8 @@ def add_voice(folder: Path, name: str | None = None, *, called: str | None = Non
         # The folder is a temporary one, of which the user knows nothing.
         reason = str(error).replace(f"{folder}/", "").replace(str(folder), "it")
         raise UserError(f"{called} is refused: {reason}") from error
-    name = name or voice.name
-    if not NAME.fullmatch(name):
+    name = normalised(name or voice.name)
+    if not is_name(name):
         raise UserError(f"A voice cannot be called {name!r}: {NAME_RULE}.")
     if name.casefold() in {known.casefold() for known in available_voices()} or (VOICES / name).exists():
         raise UserError(f"There already is a voice {name!r}. Give this one another name.")

@@ -18,6 +18,7 @@ from voiceconv.audio.files import MIN_SECONDS, find_audio, load_audio
 from voiceconv.audio.formats import AUDIO_EXTENSIONS
 from voiceconv.errors import UserError
 from voiceconv.evaluation.text import normalise_text
+from voiceconv.user_data import normalised
 from voiceconv.voice.validation import require_clip_lists
 
 AT_LEAST = 2  # clips of a speaker: each is compared with the others
@@ -74,7 +75,7 @@ def held_out(folder: Folder, split: Mapping[str, list[str]]) -> tuple[str, list[
     recordings = folder.recordings()
     found = {speaker: [name for name in names if name in recordings] for speaker, names in split.items()}
     # Two folders may call their recordings alike, 0001.wav and so on: then it is the folder's own name that tells.
-    named = folder.path.resolve().name
+    named = normalised(folder.path.resolve().name)
     speaker = named if found.get(named) else max(found, key=lambda name: len(found[name]))
     if not found[speaker]:
         raise UserError(
@@ -96,7 +97,7 @@ def load_split(clips_from: Path | None, metadata: Mapping[str, Any], voice: str)
             )
         return dict(split)
     try:
-        split = json.loads(clips_from.read_text(encoding="utf-8"))
+        split = json.loads(clips_from.read_text(encoding="utf-8-sig"))
         require_clip_lists(split or None)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{clips_from} was expected to list clips, but cannot be read ({error}).") from error

@@ -26,7 +26,7 @@ from typing import Any, Literal
 from generative_core.files import read_rows, write_atomically
 from voiceconv.errors import OtherRun, UserError, explain
 from voiceconv.locks import is_locked, try_lock
-from voiceconv.user_data import NAME, NAME_RULE, runs_folder, voices_folder
+from voiceconv.user_data import NAME_RULE, is_name, normalised, runs_folder, voices_folder
 
 LOCK = ".training.lock"  # held by the process that trains
 STATE = "state.json"  # how that process ended, or that it started; and its number
@@ -121,7 +121,9 @@ class Job:
     @classmethod
     def create(cls, draft: Path, plan: Plan) -> Job:
         """A training of the recordings in `draft` (`add_recordings`), which becomes its run folder."""
-        if not NAME.fullmatch(plan.name):
+        a, b = map(normalised, plan.speakers)
+        plan = dataclasses.replace(plan, name=normalised(plan.name), speakers=(a, b))
+        if not is_name(plan.name):
             raise UserError(f"A training cannot be called {plan.name!r}: {NAME_RULE}.")
         folder = runs_folder() / plan.name
         if folder.exists():
@@ -309,7 +311,8 @@ def add_recordings(
     draft: Path, speaker: str, files: Sequence[Path], *, description: str = "", licence: str = "", credits: str = ""
 ) -> Path:
     """Copies a speaker's recordings into a draft, with what is said of them; the speaker's folder there."""
-    if not NAME.fullmatch(speaker):
+    speaker = normalised(speaker)
+    if not is_name(speaker):
         raise UserError(f"A speaker cannot be called {speaker!r}: {NAME_RULE}.")
     folder = draft / "recordings" / speaker
     if folder.exists():

@@ -27,7 +27,7 @@ from voiceconv.training.gan import build_model
 from voiceconv.training.presets import PRESETS, Preset
 from voiceconv.training.run_folder import record_settings, record_split
 from voiceconv.training.speaker_classifier import train_speaker_classifier
-from voiceconv.user_data import LONGEST_NAME
+from voiceconv.user_data import shortened
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.speaker_info import SpeakerInfo
 from voiceconv.voice.voice import Voice
@@ -128,7 +128,7 @@ def train(
 
     def current_voice() -> Voice:
         return Voice(
-            f"{info_a.name}-{info_b.name}"[:LONGEST_NAME],
+            shortened(f"{info_a.name}-{info_b.name}"),
             speakers,
             mel,
             generator,

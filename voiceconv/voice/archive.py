@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import html
 import io
-import re
 import stat
 import struct
 import zipfile
@@ -22,7 +21,7 @@ from generative_core.files import write_atomically
 from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.formats import AUDIO_EXTENSIONS
 from voiceconv.errors import UserError
-from voiceconv.user_data import NAME
+from voiceconv.user_data import is_name, normalised
 from voiceconv.voice.voice import MAX_WEIGHTS_BYTES, RECORD, Voice
 from voiceconv.weights import MAX_JSON_BYTES, WEIGHTS
 
@@ -35,7 +34,7 @@ MAX_DIRECTORY_BYTES = 65_536  # of the archive's list of contents
 CARD = "README.md"
 # What every voice has, and the most bytes it may have.
 REQUIRED = {RECORD: MAX_JSON_BYTES, WEIGHTS: MAX_WEIGHTS_BYTES, CARD: MAX_JSON_BYTES}
-_CLIP = re.compile(r"\w[\w .()-]{0,100}")
+LONGEST_CLIP_NAME = 101
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same voice is the same file, whenever it is written
 
 
@@ -73,12 +72,12 @@ def _examples(voice: Voice, most: int, room: int) -> dict[str, bytes]:
             name, size = f"examples/{speaker}/{clip.name}", clip.stat().st_size
             if len(found) == most or size > min(room, MAX_EXAMPLE_BYTES):
                 continue
-            if not _is_example(name) or name.casefold() in taken:
+            if not _is_example(name) or normalised(name).casefold() in taken:
                 continue
             with contextlib.suppress(UserError):
                 require_short(clip)
                 found[name] = clip.read_bytes()
-                taken.add(name.casefold())
+                taken.add(normalised(name).casefold())
                 room -= size
     return found
 
@@ -96,7 +95,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
             for entry in archive.infolist():
                 content = _read_entry(archive, entry, min(room, REQUIRED.get(entry.filename, MAX_EXAMPLE_BYTES)))
                 room -= len(content)
-                files[entry.filename] = content
+                files[normalised(entry.filename)] = content
     except UserError as error:
         raise error if path.name in str(error) else UserError(f"{path.name} is refused: {error}") from error
     # RuntimeError is an encrypted file, NotImplementedError a compression or version that zipfile does not know.
@@ -147,9 +146,10 @@ def _require_known_names(entries: list[zipfile.ZipInfo]) -> None:
             raise UserError(f"{name!r} in it is a symbolic link; a voice has only files.")
         if kind not in (0, stat.S_IFREG):
             raise UserError(f"{name!r} in it is not an ordinary file.")
-        if name in seen or name.casefold() in seen:
+        same = normalised(name).casefold()
+        if same in seen:
             raise UserError(f"{name!r} is in it twice.")
-        seen |= {name, name.casefold()}
+        seen.add(same)
         if name not in REQUIRED and not _is_example(name):
             raise UserError(
                 f"{name!r} in it does not belong into a voice: only {', '.join(REQUIRED)} and recordings as "
@@ -164,8 +164,8 @@ def _is_example(name: str) -> bool:
     return (
         len(parts) == 3
         and parts[0] == "examples"
-        and NAME.fullmatch(parts[1]) is not None
-        and _CLIP.fullmatch(parts[2]) is not None
+        and is_name(parts[1])
+        and is_name(parts[2], longest=LONGEST_CLIP_NAME, punctuation=" .()-")
         and PurePosixPath(name).suffix.lower() in AUDIO_EXTENSIONS
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voiceconv.errors import UserError
-from voiceconv.user_data import NAME, NAME_RULE
+from voiceconv.user_data import NAME_RULE, is_name, normalised
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class SpeakerInfo:
         """From the folder's `speaker.json` if it has one; otherwise only the name, which is the folder's."""
         path = folder / "speaker.json"
         if not path.is_file():
-            return cls(folder.resolve().name)
+            return cls(normalised(folder.resolve().name))
         try:
-            info = cls(**json.loads(path.read_text(encoding="utf-8")))
+            info = cls(**json.loads(path.read_text(encoding="utf-8-sig")))
         except (ValueError, TypeError) as error:
             fields = ", ".join(field.name for field in dataclasses.fields(cls))
             raise UserError(f"{path} must be a JSON object with the texts {fields}: {error}") from error
@@ -35,12 +35,13 @@ class SpeakerInfo:
             value = getattr(info, field.name)
             if not isinstance(value, str) or not value.isprintable():
                 raise UserError(f"{path}: {field.name} must be a text of one line, not {value!r}.")
+        info = dataclasses.replace(info, name=normalised(info.name))
         info.require_name()
         return info
 
     def require_name(self) -> None:
         """Raises `UserError` for a name that no voice can have: files are called after it."""
-        if not NAME.fullmatch(self.name):
+        if not is_name(self.name):
             raise UserError(
                 f"A speaker cannot be called {self.name!r}: {NAME_RULE}. Rename the folder, or put a file speaker.json "
                 'with {"name": "..."} into it.'

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from voiceconv.features.mel import RATE_STEP, MelConfig
-from voiceconv.user_data import NAME, NAME_RULE
+from voiceconv.user_data import NAME_RULE, is_name, normalised
 from voiceconv.voice.speaker import Speaker
 
 # What the numbers of a mel definition may be: beyond these, a short recording would fill the memory.
@@ -27,9 +27,9 @@ PITCH_RANGES = {"log_f0_mean": (math.log(30), math.log(1000)), "log_f0_std": (0.
 
 
 def checked_name(value: Any) -> str:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
+    if not isinstance(value, str) or not is_name(normalised(value)):
         raise ValueError(f"{value!r} cannot be a name: {NAME_RULE}")
-    return value
+    return normalised(value)
 
 
 def one_line(value: Any) -> str:

@@ -23,7 +23,7 @@ from voiceconv import weights
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import PitchStatistics
-from voiceconv.user_data import NAME, voices_folder
+from voiceconv.user_data import is_name, normalised, voices_folder
 from voiceconv.voice.speaker import STATISTICS, Speaker
 from voiceconv.voice.validation import (
     PITCH_RANGES,
@@ -79,6 +79,7 @@ class Voice:
 
     def index(self, speaker: str) -> int:
         """0 or 1; raises `UserError` that names the nearest for an unknown speaker."""
+        speaker = normalised(speaker)
         if speaker in self.names:
             return self.names.index(speaker)
         near = difflib.get_close_matches(speaker, self.names, n=1, cutoff=0.0)
@@ -178,11 +179,13 @@ class Voice:
 
 def available_voices() -> list[str]:
     """The names of the voices that came with the program, then those of the user's own."""
-    return [*_voices_in(VOICES), *(name for name in _voices_in(voices_folder()) if name not in _voices_in(VOICES))]
+    return list(_voices_in(VOICES) | _voices_in(voices_folder()))
 
 
-def _voices_in(folder: Path) -> list[str]:
-    return sorted(path.parent.name for path in folder.glob(f"*/{RECORD}") if NAME.fullmatch(path.parent.name))
+def _voices_in(folder: Path) -> dict[str, Path]:
+    """Name -> folder of the voices in `folder`, sorted."""
+    found = sorted(path.parent for path in folder.glob(f"*/{RECORD}") if is_name(path.parent.name))
+    return {normalised(path.name): path for path in found}
 
 
 def build_generator(description: Mapping[str, Any]) -> nn.Module:
@@ -202,9 +205,9 @@ def build_speaker_classifier() -> PatchClassifier:
 
 
 def find_voice(name_or_folder: str | Path) -> Path:
-    for known in (VOICES, voices_folder()):
-        if str(name_or_folder) in _voices_in(known):
-            return known / str(name_or_folder)
+    for known in (_voices_in(VOICES), _voices_in(voices_folder())):
+        if path := known.get(normalised(str(name_or_folder))):
+            return path
     folder = Path(name_or_folder)
     if (folder / RECORD).is_file():
         return folder

@@ -234,6 +234,18 @@ def test_finds_recordings_below_whatever_their_case_but_not_hidden_ones(tmp_path
     assert find_audio(str(tmp_path / "sub")) == [tmp_path / "sub/deep/c.Flac"]
 
 
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    for name in ("a.wav", "metadata.csv", "speaker.json", "a.TextGrid", "cover.jpg", ".DS_Store"):
+        (tmp_path / name).touch()
+    find_audio(tmp_path)
+    assert not recwarn.list
+    for name in ("sub/b.ape", *(f"{n}.xyz" for n in range(7))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.warns(UserWarning, match=r"^8 left out of .*: 0\.xyz, 1\.xyz, 2\.xyz, 3\.xyz, 4\.xyz and 3 more$"):
+        assert find_audio(tmp_path) == [tmp_path / "a.wav"]
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "mine", tmp_path / "elsewhere"
     folder.mkdir()

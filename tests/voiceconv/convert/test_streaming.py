@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.signals import SAMPLE_RATE, hum
-from voiceconv.audio.files import load_audio, save_audio
-from voiceconv.cli.live_devices import Delay, speak, speak_file
+from voiceconv.audio.files import load_audio, resample, save_audio
+from voiceconv.cli.live_devices import AtRate, Delay, speak, speak_file
 from voiceconv.convert.adaptation import Adaptation
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.streaming import LiveConversion, gate, keep_unvoiced
@@ -191,8 +191,9 @@ def test_a_file_is_spoken_in_its_own_time(converter: VoiceConverter, tmp_path: P
     assert len(load_audio(tmp_path / "out.wav", SAMPLE_RATE)) == LENGTH
 
 
-class OneBlock:
-    """Sound devices that hand over one block and, unless the callback fails, are pulled out afterwards."""
+class Card:
+    """A sound card that plays what is said into its microphone, and is pulled out at the end; it opens at one rate
+    and with one number of channels only."""
 
     class CallbackAbort(Exception):
         pass
@@ -200,13 +201,33 @@ class OneBlock:
     class PortAudioError(Exception):
         pass
 
-    def Stream(self, rate: int, block: int, *_: object, callback: Callable[..., None], **__: object) -> OneBlock:
-        self.block, self.callback, self.active = block, callback, False
+    def __init__(self, said: np.ndarray, rate: int = SAMPLE_RATE, channels: int = 1) -> None:
+        self.said, self.rate, self.channels, self.active = said, rate, channels, False
+        self.spoken: list[np.ndarray] = []
+
+    def query_devices(self, device: object, kind: str) -> dict[str, float]:
+        return {"default_samplerate": float(self.rate), "max_input_channels": 2, "max_output_channels": 2}
+
+    def check_input_settings(self, *, samplerate: int, channels: int, **_: object) -> None:
+        if not samplerate or (samplerate, channels) != (self.rate, self.channels):
+            raise self.PortAudioError("Invalid sample rate")
+
+    check_output_settings = check_input_settings
+
+    def Stream(
+        self, rate: int, block: int, *_: object, callback: Callable[..., None], channels: tuple[int, int], **__: object
+    ) -> Card:
+        self.block, self.callback, self.opened = block, callback, (rate, channels)
         return self
 
-    def __enter__(self) -> OneBlock:
+    def __enter__(self) -> Card:
+        _, (inputs, outputs) = self.opened
         with contextlib.suppress(self.CallbackAbort):
-            self.callback(np.zeros((self.block, 1), np.float32), np.ones((self.block, 1), np.float32), None, None, "")
+            for start in range(0, len(self.said) - self.block + 1, self.block):
+                spoken = np.ones((self.block, outputs), np.float32)
+                heard = np.repeat(self.said[start : start + self.block, None], inputs, axis=1)
+                self.callback(heard, spoken, None, None, "")
+                self.spoken.append(spoken)
         return self
 
     def __exit__(self, *_: object) -> None: ...
@@ -216,12 +237,40 @@ class OneBlock:
 def test_a_conversation_that_breaks_off_says_why(
     converter: VoiceConverter, monkeypatch: pytest.MonkeyPatch, breaks: bool, said: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "sounddevice", OneBlock())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "sounddevice", Card(speech()[:512]))  # type: ignore[arg-type]
     stream = converter.stream("joe")
     if breaks:
         monkeypatch.setattr(stream, "push", lambda wav: (_ for _ in ()).throw(UserError("values that are no sound")))
     with pytest.raises(UserError, match=said):
         speak(stream, SAMPLE_RATE, None, None)
+
+
+@pytest.mark.parametrize("card_rate", [48000, 44100, 16000])
+def test_a_card_is_opened_at_its_own_rate_and_with_its_channels(
+    converter: VoiceConverter, monkeypatch: pytest.MonkeyPatch, card_rate: int
+) -> None:
+    said = resample(speech(), SAMPLE_RATE, card_rate)
+    card = Card(said, card_rate, channels=2)
+    monkeypatch.setitem(sys.modules, "sounddevice", card)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="devices have stopped"):
+        speak(converter.stream("joe"), SAMPLE_RATE, None, None)
+    assert card.opened == (card_rate, (2, 2))
+    left, right = np.concatenate(card.spoken).T
+    assert np.array_equal(left, right)
+    delay = Delay(AtRate(converter.stream("joe"), SAMPLE_RATE, card_rate), card_rate, card.block).delay
+    expected = in_pieces(converter.stream("joe"), resample(said, card_rate, SAMPLE_RATE), [])
+    expected = resample(expected, SAMPLE_RATE, card_rate)[: len(left) - delay]
+    assert not left[:delay].any()
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(left[delay:][: len(expected)], expected, atol=0.01)
+
+
+def test_a_card_that_opens_at_no_rate_is_an_error_in_words(
+    converter: VoiceConverter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", Card(speech(), rate=0))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"cannot be opened \(Invalid sample rate\)"):
+        speak(converter.stream("joe"), SAMPLE_RATE, None, None)
 
 
 def test_the_gate_can_be_raised(converter: VoiceConverter) -> None:

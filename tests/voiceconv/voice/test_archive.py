@@ -11,6 +11,7 @@ import pickle
 import shutil
 import stat
 import struct
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,22 @@ def test_the_same_voice_is_the_same_file(exported: Path, tmp_path: Path) -> None
     )
     export_voice("tiny", tmp_path / "third.voice")
     assert (tmp_path / "third.voice").read_bytes() == (tmp_path / "again.voice").read_bytes()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_and_examples_of_other_scripts_travel(tiny_voice: Path, tmp_path: Path, form: str) -> None:
+    folder = Path(shutil.copytree(tiny_voice, tmp_path / "voice"))
+    record = json.loads((folder / "voice.json").read_text())
+    name = unicodedata.normalize(form, "José")
+    record["speakers"][1]["name"] = name
+    (folder / "voice.json").write_text(json.dumps({**record, "name": f"सीता-{name}"}), encoding="utf-8-sig")
+    (folder / "examples" / "joe").rename(folder / "examples" / "José")
+    (folder / "examples" / "José" / "hum.wav").rename(folder / "examples" / "José" / "தமிழ் 1.wav")
+    export_voice(folder, tmp_path / "jose.voice")
+    assert import_voice(tmp_path / "jose.voice") == "सीता-José"
+    voice = Voice.load(unicodedata.normalize(form, "सीता-José"))
+    assert voice.index(unicodedata.normalize(form, "José")) == 1
+    assert [path.name for path in voice.examples["José"]] == ["தமிழ் 1.wav"]
 
 
 def test_a_taken_name_is_refused_and_another_can_be_given(exported: Path) -> None:
