@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,9 +15,8 @@ from typing import BinaryIO
 import av
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
-from voiceconv.audio.loudness import SILENCE_PEAK
+from voiceconv.audio.channels import MonoMixer, Samples
 from voiceconv.errors import UserError
 
 # More than anyone converts in one file; what a file of a few kilobytes can unpack to ends here.
@@ -33,8 +31,6 @@ _PYAV_OPTIONS = {
 # The two that state their true length, here within a tolerance that covers padding and a recorder's own clock.
 _CONTAINERS_WITH_LENGTH = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}
 _LENGTH_TOLERANCE = 0.5  # seconds
-_DECIDING = 2**22  # values by which it is decided how channels become one: 40 s of stereo at 48 kHz
-_CANCELLED = 0.5  # of the power that the loudest channel, alone among silent ones, would have in the mean
 _BLOCK = 2**20  # values decoded at a time, all channels together
 _LARGEST_SAMPLE = 1e9  # float files may exceed [-1, 1], but not by this much
 # The magic of a chunked file: the byte order of its lengths, and the name of the chunk that holds the sound.
@@ -43,8 +39,6 @@ _STREAM_SIZE_SLACK = 65536
 _MOST_CHUNKS = 1000  # before the sound; real files have a handful
 _OGG_TAIL = 2 * 65307  # two pages of the greatest size hold at least one whole page header
 _XING_HAS_FRAMES, _XING_HAS_BYTES = 1, 2
-
-Samples = NDArray[np.float32]
 
 
 def mono_blocks(path: Path, *, max_seconds: float = MAX_DECODED_SECONDS) -> Iterator[tuple[int, Samples]]:
@@ -59,7 +53,7 @@ def mono_blocks(path: Path, *, max_seconds: float = MAX_DECODED_SECONDS) -> Iter
     _require_file(path)
     _require_whole(path)
     seconds = 0.0
-    to_mono = _ToMono(path)
+    to_mono = MonoMixer(path)
     for rate, block in _blocks(path):
         if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
             raise UserError(
@@ -76,67 +70,6 @@ def mono_blocks(path: Path, *, max_seconds: float = MAX_DECODED_SECONDS) -> Iter
             raise UserError(f"{path} is longer than {max_seconds / 3600:g} hours, the most that is read. Split it.")
         yield from to_mono(rate, block)
     yield from to_mono.rest()
-
-
-class _ToMono:
-    """Blocks `(frames, channels)` in, blocks `(frames,)` out: the mean of the channels, or one that stands for all.
-
-    Which of the two is decided by the first `_DECIDING` values that are not silence, which are held back until then.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.held: list[tuple[int, Samples]] = []
-        self.channel: int | None = None
-        self.decided = False
-
-    def __call__(self, rate: int, block: Samples) -> Iterator[tuple[int, Samples]]:
-        if self.decided or block.shape[1] == 1:
-            yield from self.rest()
-            yield rate, self._mono(block)
-            return
-        if not self.held and np.abs(block).max(initial=0.0) < SILENCE_PEAK:
-            yield rate, self._mono(block)  # nothing to decide by
-            return
-        self.held.append((rate, block))
-        if sum(held.size for _, held in self.held) >= _DECIDING:
-            yield from self.rest()
-
-    def rest(self) -> Iterator[tuple[int, Samples]]:
-        """What is still held back."""
-        if self.held:
-            self.decided, held, self.held = True, self.held, []
-            self.channel = _standing_for_all([block for _, block in held])
-            if self.channel is not None:
-                warnings.warn(
-                    f"{self.path}: its channels cancel each other, as when one is wired the wrong way round; only the "
-                    "loudest of them is used",
-                    stacklevel=2,
-                )
-            for rate, block in held:
-                yield rate, self._mono(block)
-
-    def _mono(self, block: Samples) -> Samples:
-        if self.channel is None or self.channel >= block.shape[1]:
-            return block.mean(axis=1)
-        return np.ascontiguousarray(block[:, self.channel])
-
-
-def _standing_for_all(blocks: list[Samples]) -> int | None:
-    """The loudest channel, if the mean of all is far softer than it; offsets (DC) do not count."""
-    channels = blocks[0].shape[1]
-    if any(block.shape[1] != channels for block in blocks):
-        return None
-
-    def power(parts: list[Samples]) -> NDArray[np.float64]:
-        frames = sum(len(part) for part in parts)
-        mean = sum(part.sum(axis=0, dtype=np.float64) for part in parts) / frames
-        square = sum(np.square(part, dtype=np.float64).sum(axis=0) for part in parts) / frames
-        return np.asarray(square - np.square(mean))
-
-    each, together = power(blocks), power([block.mean(axis=1) for block in blocks])
-    alone = each.max() / channels**2
-    return int(each.argmax()) if together < _CANCELLED * alone else None
 
 
 def _require_file(path: Path) -> None:

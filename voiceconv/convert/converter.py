@@ -1,4 +1,4 @@
-"""Converts speech of anybody into the voice of one of two speakers, the words unchanged: `VoiceConverter`."""
+"""Converts speech into the voice of one of two speakers and keeps the words: `VoiceConverter`."""
 
 from __future__ import annotations
 
@@ -126,10 +126,10 @@ class VoiceConverter:
     ) -> LiveConversion:
         """A conversion of speech that is still being spoken, see `LiveConversion`.
 
-        `adaptation` is what `adapt` finds for anybody; `None` is right for the voice's own source speaker. Where the
-        input stays under `silence_db` (of full scale) the output is digital silence; otherwise loudness stays as the
-        converter makes it. Raises `UserError` for an unknown target, and for a voice or a vocoder that look at whole
-        recordings.
+        `adaptation` is what `adapt` finds for any speaker; `None` is right for the voice's own source speaker. Where
+        the input stays under `silence_db` (of full scale) the output is digital silence; otherwise loudness stays as
+        the converter makes it. Raises `UserError` for an unknown target, and for a voice or a vocoder that look at
+        whole recordings.
         """
         index = self.voice.index(target)
         generator = self.voice.generator_ab if index == 1 else self.voice.generator_ba

@@ -102,7 +102,7 @@ class LiveConversion:
         return self._send(total)
 
     def _read_frames(self, until: int) -> Tensor:
-        """The frames up to `until` that were not read yet, through the trunk that hears their pitch."""
+        """The frames up to `until` that were not read yet, through the trunk that reads their pitch."""
         if until <= self.read:
             return torch.zeros(1, 0, 0, device=self.device)
         middles = torch.arange(self.read, until) * self.hop + self.hop // 2
@@ -138,12 +138,12 @@ class LiveConversion:
         start = max(self.start, needed)
         self.recording, self.start = self.recording[start - self.start :], start
 
-    def _speak(self, heard: Tensor) -> None:
+    def _speak(self, features: Tensor) -> None:
         """What the generator's trunk gave, `(1, channels, n)`, on to the vocoder."""
-        count = heard.shape[-1]
+        count = features.shape[-1]
         if not count:
             return
-        converted = self.target.denormalise(self.generator.answer(heard)[0, 0])
+        converted = self.target.denormalise(self.generator.answer(features)[0, 0])
         require_speech(converted)
         f0 = self.f0[:count]
         wav = self.vocoder.push(keep_unvoiced(converted, self.entered[:, :count], f0), f0)

@@ -258,7 +258,7 @@ def doubts(record: Record) -> list[str]:
         cer = direction["scores"][UNCONVERTED].get("CER")
         if cer and cer["mean"] > DOUBTFUL_CER:
             said[direction["source"]] = (
-                f"The recogniser hears {100 * cer['mean']:.0f} % of the characters of {direction['source']}'s own "
+                f"The recogniser gets {100 * cer['mean']:.0f} % of the characters of {direction['source']}'s own "
                 f"recordings wrong. Is the language {direction['language']!r} right? The word scores say little."
             )
     return list(said.values())
@@ -325,7 +325,7 @@ def _count(
 
 
 def _settings(settings: Settings) -> Record:
-    """As given, with folders by their names alone: where they lie is nobody else's business."""
+    """As given, with folders by their names alone: where they lie is private."""
 
     def folder(given: Folder) -> str:
         return given.path.resolve().name + (f":{given.language}" if given.language else "")

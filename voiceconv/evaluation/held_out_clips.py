@@ -81,7 +81,7 @@ def held_out(folder: Folder, split: Mapping[str, list[str]]) -> tuple[str, list[
         raise UserError(
             f"None of the clips that were kept from training with {' or '.join(split)} is in {folder.path}. Give the "
             "folder that the voice was trained from, a list of clips with --clips-from, or --all-clips for recordings "
-            "that the voice has never heard."
+            "that the voice was not trained on."
         )
     return speaker, found[speaker]
 
@@ -93,7 +93,7 @@ def load_split(clips_from: Path | None, metadata: Mapping[str, Any], voice: str)
         if not any(split.values()):
             raise UserError(
                 f"{voice} names no recordings that were kept from its training (of fewer than ten, none is kept "
-                "whole). Name some with --clips-from, or use --all-clips with recordings that it has never heard."
+                "whole). Name some with --clips-from, or use --all-clips with recordings that it was not trained on."
             )
         return dict(split)
     try:
@@ -120,7 +120,7 @@ def read_clips(
         known = [length for length in lengths.values() if length > 0]
         span = f", which are {min(known):.1f} to {max(known):.1f} s long" if known else ""
         raise UserError(
-            f"Of the {len(names)} clips to hear in {folder.path}{span}, {len(fitting)} are between {shortest:g} and "
+            f"Of the {len(names)} clips chosen in {folder.path}{span}, {len(fitting)} are between {shortest:g} and "
             f"{seconds[1]:g} s; at least {AT_LEAST} are needed. Say --seconds MIN MAX, or give more recordings."
         )
     chosen = np.unique(np.linspace(0, len(fitting) - 1, min(count, len(fitting))).round().astype(int))

@@ -20,7 +20,7 @@ from voiceconv.audio.files import resample
 from voiceconv.evaluation.packages import evaluation_package
 
 SCORING_RATE = 16000  # Hz, what all three models were trained on
-DNSMOS_SAMPLES = 144160  # at that rate: the 9.01 s that DNSMOS judges at once
+DNSMOS_SAMPLES = 144160  # at that rate: the 9.01 s that DNSMOS scores at once
 SILENCE_DB = 40.0  # under the loudest frame: what distances between mels do not count
 
 
@@ -91,11 +91,11 @@ class Transcriber:
 
     @property
     def languages(self) -> list[str]:
-        """The codes (ISO 639-1, mostly) of the languages it was trained on; it hears few of them well."""
+        """The codes (ISO 639-1, mostly) of the languages it was trained on; it recognises few of them well."""
         return sorted(self._model.supported_languages)
 
     def __call__(self, wav: NDArray[np.floating], sample_rate: int, language: str = "en") -> str:
-        """`wav` `(T,)` -> the words heard in it, as Whisper writes them; `language` is one of `languages`."""
+        """`wav` `(T,)` -> the words recognised in it, as Whisper writes them; `language` is one of `languages`."""
         segments, _ = self._model.transcribe(
             resample(np.asarray(wav, dtype=np.float32), sample_rate, SCORING_RATE),
             language=language,
@@ -117,7 +117,7 @@ def _whisper_files() -> dict[str, bytes]:
 
 
 def dnsmos(wav: NDArray[np.floating], sample_rate: int) -> MeanOpinion:
-    """Predicted opinion of listeners; clips under 9 s are repeated to fill the one window that the model hears.
+    """Predicted opinion of listeners; clips under 9 s are repeated to fill the one window that the model takes.
 
     Compare only within one source corpus: it scores a vocoded clip above its original.
     """

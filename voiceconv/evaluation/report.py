@@ -80,7 +80,7 @@ def summary(direction: Record) -> str:
     ]
     if "CER over copy-synthesis" in mine:
         said.append(
-            f"Words: {100 * mine['CER']:.1f} % of the characters are heard wrong, "
+            f"Words: {100 * mine['CER']:.1f} % of the characters are recognised wrongly, "
             f"{100 * mine['CER over copy-synthesis']:.1f} points more than in copy-synthesis."
         )
     if "F0 offset" in mine:
@@ -147,7 +147,7 @@ def pitch_curves(sounds: dict[str, np.ndarray], config: MelConfig) -> Figure:
 def _add_direction(report: Report, direction: Record, out: Path) -> None:
     scores = direction["scores"]
     clips = len(direction["clips"]["source"])
-    unseen = ", a speaker it never heard" if direction["unseen"] else ""
+    unseen = ", a speaker it was not trained on" if direction["unseen"] else ""
     report.heading(f"{direction['source']} to {direction['target']}: {clips} clips{unseen}")
     report.text(summary(direction))
     report.figure(overview(direction), "Means and 95 % intervals.")
@@ -160,7 +160,7 @@ def _add_direction(report: Report, direction: Record, out: Path) -> None:
 
 
 def _examples(direction: Record) -> dict[int, str]:
-    """The clips to hear, by number, and why: an ordinary one and, of the voice's own speakers, the worst."""
+    """The clips to play, by number, and why: an ordinary one and, of the voice's own speakers, the worst."""
     values = direction["scores"][CONVERTED]["similarity to target"]["values"]
     order = sorted(range(len(values)), key=lambda number: values[number])
     examples = {order[len(order) // 2]: "median similarity to the target"}
@@ -172,7 +172,7 @@ def _examples(direction: Record) -> dict[int, str]:
 def _add_example(report: Report, direction: Record, index: int, reason: str, out: Path) -> None:
     source, target, way = direction["source"], direction["target"], f"{direction['source']} to {direction['target']}"
     clip, own = direction["clips"]["source"][index], direction["clips"]["target"][0]
-    text, heard = direction["texts"][index], direction["heard"]
+    text, recognised = direction["texts"][index], direction["heard"]
     report.text(f"{clip}, {reason}" + (f": “{text}”" if text else ""))
     paths = {
         system: audio_path(out, f"{source if system in (UNCONVERTED, COPY) else way}/{system}", clip)
@@ -182,7 +182,7 @@ def _add_example(report: Report, direction: Record, index: int, reason: str, out
     real = audio_path(out, f"{target}/{UNCONVERTED}", own)
 
     def player(system: str, caption: str) -> None:
-        words = heard[system][index]
+        words = recognised[system][index]
         report.audio(paths[system].read_bytes(), "audio/flac", caption + (f": “{words}”" if words else ""))
 
     player(UNCONVERTED, f"{source}, unconverted")

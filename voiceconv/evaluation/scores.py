@@ -25,7 +25,7 @@ SCORES = {
     "similarity to target": "Cosine of the clip's Resemblyzer embedding with the centroid of the target's clips.",
     "similarity to source": "The same with the source's clips, without the one that it was made from.",
     "margin": "Similarity to the target minus similarity to the source.",
-    "CER": "Share of the characters of the transcript that Whisper base hears wrong.",
+    "CER": "Share of the characters of the transcript that Whisper base gets wrong.",
     "WER": "The same in words.",
     "CER over copy-synthesis": "What the conversion adds to the errors of mel-spectrogram and vocoder, clip by clip.",
     "F0 offset": "Mean of log F0 over that of the target's clips, in semitones; offsets up and down cancel out.",

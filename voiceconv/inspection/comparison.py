@@ -49,7 +49,7 @@ def _compare_noise(a: Inspection, b: Inspection) -> tuple[str, str]:
         return "", ""
     sentence = f"Noise: {a.snr:.0f} dB under the speech in {a.name}, {b.snr:.0f} dB in {b.name}, "
     sentence += f"{abs(a.snr - b.snr):.0f} dB apart"
-    # Where both are quiet enough, nobody hears which is quieter.
+    # Where both are quiet enough, the difference is inaudible.
     if abs(a.snr - b.snr) <= ALIKE_SNR or min(a.snr, b.snr) >= GOOD_SNR:
         return "", f"{sentence}."
     noisier, cleaner = (a, b) if a.snr < b.snr else (b, a)

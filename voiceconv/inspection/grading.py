@@ -18,7 +18,7 @@ GRADES: tuple[Grade, ...] = ("good", "usable", "poor")  # from best to worst
 # about 4 are speech; twice that still improves the voice, and past it other things matter more.
 GOOD_MINUTES, USABLE_MINUTES = 10.0, 4.0
 # dB from the noise floor to the speech. Audiobook publishers ask for about 37; under 20 the noise between the words
-# is plainly heard, and the discriminator takes it for a part of the voice.
+# is plainly audible, and the discriminator takes it for a part of the voice.
 GOOD_SNR, USABLE_SNR = 35.0, 20.0
 # The share of files under USABLE_SNR, so that a clean half does not hide a noisy one.
 GOOD_NOISY_FILES, USABLE_NOISY_FILES = 0.1, 0.4

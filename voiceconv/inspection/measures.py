@@ -134,10 +134,10 @@ def runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def find_speech(levels: Array) -> NDArray[np.bool_]:
     """Which 20 ms frames, given their levels in dBFS, hold speech: a threshold between the file's noise and its peaks,
     then short gaps closed and clicks dropped."""
-    heard = levels[levels > DIGITAL_SILENCE]
-    if len(heard) == 0:
+    audible = levels[levels > DIGITAL_SILENCE]
+    if len(audible) == 0:
         return np.zeros(len(levels), dtype=bool)
-    quiet, loud = np.percentile(heard, [5, 95])
+    quiet, loud = np.percentile(audible, [5, 95])
     # In a clip without a pause the quietest frames are speech too, hence not above the middle of the range.
     speech = levels > max(loud - SPEECH_RANGE, min(quiet + ABOVE_NOISE, (quiet + loud) / 2))
     for start, end in zip(*runs(~speech), strict=True):
@@ -156,8 +156,8 @@ def mean_level(levels: Array) -> float | None:
 def noise_floor(levels: Array) -> float | None:
     """The level in dBFS that the quietest twentieth of the frames stays under, without those of digital silence; None
     for too short a recording."""
-    heard = levels[levels > DIGITAL_SILENCE]
-    return float(np.percentile(heard, 5)) if len(heard) * FRAME_SECONDS >= NOISE_SECONDS else None
+    audible = levels[levels > DIGITAL_SILENCE]
+    return float(np.percentile(audible, 5)) if len(audible) * FRAME_SECONDS >= NOISE_SECONDS else None
 
 
 def clipped_share(wav: Array) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceconv.errors import UserError
+from voiceconv.voice.speaker_info import in_words
 from voiceconv.voice.voice import VOICES, Voice, available_voices, find_voice, read_record
 
 WHO = re.compile(r"(?P<gender>male|female),\s*(?P<language>[^;,.]{2,40})", re.IGNORECASE)
@@ -137,9 +138,8 @@ def _better(one: _Found, other: _Found) -> bool:
 
 def about(speaker: Mapping[str, Any]) -> str:
     """Who a speaker is and under which terms, in a sentence or three of plain text."""
-    licence, credits = (speaker.get(key) and f"{key.capitalize()}: {speaker[key]}" for key in ("licence", "credits"))
-    known = [str(text).rstrip(".") + "." for text in (speaker.get("description"), licence, credits) if text]
-    return " ".join(known) or "Whoever trained this voice left no description."
+    known = in_words(*(str(speaker.get(key) or "") for key in ("description", "licence", "credits")))
+    return known or "Whoever trained this voice left no description."
 
 
 def marks(measured: Mapping[str, Any]) -> dict[str, int]:

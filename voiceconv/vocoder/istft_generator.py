@@ -226,6 +226,6 @@ class ISTFTGenerator(nn.Module):
 
     def noise_source(self, noise: Tensor) -> Tensor:
         """White noise `(B, noise_length(frames))` -> the phases of its spectra, with amplitudes of 1: how noise rises
-        and falls is heard in the mel, so it is for the filter to say."""
+        and falls is in the mel, so it is the filter that sets it."""
         spectrum = torch.fft.rfft(noise.unfold(-1, self.mel.n_fft, self.mel.hop_length) * self.window)
         return spectrum / spectrum.abs().clamp_min(1e-6)

@@ -22,6 +22,7 @@ from voiceconv.audio.decoding import mono_blocks
 from voiceconv.audio.formats import AUDIO_EXTENSIONS
 from voiceconv.errors import UserError
 from voiceconv.user_data import is_name, normalised
+from voiceconv.voice.speaker_info import in_words
 from voiceconv.voice.voice import MAX_WEIGHTS_BYTES, RECORD, Voice
 from voiceconv.weights import MAX_JSON_BYTES, WEIGHTS
 
@@ -115,8 +116,8 @@ def model_card(voice: Voice) -> str:
     """A page on a voice that has none: who speaks, under which terms, and how it was trained."""
     lines = [f"# {voice.name}", "", f"Converts between {voice.names[0]} and {voice.names[1]}, in both directions.", ""]
     for speaker in voice.speakers:
-        known = [speaker.description, speaker.licence and f"Licence: {speaker.licence}", speaker.credits]
-        lines.append(f"- {speaker.name}: {'. '.join(filter(None, known)) or 'no description'}")
+        known = in_words(speaker.description, speaker.licence, speaker.credits)
+        lines.append(f"- {speaker.name}: {known or 'no description'}")
     training = voice.metadata.get("training", {})
     lines += ["", "Training: " + ", ".join(f"{key} {value}" for key, value in training.items())] if training else []
     lines += ["", "Use it only with the consent of the people whose voices these are.", ""]

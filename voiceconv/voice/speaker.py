@@ -23,7 +23,7 @@ class Speaker:
     mel_std: Tensor
     source_mean: Tensor
     source_std: Tensor
-    source_tone: Tensor | None  # None: nobody else's speech is brought near to it
+    source_tone: Tensor | None  # None: speech of others is not adapted to it
     description: str = ""
     licence: str = ""
     credits: str = ""

@@ -46,3 +46,9 @@ class SpeakerInfo:
                 f"A speaker cannot be called {self.name!r}: {NAME_RULE}. Rename the folder, or put a file speaker.json "
                 'with {"name": "..."} into it.'
             )
+
+
+def in_words(description: str, licence: str, credits: str) -> str:
+    """What is known of a speaker in sentences, such as "Male, US English. Licence: CC0."; empty if that is nothing."""
+    known = [description, licence and f"Licence: {licence}", credits and f"Credits: {credits}"]
+    return " ".join(f"{text.rstrip('.')}." for text in known if text)
