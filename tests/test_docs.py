@@ -12,10 +12,12 @@ import pytest
 import generative_core
 import voiceconv
 from tests.test_structure import ORDER
+from voiceconv.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CARDS = sorted((ROOT / "voiceconv" / "pretrained").rglob("README.md"))
+COMMANDS = ("app", "convert", "evaluate", "inspect", "live", "resynth", "train", "train-vocoder")
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *CARDS]
 
 
@@ -49,6 +51,17 @@ def test_every_module_and_path_in_the_text_exists(page: Path) -> None:
         assert importlib.util.find_spec(name), name
     for path in re.findall(r"`((?:benchmarks|docs|generative_core|recipes|tests|voiceconv)/[\w./-]*)`", text):
         assert (ROOT / path).exists() or path.startswith("docs/api/"), path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_in_the_text_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    described = capsys.readouterr().out
+    for page in PAGES:
+        for line in re.findall(rf"voiceconv {command} ([^`#\n]*)", page.read_text(encoding="utf-8")):
+            for option in re.findall(r"(?<!\S)(--[a-z-]+)", line):
+                assert option in described, f"{page.name}: voiceconv {command} {line}"
 
 
 def test_every_page_is_in_the_index() -> None:
