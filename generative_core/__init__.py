@@ -1,4 +1,4 @@
-"""Families of generative models that share one trainer: each file reads from top to bottom."""
+"""Offers families of generative models that share one trainer; each file reads from top to bottom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from generative_core.families.autoencoder import Autoencoder, AutoencoderConfig
     from generative_core.families.consistency import ConsistencyConfig, ConsistencyStudent
     from generative_core.families.cut import CUT, CUTConfig
-    from generative_core.families.cyclegan import CycleGAN, CycleGANConfig
+    from generative_core.families.cyclegan import CycleGAN, CycleGANConfig, Domain, Objective
     from generative_core.families.debiasing_vae import DebiasingVAE, DebiasingVAEConfig
     from generative_core.families.diffusion import Diffusion, DiffusionConfig
     from generative_core.families.gan import GAN, GANConfig
@@ -38,9 +38,11 @@ __all__ = [
     "DebiasingVAEConfig",
     "Diffusion",
     "DiffusionConfig",
+    "Domain",
     "GAN",
     "GANConfig",
     "NonFiniteLoss",
+    "Objective",
     "PairedLoader",
     "Pix2Pix",
     "Pix2PixConfig",
@@ -73,9 +75,11 @@ _HOME = {
     "DebiasingVAEConfig": "families.debiasing_vae",
     "Diffusion": "families.diffusion",
     "DiffusionConfig": "families.diffusion",
+    "Domain": "families.cyclegan",
     "GAN": "families.gan",
     "GANConfig": "families.gan",
     "NonFiniteLoss": "training.trainer",
+    "Objective": "families.cyclegan",
     "PairedLoader": "training.data",
     "Pix2Pix": "families.pix2pix",
     "Pix2PixConfig": "families.pix2pix",

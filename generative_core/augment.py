@@ -1,4 +1,4 @@
-"""Random changes of images that gradients pass through, for training classifiers and discriminators on few images."""
+"""Changes images at random, differentiably, for training classifiers and discriminators on few images."""
 
 from __future__ import annotations
 

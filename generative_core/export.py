@@ -1,4 +1,4 @@
-"""Generators as ONNX files, for use without PyTorch."""
+"""Exports generators as ONNX files, for use without PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are complete or not there, and logs that may end in the middle of a line."""
+"""Writes files that are complete or not there, and reads logs that may end in the middle of a line."""
 
 from __future__ import annotations
 

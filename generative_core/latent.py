@@ -1,4 +1,4 @@
-"""Walks through a latent space, the same for every family that decodes: `decode` takes `(B, latent)` to samples."""
+"""Walks through a latent space, for every family that decodes: `decode` takes `(B, latent)` to samples."""
 
 from __future__ import annotations
 

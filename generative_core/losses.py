@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors; every one returns a scalar.
+"""Defines losses as pure functions of tensors; every one returns a scalar.
 
 Discriminator outputs ("logits") may have any shape: one number an image, or a map of patches.
 """
@@ -55,8 +55,9 @@ def gradient_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
 
 
 def lipschitz_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
-    """How far the gradient norm of the critic at its inputs is from 1, squared and averaged over the batch (Gulrajani
-    et al. 2017, whose inputs are `mix_samples` of real and generated ones). `inputs` must require gradients."""
+    """How far the gradient norm of the discriminator at its inputs is from 1, squared and averaged over the batch
+    (Gulrajani et al. 2017, whose inputs are `mix_samples` of real and generated ones). `inputs` must require
+    gradients."""
     (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
@@ -81,8 +82,8 @@ def sliced_texture_distance(fake: Tensor, real: Tensor, filters: int = 32) -> Te
 
     Sliced Wasserstein distance (Rabin et al. 2011) of patches, as in Heitz et al. 2021 (arXiv:2006.07229), in two bands
     of a Laplacian pyramid (Karras et al. 2018, arXiv:1710.10196): what random filters find in either batch is sorted
-    and compared. Each row is compared with the same row only: bands of a spectrogram differ. It needs no critic that
-    could be fooled, and coarse structure, what is shown or said, is left out of it. Uses torch's random state.
+    and compared. Each row is compared with the same row only: bands of a spectrogram differ. It needs no
+    discriminator, and it leaves out coarse structure, which is what is shown or said. Uses torch's random state.
     """
     distances = []
     for size in (3, 7):

@@ -1,8 +1,8 @@
-"""Scores of generated samples, of reconstructions, of outlier scores and of latent spaces.
+"""Scores generated samples, reconstructions, outlier scores and latent spaces.
 
-FID, KID, precision and recall compare features. What they are features of is up to the `extractor`, a function from
-samples `(B, ...)` to vectors `(B, F)`: scores by different extractors cannot be compared, so every table names its own.
-For features that are already at hand pass `torch.nn.Identity()`.
+FID, KID, precision and recall compare features. The `extractor` says which: a function from samples `(B, ...)` to
+vectors `(B, F)`. Scores by different extractors cannot be compared, so every table names its own. For features that are
+already at hand pass `torch.nn.Identity()`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Losses that a CycleGAN can be given beside those of the paper, each an `Objective` with its weight."""
+"""Defines losses that a CycleGAN can be given beside those of the paper, each an `Objective` with its weight."""
 
 from __future__ import annotations
 

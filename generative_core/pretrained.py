@@ -1,5 +1,8 @@
-"""Generators that the reference implementation of pix2pix and CycleGAN has saved (junyanz/pytorch-CycleGAN-and-pix2pix:
-`latest_net_G.pth`, `latest_net_G_A.pth`), read into our networks: the same weights under our names."""
+"""Loads generators that the reference implementation of pix2pix and CycleGAN has saved into our networks.
+
+The reference is junyanz/pytorch-CycleGAN-and-pix2pix, its files `latest_net_G.pth` and `latest_net_G_A.pth`. The
+weights stay the same, under our names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as one HTML file that works anywhere: no network, no scripts, light and dark, laptop and phone."""
+"""Writes a report as one HTML file that works anywhere: no network, no scripts, light and dark, laptop and phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samplers of diffusion models: from noise to a sample along falling noise levels, each named for its algorithm.
+"""Samples from diffusion models, from noise along falling noise levels; each sampler is named for its algorithm.
 
 A noisy sample at level `sigma` is `x = alpha x_0 + sigma eps` with `eps` of the standard normal distribution. All share
 one signature: `denoise(x, sigma)` estimates `x_0`, `(B, ...)`, at one level; `x`, `(B, ...)`, is at the first level;

@@ -1,1 +1,1 @@
-"""Families of generative models, one file each: configuration, networks and training step."""
+"""Defines families of generative models, one file each: configuration, networks and training step."""

@@ -1,7 +1,7 @@
-"""Autoencoder: compression into a small vector and back (Hinton & Salakhutdinov 2006), and the denoising autoencoder,
-which gets a damaged sample and has to give back the whole one (Vincent et al. 2008).
+"""Trains an autoencoder, which compresses samples into a small vector and back (Hinton & Salakhutdinov 2006).
 
-The networks decide what it is trained on: images, mel-spectrograms, points.
+A denoising autoencoder gets a damaged sample and has to return the whole one (Vincent et al. 2008). The networks decide
+what it is trained on: images, mel-spectrograms, points.
 """
 
 from __future__ import annotations

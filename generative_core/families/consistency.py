@@ -1,7 +1,7 @@
-"""Few-step students of diffusion models by consistency distillation (Song et al. 2023, arXiv:2303.01469).
+"""Distils a diffusion model into a student of few steps: consistency distillation (Song et al. 2023, arXiv:2303.01469).
 
 The teacher's ODE leads every noisy sample to one clean sample. The student learns to go there at once, by agreeing with
-itself: what it makes of a noisy sample has to be what it makes of the one that the teacher's next step leads to.
+itself: its output for a noisy sample has to be its output for the sample that the teacher's next step leads to.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""CUT and FastCUT: translation without pairs and in one direction, by contrasting patches (Park et al. 2020,
-arXiv:2007.15651).
+"""Trains CUT and FastCUT: translation without pairs, in one direction (Park et al. 2020, arXiv:2007.15651).
 
-No second generator brings the picture back: a patch of the translation has to be recognised, among the patches of the
-source, as the one from the same place. The generator's own encoder says what a patch looks like.
+There is no second generator that translates back. Instead, a patch of the translation has to be recognised, among the
+patches of the source, as the one from the same place. The generator's own encoder gives the features of a patch.
 """
 
 from __future__ import annotations
@@ -91,9 +90,9 @@ class CUT(nn.Module):
 
         # Discriminator: tell real samples of B from translations.
         on_real, on_fake = self.discriminator(real_b), self.discriminator(fake_b.detach())
-        critic = adversarial_discriminator_loss(config.adversarial, on_real, on_fake)
+        discriminator = adversarial_discriminator_loss(config.adversarial, on_real, on_fake)
         optimizers["discriminator"].zero_grad(set_to_none=True)
-        critic.backward()
+        discriminator.backward()
         optimizers["discriminator"].step()
 
         # Generator: be taken for B, and keep every patch recognisable.
@@ -114,7 +113,7 @@ class CUT(nn.Module):
             "generator/nce": nce,
             "generator/total": total,
             "generator/spread": spread(fake_b) / spread(real_b),
-            "discriminator/total": critic,
+            "discriminator/total": discriminator,
             "discriminator/accuracy": right,
         }
         return {name: value.detach() for name, value in losses.items()}

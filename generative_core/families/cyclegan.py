@@ -1,4 +1,4 @@
-"""CycleGAN: translates between two domains without pairs (Zhu et al. 2017, arXiv:1703.10593).
+"""Trains a CycleGAN: translation between two domains without pairs (Zhu et al. 2017, arXiv:1703.10593).
 
 The same class translates images `(B, C, H, W)` and mel-spectrograms `(B, 1, n_mels, frames)`: only the networks
 handed to it differ. What a use adds to the paper's losses is an `Objective`, handed in as well; `objectives.py` has
@@ -217,11 +217,11 @@ class CycleGAN(nn.Module):
         self.discriminators().requires_grad_(True)
         logs_a, loss_a = self.discriminator_loss(self.discriminator_a, a.real, self.pool_a(a.fake.detach()))
         logs_b, loss_b = self.discriminator_loss(self.discriminator_b, b.real, self.pool_b(b.fake.detach()))
-        judged = {name: loss for o, _ in objectives for name, loss in o.discriminator_loss(self, a, b).items()}
-        discriminators = sum(judged.values(), start=loss_a + loss_b)
+        added = {name: loss for o, _ in objectives for name, loss in o.discriminator_loss(self, a, b).items()}
+        discriminators = sum(added.values(), start=loss_a + loss_b)
         self.descend(optimizers["discriminator"], discriminators)
 
-        losses |= judged | {"generator/total": total, "discriminator/total": discriminators}
+        losses |= added | {"generator/total": total, "discriminator/total": discriminators}
         for domain, x, logs in (("a", a, logs_a), ("b", b, logs_b)):
             losses |= {f"discriminator/{name}_{domain}": value for name, value in logs.items()}
             losses[f"generator/spread_{domain}"] = spread(x.fake) / spread(x.real)

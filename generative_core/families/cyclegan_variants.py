@@ -1,4 +1,4 @@
-"""CycleGANs that differ from the paper's in one point: they fill in masked frames, or begin by learning from pairs.
+"""Trains CycleGANs that differ from the paper's in one point: masked frames to fill in, or a warm-up on pairs.
 
 `Rendering` shows discriminators and objectives what a frozen network makes of the samples.
 """

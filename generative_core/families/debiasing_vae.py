@@ -1,9 +1,8 @@
-"""Debiasing variational autoencoder (DB-VAE, Amini et al. 2019, "Uncovering and Mitigating Algorithmic Bias through
-Learned Latent Structure").
+"""Trains a classifier that samples rare positives more often: DB-VAE (Amini et al. 2019, "Uncovering and Mitigating
+Algorithmic Bias through Learned Latent Structure").
 
-A classifier of positive samples (faces) against negative ones whose encoder also learns the latent structure of the
-positives, as a VAE. Positives in sparse regions of the latent space are then drawn more often: nobody has to say which
-groups there are.
+The classifier tells positive samples (faces) from negative ones. Its encoder also learns the latent structure of the
+positives, as a VAE. Positives in sparse regions of the latent space are then drawn more often, without group labels.
 """
 
 from __future__ import annotations

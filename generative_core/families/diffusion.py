@@ -1,9 +1,9 @@
-"""Diffusion models in two formulations, on one network: rectified flow (Liu et al. 2022, arXiv:2209.03003; Lipman et
-al. 2022, arXiv:2210.02747) and EDM (Karras et al. 2022, arXiv:2206.00364).
+"""Trains diffusion models: rectified flow (Liu et al. 2022, arXiv:2209.03003; Lipman et al. 2022, arXiv:2210.02747)
+and EDM (Karras et al. 2022, arXiv:2206.00364), on one network.
 
 A sample is mixed with noise, `x = alpha x_0 + sigma eps`, and the network learns to undo that at every level `sigma`.
-What to draw may be said by a class, a text or a picture; the conditions of some training samples are dropped, so that
-one network knows both what is asked for and what there is, and their difference can be exaggerated (classifier-free
+A class, a text or a picture may say what to draw. The conditions of some training samples are dropped, so that the same
+network also learns the unconditional distribution, and sampling can exaggerate the difference (classifier-free
 guidance, Ho & Salimans 2022, arXiv:2207.12598).
 """
 

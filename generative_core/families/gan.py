@@ -1,4 +1,4 @@
-"""Generative adversarial networks (Goodfellow et al. 2014, arXiv:1406.2661), with the loss as an option.
+"""Trains generative adversarial networks (Goodfellow et al. 2014, arXiv:1406.2661), with the loss as an option.
 
 A generator turns noise into samples, a discriminator tells them from real ones, and each learns from the other. The
 same class draws points `(B, D)` and pictures `(B, C, H, W)`, with or without a class condition: only the networks
@@ -38,7 +38,7 @@ class GANConfig:
     r1: float = 0.0
     r2: float = 0.0
     gradient_penalty: float = 0.0  # WGAN-GP's, between real and generated samples
-    penalty_every: int = 1  # apply all penalties in every so manieth step, as many times stronger (StyleGAN2)
+    penalty_every: int = 1  # apply all penalties in one of so many steps, as many times stronger (StyleGAN2)
     critic_steps: int = 1  # discriminator steps for one of the generator
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
@@ -92,7 +92,7 @@ class GAN(nn.Module):
 
         # Discriminator: tell real samples from generated ones.
         penalise = step % config.penalty_every == 0
-        losses, total = self._judge(real, shown.detach(), condition, penalise)
+        losses, total = self._discriminator_loss(real, shown.detach(), condition, penalise)
         optimizers["discriminator"].zero_grad(set_to_none=True)
         total.backward()
         optimizers["discriminator"].step()
@@ -111,7 +111,7 @@ class GAN(nn.Module):
         losses["generator/spread"] = spread(fake) / spread(batch["x"])
         return {name: value.detach() for name, value in losses.items()}
 
-    def _judge(
+    def _discriminator_loss(
         self, real: Tensor, fake: Tensor, condition: tuple[Tensor, ...], penalise: bool
     ) -> tuple[dict[str, Tensor], Tensor]:
         """What the discriminator's loss and penalties are, and their weighted sum."""
@@ -121,7 +121,7 @@ class GAN(nn.Module):
         on_real, on_fake = self.discriminator(real, *condition), self.discriminator(fake, *condition)
         total = adversarial_discriminator_loss(config.adversarial, on_real, on_fake)
         losses = {"discriminator/loss": total}
-        if config.adversarial != "wasserstein":  # a critic calls nothing real or false
+        if config.adversarial != "wasserstein":  # whose outputs have no threshold between real and generated
             threshold = decision_threshold(config.adversarial)
             right = (on_real > threshold).float().mean() + (on_fake < threshold).float().mean()
             losses["discriminator/accuracy"] = right / 2

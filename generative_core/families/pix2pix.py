@@ -1,7 +1,7 @@
-"""pix2pix: translation learned from pairs (Isola et al. 2017, arXiv:1611.07004).
+"""Trains pix2pix: translation learned from pairs (Isola et al. 2017, arXiv:1611.07004).
 
-A generator turns an input into an output, and a discriminator that sees both says whether the output is the one that
-belongs to the input. What is certain about the output is learned from the L1 distance, what is not from the critic.
+A generator turns an input into an output. A discriminator sees both and says whether the output belongs to the input.
+The L1 distance teaches what the input determines, the discriminator what it leaves open.
 """
 
 from __future__ import annotations
@@ -80,17 +80,17 @@ class Pix2Pix(nn.Module):
         fake_b = self.translate(real_a)
 
         # Discriminator: tell the output that belongs to the input from the generated one.
-        on_real, on_fake = self._judge(real_a, real_b), self._judge(real_a, fake_b.detach())
+        on_real, on_fake = self._outputs(real_a, real_b), self._outputs(real_a, fake_b.detach())
         # Halved in the paper, so that it learns more slowly than the generator; Adam cares little.
-        critic = adversarial_discriminator_loss(config.adversarial, on_real, on_fake)
+        discriminator = adversarial_discriminator_loss(config.adversarial, on_real, on_fake)
         optimizers["discriminator"].zero_grad(set_to_none=True)
-        critic.backward()
+        discriminator.backward()
         optimizers["discriminator"].step()
 
         # Generator: be taken for the output that belongs to the input, and be near it.
         self.discriminator.requires_grad_(False)
-        reference = self._judge(real_a, real_b) if config.adversarial == "relativistic" else None
-        adversarial = adversarial_generator_loss(config.adversarial, self._judge(real_a, fake_b), reference)
+        reference = self._outputs(real_a, real_b) if config.adversarial == "relativistic" else None
+        adversarial = adversarial_generator_loss(config.adversarial, self._outputs(real_a, fake_b), reference)
         l1 = F.l1_loss(fake_b, real_b)
         total = adversarial + config.lambda_l1 * l1
         optimizers["generator"].zero_grad(set_to_none=True)
@@ -105,12 +105,12 @@ class Pix2Pix(nn.Module):
             "generator/l1": l1,
             "generator/total": total,
             "generator/spread": spread(fake_b) / spread(real_b),
-            "discriminator/total": critic,
+            "discriminator/total": discriminator,
             "discriminator/accuracy": right,
         }
         return {name: value.detach() for name, value in losses.items()}
 
-    def _judge(self, a: Tensor, b: Tensor) -> Tensor:
+    def _outputs(self, a: Tensor, b: Tensor) -> Tensor:
         with self._autocast(a):
             return self.discriminator(torch.cat([a, b], dim=1)).float()
 

@@ -1,4 +1,4 @@
-"""Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114), and beta-VAE (Higgins et al. 2017).
+"""Trains variational autoencoders (Kingma & Welling 2014, arXiv:1312.6114), and beta-VAE (Higgins et al. 2017).
 
 `q(z | x)` and the prior `p(z)` are normal; `p(x | z)` is Bernoulli for every pixel or normal with a fixed deviation.
 Densities are in nats and summed over a sample, so that they can be compared with published ones.

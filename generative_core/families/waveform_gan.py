@@ -1,9 +1,9 @@
-"""A GAN that turns a condition into a waveform, trained on pairs: the way of HiFi-GAN (Kong et al. 2020,
-arXiv:2010.05646) and of the neural vocoders after it.
+"""Trains a GAN that turns a condition into a waveform, as HiFi-GAN (Kong et al. 2020, arXiv:2010.05646) and later
+neural vocoders do.
 
-The generator is held to the real waveform by a reconstruction loss, which cannot know details that the condition leaves
-open (phases, noise); discriminators that see the waveform alone supply those. As long as the reconstruction is coarse,
-discriminators have nothing to teach and cost most of the time, so they may join later (`adversarial_after`).
+A reconstruction loss keeps the generator near the real waveform, but cannot determine details that the condition leaves
+open (phases, noise). Discriminators, which see the waveform alone, teach those. As long as the reconstruction is coarse
+they have nothing to teach and cost most of the time, so they may join later (`adversarial_after`).
 """
 
 from __future__ import annotations
@@ -98,17 +98,17 @@ class WaveformGAN(nn.Module):
 
         # Discriminators: tell real waveforms from generated ones.
         if adversarial:
-            losses |= self._judge(real, fake.detach())
+            losses |= self._discriminator_losses(real, fake.detach())
             optimizers["discriminator"].zero_grad(set_to_none=True)
             losses["discriminator/total"].backward()
             optimizers["discriminator"].step()
 
-        # Generator: come close to the real waveform, and give the discriminators the same impression.
+        # Generator: come close to the real waveform, and give the discriminators' features of it.
         terms = self.reconstruction(fake, real)
         losses |= {f"generator/{name}": value for name, value in terms.items()}
         total = torch.stack(list(terms.values())).sum()
         if adversarial:
-            losses |= self._impress(real, fake)
+            losses |= self._adversarial_losses(real, fake)
             total = total + config.lambda_adversarial * losses["generator/adversarial"]
             total = total + config.lambda_features * losses["generator/features"]
         optimizers["generator"].zero_grad(set_to_none=True)
@@ -118,7 +118,7 @@ class WaveformGAN(nn.Module):
         losses["generator/total"] = total
         return {name: value.detach() for name, value in losses.items()}
 
-    def _judge(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def _discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         kind = self.config.adversarial
         threshold = decision_threshold(kind)
         total, right = [], []
@@ -131,7 +131,7 @@ class WaveformGAN(nn.Module):
             "discriminator/accuracy": torch.stack(right).mean(),
         }
 
-    def _impress(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def _adversarial_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         adversarial, matching = [], []
         self.discriminators.requires_grad_(False)  # their gradients of this loss would be computed for nothing
         for discriminator in self.discriminators:

@@ -1,4 +1,4 @@
-"""Networks with plain keyword arguments; they know nothing of families, configs or audio."""
+"""Defines networks with plain keyword arguments; they know nothing of families, configs or audio."""
 
 from generative_core.nets.conv import ConvDecoder, ConvEncoder, ConvGenerator
 from generative_core.nets.convnext import ConvNeXtBlock1d, ConvNeXtGenerator, share_lookahead

@@ -1,4 +1,4 @@
-"""Small convolutional networks between images and vectors."""
+"""Defines small convolutional networks between images and vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""1-D ConvNeXt: depthwise convolution along time, then a two-layer perceptron on every frame.
+"""Defines 1-D ConvNeXt: depthwise convolution along time, then a two-layer perceptron on every frame.
 
 The block is that of Liu et al. 2022 (arXiv:2201.03545) in one dimension, as Vocos (Siuzdak 2023) uses it. All
 normalisation is over the channels of one frame, never over time, so a frame's output depends on its neighbourhood

@@ -1,4 +1,5 @@
-"""The U-Net of diffusion models (Ho et al. 2020, arXiv:2006.11239), told the noise level and what to draw.
+"""Defines the U-Net of diffusion models (Ho et al. 2020, arXiv:2006.11239), conditioned on noise level, class, text and
+picture.
 
 Noise level and class scale and shift every block's features (Dhariwal & Nichol 2021, arXiv:2105.05233); a text is
 attended to wherever pixels attend to each other; a picture enters beside the noisy one.

@@ -1,4 +1,4 @@
-"""Convolutional critics: of patches (Isola et al. 2017, arXiv:1611.07004), of classes, of whole pictures."""
+"""Defines convolutional discriminators: of patches (Isola et al. 2017, arXiv:1611.07004), of classes, of pictures."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ImageDiscriminator(nn.Module):
     """Pictures `(B, *shape)` with `shape = (planes, H, W)` -> one output each, `(B, 1)`; no activation at the end.
 
     `layers` convolutions halve the picture; H and W are multiples of `2**layers`.
-    With `classes` it judges a picture as one of its class `(B,)`, by the inner product of its features with an
+    With `classes` it scores a picture as one of its class `(B,)`, by the inner product of its features with an
     embedding of the class (projection: Miyato & Koyama 2018, arXiv:1802.05637). `minibatch_std` shows it how much the
     pictures of a batch differ, so that a generator cannot draw the same one always (Karras et al. 2018,
     arXiv:1710.10196).

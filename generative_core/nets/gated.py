@@ -1,8 +1,8 @@
-"""The 2-1-2-D gated generator of CycleGAN-VC2 and MaskCycleGAN-VC (Kaneko et al. 2019, 2021).
+"""Defines the 2-1-2-D gated generator of CycleGAN-VC2 and MaskCycleGAN-VC (Kaneko et al. 2019, 2021).
 
-Two departures from the published code, both deliberate: the gates are gated linear units as in the papers, and
-normalisation is over the channels and frequencies of one frame instead of over the clip (InstanceNorm), so that a
-frame's output does not depend on how long the clip is.
+Two departures from the published code are deliberate. The gates are gated linear units, as in the papers. Normalisation
+is over the channels and frequencies of one frame instead of over the clip (InstanceNorm), so that a frame's output does
+not depend on how long the clip is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons between samples of any shape and vectors."""
+"""Defines multi-layer perceptrons between samples of any shape and vectors."""
 
 from __future__ import annotations
 

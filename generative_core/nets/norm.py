@@ -1,4 +1,4 @@
-"""What image-to-image networks are built from: a normalisation by name, upsampling by name, and the papers' weights."""
+"""Builds the parts of image-to-image networks: normalisation and upsampling by name, and the papers' first weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image generator of CycleGAN (Zhu et al. 2017, arXiv:1703.10593), after Johnson et al. 2016."""
+"""Defines the image generator of CycleGAN (Zhu et al. 2017, arXiv:1703.10593), after Johnson et al. 2016."""
 
 from __future__ import annotations
 

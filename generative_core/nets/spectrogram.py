@@ -1,7 +1,7 @@
-"""Critics of spectrograms: patches, as of any picture, and stretches of time that are heard over all bands at once.
+"""Defines discriminators of spectrograms: of patches, as for any picture, and of stretches of time over all bands.
 
-A patch near the edge of its few bands hears a rattle; what makes a speaker, where the formants lie to each other, needs
-the whole spectrum. As 1-D convolutions with the bands as channels that costs less than the patches.
+A patch sees few bands: enough to notice an artefact. A speaker is known by where the formants lie to each other, which
+takes the whole spectrum. As 1-D convolutions with the bands as channels that costs less than the patches.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""1-D networks on a picture that is still growing: each layer remembers the columns that it will need again.
+"""Runs 1-D networks on a spectrogram that is still growing: each layer keeps the columns that it will need again.
 
-What comes out, piece by piece, is what the network gives for the whole picture, up to rounding.
+The output, piece by piece, is that of the network for the whole spectrogram, up to rounding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The style-based generator (Karras et al. 2019, arXiv:1812.04948) as revised in StyleGAN2 (arXiv:1912.04958).
+"""Defines the style-based generator (Karras et al. 2019, arXiv:1812.04948) as revised in StyleGAN2 (arXiv:1912.04958).
 
 A mapping network turns noise `z` into a style `w`; every convolution of the synthesis network is modulated by the style
 of its layer and adds noise of its own, so that styles can differ from layer to layer (style mixing) and be pulled

@@ -1,4 +1,4 @@
-"""A small transformer over the words of a short text, trained along with the network that reads it."""
+"""Defines a small transformer over the words of a short text, trained along with the network that reads it."""
 
 from __future__ import annotations
 

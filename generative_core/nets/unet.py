@@ -1,5 +1,5 @@
-"""The image generator of pix2pix (Isola et al. 2017, arXiv:1611.07004): a U-Net that halves the picture down to one
-pixel or a few, and keeps every detail in its skip connections."""
+"""Defines the image generator of pix2pix (Isola et al. 2017, arXiv:1611.07004): a U-Net that halves the picture down to
+one pixel or a few, and keeps every detail in its skip connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discriminators of waveforms `(B, T)`: one folds them by a period, the other looks at their spectrogram.
+"""Defines discriminators of waveforms `(B, T)`: one folds them by a period, the other looks at their spectrogram.
 
 Both are stacks of two-dimensional convolutions and return what the family `WaveformGAN` needs: their raw outputs and
 the features of every layer.

@@ -1,1 +1,1 @@
-"""Train a family: the loop, its data, checkpoints, precision and logs."""
+"""Trains a family: the loop, its data, checkpoints, precision and logs."""

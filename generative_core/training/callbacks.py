@@ -1,4 +1,4 @@
-"""What watches a run: the log files, the progress bar and the warnings. The loop works without any of them."""
+"""Watches a training: log files, a progress bar and warnings. The loop works without any of them."""
 
 from __future__ import annotations
 

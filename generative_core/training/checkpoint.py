@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written to the side, flushed, named by their hash, then renamed.
+"""Saves and loads checkpoints, which are whole or not there: written to the side, flushed, then renamed.
 
 A file is called `step_00001000-1a2b3c4d5e6f.pt`; the second part is the start of its SHA-256, so that a torn or altered
 file is recognised before any of it is used. Loading never runs code from the file (`weights_only`).

@@ -1,4 +1,4 @@
-"""Endless loaders whose position is one number.
+"""Loads batches without end, from a position that is one number.
 
 Batch number `n` depends on the seed and on `n` alone, so that a position can be saved, restored and replayed exactly,
 with no worker or shuffling state to keep.

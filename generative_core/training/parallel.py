@@ -1,4 +1,4 @@
-"""Several processes that train as one: what `torchrun` starts does what one process does with the same total batch.
+"""Trains in several processes, started by `torchrun`, as one process would with the same total batch.
 
 All processes draw the same batches and the same random numbers, and each works on its own rows of both. Gradients are
 averaged over the processes as soon as they are there, parameter by parameter and whichever loss they come from, so

@@ -1,4 +1,4 @@
-"""In which numbers and memory layout to train: what a short measurement finds fastest on the device at hand."""
+"""Chooses the precision and memory layout to train in: a short measurement finds the fastest on the device at hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says what the parts of a training ask of each other: the trainer of a family, and callbacks of the trainer."""
+"""Defines what the parts of a training ask of each other: the trainer of a family, and callbacks of the trainer."""
 
 from __future__ import annotations
 

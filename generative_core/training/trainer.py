@@ -1,4 +1,4 @@
-"""The training loop: device, steps, learning-rate schedule, EMA, logs, checkpoints, exact resume, clean stops.
+"""Runs the training loop: device, steps, learning-rate schedule, EMA, logs, checkpoints, exact resume, clean stops.
 
 A family owns its training step; the trainer owns the loop, knows nothing of any family and has no subclasses. Under
 `torchrun` its processes work together (see `parallel`): the loader's batch is the total one, and the first process

@@ -146,7 +146,7 @@ def _objectives(details_from: int) -> ObjectivesConfig:
         content=10.0,
         content_tolerance=0.3,
         classifier=1.0,
-        # Details are judged in the vocoder's output: the generators need not learn what the vocoder mends.
+        # Details are compared in the vocoder's output: the generators need not learn what the vocoder mends.
         render_from=details_from,
     )
 
@@ -167,7 +167,7 @@ PRESETS: dict[str, Preset] = {
         decay_steps=300,
         batch_size=16,
     ),
-    # For `--from`: what a voice needs that speaks already.
+    # For `--from`: what is left to learn for a voice that is trained already.
     "cpu-from": Preset(
         cyclegan=_cyclegan(details_from=500, warm_up_steps=250),
         objectives=_objectives(details_from=500),

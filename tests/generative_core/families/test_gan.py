@@ -55,7 +55,7 @@ def test_points_are_learnt_with_every_loss(config: GANConfig) -> None:
     torch.testing.assert_close(fake.std(0), torch.tensor([0.5, 0.2]), rtol=0, atol=0.2)
 
 
-def test_the_generator_waits_for_the_critic() -> None:
+def test_the_generator_waits_for_the_discriminator() -> None:
     model = points(GANConfig(adversarial="wasserstein", critic_steps=3))
     optimizers = model.configure_optimizers()
     batch = {"x": torch.randn(8, 2)}
@@ -68,8 +68,8 @@ def test_the_penalties_are_those_of_the_losses_weighted() -> None:
     """R1 on the real batch, R2 on the generated one, in every second step at twice the weight."""
     model = points(GANConfig(r1=3.0, r2=5.0, penalty_every=2))
     real, fake = torch.randn(8, 2), torch.randn(8, 2)
-    losses, total = model._judge(real, fake, (), True)
-    plain, plain_total = model._judge(real, fake, (), False)
+    losses, total = model._discriminator_loss(real, fake, (), True)
+    plain, plain_total = model._discriminator_loss(real, fake, (), False)
     assert set(plain) == {"discriminator/loss", "discriminator/accuracy"}
     assert torch.equal(plain_total, losses["discriminator/loss"])
     real.requires_grad_(), fake.requires_grad_()
@@ -83,7 +83,7 @@ def test_the_gradient_penalty_is_taken_between_the_samples() -> None:
     model = points(GANConfig(adversarial="wasserstein", gradient_penalty=10.0))
     real, fake = torch.randn(8, 2), torch.randn(8, 2)
     torch.manual_seed(5)
-    losses, total = model._judge(real, fake, (), True)
+    losses, total = model._discriminator_loss(real, fake, (), True)
     torch.manual_seed(5)
     weight = torch.rand(8, 1)
     between = (real + weight * (fake - real)).requires_grad_()
@@ -102,7 +102,7 @@ def test_the_discriminator_learns_from_its_own_loss_alone(kind: Adversarial) -> 
     left = [p.grad.clone() for p in model.discriminator.parameters() if p.grad is not None]
     torch.manual_seed(1)
     fake = model.generator(model.noise(8))
-    _, total = model._judge(batch["x"], fake, (), False)
+    _, total = model._discriminator_loss(batch["x"], fake, (), False)
     expected = torch.autograd.grad(total, list(model.discriminator.parameters()))
     torch.testing.assert_close(left, list(expected))
     assert all(p.requires_grad for p in model.discriminator.parameters())

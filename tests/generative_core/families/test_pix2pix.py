@@ -1,4 +1,4 @@
-"""The family: what its losses compare, that the critic sees the input, and the papers' networks."""
+"""The family: what its losses compare, that the discriminator sees the input, and the papers' networks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Shade(nn.Module):
 
 
 class Watched(nn.Module):
-    """A critic that remembers what it has seen and says `scale` times the mean of it."""
+    """A discriminator that remembers what it has seen and says `scale` times the mean of it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Watched(nn.Module):
         return self.scale * x.mean((1, 2, 3))
 
 
-def test_losses_by_hand_and_the_critic_sees_input_and_output() -> None:
+def test_losses_by_hand_and_the_discriminator_sees_input_and_output() -> None:
     model = Pix2Pix(Pix2PixConfig(adversarial="lsgan", lambda_l1=10.0), generator=Shade, discriminator=Watched)
     optimizers: dict[str, torch.optim.Optimizer] = {
         "generator": torch.optim.SGD(model.generator.parameters(), 0.1),
@@ -53,7 +53,7 @@ def test_losses_by_hand_and_the_critic_sees_input_and_output() -> None:
     assert losses["generator/adversarial"].item() == pytest.approx((fake - 1) ** 2)
     assert losses["generator/l1"].item() == pytest.approx(0.4)
     assert losses["generator/total"].item() == pytest.approx((fake - 1) ** 2 + 10 * 0.4)
-    # The gradient with respect to the shade: of the critic's part 2 (fake - 1) 3 / 4, of the distance -10.
+    # The gradient with respect to the shade: of the discriminator's part 2 (fake - 1) 3 / 4, of the distance -10.
     assert model.generator.shade.item() == pytest.approx(0.5 - 0.1 * (2 * (fake - 1) * 0.75 - 10))  # type: ignore[union-attr]
     assert [tuple(x.shape) for x in model.discriminator.seen] == [(2, 4, 4, 4)] * 3  # type: ignore[union-attr]
     assert torch.equal(model.discriminator.seen[0][:, :1], batch["a"])  # type: ignore[index]
@@ -111,9 +111,9 @@ def test_sizes_in_and_out(upsampling: str) -> None:
 def test_a_patch_of_three_layers_is_seventy_pixels_wide() -> None:
     """Which pixels move one output, without normalisation that lets every pixel have a say."""
     torch.manual_seed(0)
-    critic = PatchDiscriminator(channels=2, norm="none")
+    discriminator = PatchDiscriminator(channels=2, norm="none")
     x = torch.rand(1, 3, 128, 128, requires_grad=True)
-    y = critic(x)
+    y = discriminator(x)
     (gradient,) = torch.autograd.grad(y[0, 0, y.shape[2] // 2, y.shape[3] // 2], x)
     columns = gradient.abs().sum((0, 1, 2)).nonzero().flatten()
     assert int(columns.max() - columns.min()) + 1 == 70

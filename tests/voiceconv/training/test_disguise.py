@@ -43,17 +43,17 @@ def test_planes_are_the_segment_moved_altered_and_its_pseudo_target() -> None:
     data, speakers = (hummed(200.0, 1.0), hummed(100.0, 1.5)), (speaker("high", 200, -5), speaker("low", 100, -6))
     moved = moved_mels(data[0], data[1].pitch, MEL), moved_mels(data[1], data[0].pitch, MEL)
     torch.testing.assert_close(moved[0], [move(MEL, data[0].wavs["x#0"].float(), data[0].f0["x#0"], pitch=-12.0)])
-    goals = [torch.full_like(moved[0][0], 0.25)], [torch.full_like(moved[1][0], 0.75)]
-    high, low = training_planes(speakers, data, moved, goals, MEL, 0)
+    targets = [torch.full_like(moved[0][0], 0.25)], [torch.full_like(moved[1][0], 0.75)]
+    high, low = training_planes(speakers, data, moved, targets, MEL, 0)
     assert len(high) == len(low) == ALTERED_VERSIONS
     for own, picture, said, number in ((speakers[0], high[0], data[0], 0), (speakers[1], low[0], data[1], 1)):
-        real, source, _, goal = picture.float()
+        real, source, _, target = picture.float()
         torch.testing.assert_close(own.denormalise(real), said.mels["x#0"], atol=0.02, rtol=0.01)
         torch.testing.assert_close(source * 3 - 4, moved[number][0], atol=0.02, rtol=0.01)
-        assert torch.equal(goal, goals[number][0])
+        assert torch.equal(target, targets[number][0])
     assert not torch.equal(high[0][2], high[1][2])
     torch.testing.assert_close(high[0][2].float().mean(), high[0][1].float().mean(), atol=0.5, rtol=0)  # moved as well
-    again = training_planes(speakers, data, moved, goals, MEL, 0)
+    again = training_planes(speakers, data, moved, targets, MEL, 0)
     assert all(torch.equal(a, b) for a, b in zip(high, again[0], strict=True))
 
 
@@ -67,13 +67,13 @@ def test_pseudo_targets_are_in_the_voice_of_the_other() -> None:
     )  # normalised, the one hums at 2 in all bands and the other at -2
     moved = moved_mels(data[0], data[1].pitch, MEL), moved_mels(data[1], data[0].pitch, MEL)
 
-    def goals() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def targets() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         options = {"steps": 200, "seed": 0, "channels": 16, "blocks": 1}
         return pseudo_targets((high, low), data, moved, MEL, device=torch.device("cpu"), **options)
 
-    learned, again = goals(), goals()
+    learned, again = targets(), targets()
     for one, level in ((0, -2.0), (1, 2.0)):
-        assert [goal.shape for goal in learned[one]] == [mel.shape for mel in moved[one]]
+        assert [target.shape for target in learned[one]] == [mel.shape for mel in moved[one]]
         assert torch.equal(learned[one][0], again[one][0])
         assert learned[one][0].mean().item() * level > 1
 
@@ -83,15 +83,15 @@ def test_a_disguise_is_spoken_at_another_pitch_and_moved_back() -> None:
     wav, f0 = said.wavs["x#0"].float(), said.f0["x#0"]
     vocoder, generator = load_vocoder("istft", MEL.config), torch.Generator().manual_seed(0)
     pairs = [disguise(wav, f0, MEL, generator, vocoder, -10.0) for _ in range(4)]
-    heard = []
+    shifts = []
     for spoken, back in pairs:
         assert spoken.shape == back.shape == MEL(wav).shape
         pitches = [vocoder.pitch(mel[None]) for mel in (MEL(wav), spoken, back)]
         own, away, again = (float(p[p > 0].median()) for p in pitches if p is not None)
         assert abs(12 * np.log2(again / own)) < 0.7
-        heard.append(12 * np.log2(away / own))
-    assert all(abs(semitones + 10) < AWAY_SEMITONES + 0.7 for semitones in heard), heard
-    assert max(heard) - min(heard) > 0.5  # never the same one
+        shifts.append(12 * np.log2(away / own))
+    assert all(abs(semitones + 10) < AWAY_SEMITONES + 0.7 for semitones in shifts), shifts
+    assert max(shifts) - min(shifts) > 0.5  # never the same one
 
 
 def test_tone_changes_smoothly_and_in_the_altered_plane_only() -> None:

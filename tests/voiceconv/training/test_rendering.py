@@ -1,4 +1,4 @@
-"""What critics hear of a sample: the speech that the vocoder makes of it."""
+"""Rendering: discriminators see the speech that the vocoder makes of a sample."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def rendered() -> RenderedSpeech:
 
 @pytest.fixture(scope="module")
 def sample() -> torch.Tensor:
-    """Joe's own speech as his critic sees it, `(1, 1, 80, FRAMES)`."""
+    """Joe's own speech as his discriminator sees it, `(1, 1, 80, FRAMES)`."""
     clip = min((VOICES / "allison-joe" / "examples" / "joe").glob("*.flac"))
     mel = MelSpectrogram()(torch.from_numpy(load_audio(clip, 22050)))
     return Voice.load(VOICES / "allison-joe").speakers[1].normalise(mel)[None, None, :, 40 : 40 + FRAMES]
 
 
-def test_a_recording_is_heard_much_as_it_is(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
+def test_a_recording_is_rendered_much_as_it_is(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
     torch.manual_seed(0)
     with torch.no_grad():
         copy = rendered(sample)
@@ -40,8 +40,8 @@ def test_a_recording_is_heard_much_as_it_is(rendered: RenderedSpeech, sample: to
     assert (sample.roll(5, -1) - sample)[..., inside].abs().mean() > 0.5  # so that the bound says something
 
 
-def test_what_is_no_speech_is_heard_otherwise_than_it_is_drawn(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
-    """Every second band silenced: no sound has that mel-spectrogram, and critics need not learn that."""
+def test_what_is_no_speech_is_rendered_differently(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
+    """Every second band silenced: no sound has that mel-spectrogram, and discriminators need not learn that."""
     torn = sample.clone()
     torn[:, :, ::2] -= 6
     with torch.no_grad():
@@ -59,21 +59,21 @@ def test_gradients_are_finite_for_speech_silence_and_noise(
     assert x.grad is not None
     assert x.grad.isfinite().all()
     if level == 0:
-        assert (x.grad.abs().amax((0, 1, 3)) > 0).all()  # every band is heard
+        assert (x.grad.abs().amax((0, 1, 3)) > 0).all()  # every band has a gradient
     assert not any(p.requires_grad for p in rendered.parameters())
 
 
-def test_a_step_towards_what_is_heard_is_a_step_towards_it(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
-    """Gradients through the vocoder point the right way: a duller mel comes back to how the recording is heard."""
+def test_a_step_towards_the_rendering_is_a_step_towards_it(rendered: RenderedSpeech, sample: torch.Tensor) -> None:
+    """Gradients through the vocoder point the right way: a duller mel comes back to the recording's rendering."""
     torch.manual_seed(0)
     with torch.no_grad():
-        goal = rendered(sample)
+        target = rendered(sample)
     x = (0.7 * sample).requires_grad_()
     optimizer = torch.optim.Adam([x], 0.05)
     losses = []
     for _ in range(12):
         torch.manual_seed(0)
-        loss = (rendered(x) - goal).abs().mean()
+        loss = (rendered(x) - target).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
