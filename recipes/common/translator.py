@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from generative_core.pretrained import load_reference_generator
-from generative_core.training.checkpoint import CheckpointError
 from recipes.common.translation import load_generator, to_unit
 from recipes.common.translation_data import Direction
 from voiceconv.errors import UserError
@@ -70,10 +69,7 @@ def load_translators(run: Path, tile: int | None, device: torch.device) -> dict[
     elif run.suffix == ".safetensors":
         generators = {"ab": load_generator(run)}
     else:
-        try:
-            generators = {"ab": load_reference_generator(run)}
-        except CheckpointError as error:
-            raise UserError(str(error)) from error
+        generators = {"ab": load_reference_generator(run)}
     return {key: Translator(network, _planes(network), tile, device) for key, network in generators.items()}
 
 
