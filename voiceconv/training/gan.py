@@ -53,10 +53,15 @@ def build_model(preset: Preset, speakers: tuple[Speaker, Speaker], mel: MelConfi
 
 
 def require_consistent(preset: Preset) -> None:
-    """Raises `UserError` for objectives that need what the preset does not have."""
-    objectives = preset.objectives
-    if objectives.pseudo_target and preset.teacher is None:
-        raise UserError("objectives.pseudo_target needs a teacher, which this preset has not: set it to 0.")
+    """Raises `UserError` for settings that exclude each other; `build_model` asks this, too."""
+    objectives, config = preset.objectives, preset.cyclegan
+    warm_up = isinstance(config, WarmUpCycleGANConfig) and config.warm_up_steps > 0
+    if preset.teacher is None and (objectives.pseudo_target or warm_up):
+        raise UserError(
+            "cyclegan.warm_up_steps and objectives.pseudo_target need a teacher, which is missing here: set both to 0."
+        )
+    if (preset.input == "mask") != isinstance(config, MaskCycleGANConfig):
+        raise UserError(f"Generators that read {preset.input!r} do not go with this preset's CycleGAN: keep its input.")
     if objectives.second_adversarial and objectives.render_from is not None:
         raise UserError(
             "objectives.second_adversarial compares mel-spectrograms as they are, so it does not go with "
