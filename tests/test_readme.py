@@ -24,7 +24,7 @@ def desk(tiny_voice: Path, two_speakers: tuple[Path, Path], tmp_path: Path, monk
     """A working folder like a clone with two speakers' recordings in it; the shipped voice is the tiny one."""
     shutil.copytree(tiny_voice, tmp_path / "voices" / "allison-joe")
     monkeypatch.setattr("voiceconv.voice.voice.VOICES", tmp_path / "voices")
-    monkeypatch.setattr("voiceconv.training.train.JUDGE_STEPS", 2)
+    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)
     for name, folder in zip(("alice", "bob"), two_speakers, strict=True):
         shutil.copytree(folder, tmp_path / name)
     shutil.copy(two_speakers[0] / "00.wav", tmp_path / "in.wav")

@@ -108,7 +108,7 @@ def test_every_voice_recipe_is_tested() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_smoke_leaves_a_voice(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceconv.training.train.JUDGE_STEPS", 2)
+    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)
     recipe, lay_out, names = RECIPES[name]
     config = with_training(lay_out(tmp_path / "data", seconds=5.5), smoke=True, run=tmp_path / "run")
     recipe.main(config)
@@ -120,7 +120,7 @@ def test_smoke_leaves_a_voice(name: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_smoke_without_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceconv.training.train.JUDGE_STEPS", 2)
+    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)
     monkeypatch.chdir(tmp_path)
     voice_pair.main(voice_pair.PairConfig(training=TrainingConfig(smoke=True)))
     assert list(tmp_path.iterdir()) == []

@@ -310,7 +310,7 @@ def test_inspect_compares_two_speakers(command, two_speakers: tuple[Path, Path])
 def test_train_resume_convert(
     command, two_speakers: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceconv.training.train.JUDGE_STEPS", 2)
+    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)
     high, low = two_speakers
     train = ("train", high, low, "--run", tmp_path / "run", "--preset", "smoke")
     status, out, _ = command(*train, "--budget", "0.01s")
