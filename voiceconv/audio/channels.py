@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +11,20 @@ from voiceconv.audio.loudness import SILENCE_PEAK
 
 _DECIDING = 2**22  # values by which it is decided how channels become one: 40 s of stereo at 48 kHz
 _CANCELLED = 0.5  # of the power that the loudest channel, alone among silent ones, would have in the mean
+CANCELLING = "its channels cancel each other, as when one is wired the wrong way round; only the loudest is used"
 
 Samples = NDArray[np.float32]
 
 
 class MonoMixer:
-    """Blocks `(frames, channels)` in, blocks `(frames,)` out: the mean of the channels, or one that stands for all.
+    """Blocks `(frames, channels)` in, blocks `(frames,)` out: the mean of the channels or, where they cancel each
+    other, the loudest. Then `warn` is called with `CANCELLING`.
 
-    Which of the two is decided by the first `_DECIDING` values that are not silence, which are held back until then.
+    This is decided by the first `_DECIDING` values that are not silence, which are held back until then.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.warn = warn
         self.held: list[tuple[int, Samples]] = []
         self.channel: int | None = None
         self.decided = False
@@ -47,11 +47,7 @@ class MonoMixer:
             self.decided, held, self.held = True, self.held, []
             self.channel = _standing_for_all([block for _, block in held])
             if self.channel is not None:
-                warnings.warn(
-                    f"{self.path}: its channels cancel each other, as when one is wired the wrong way round; only the "
-                    "loudest of them is used",
-                    stacklevel=2,
-                )
+                self.warn(CANCELLING)
             for rate, block in held:
                 yield rate, self._mono(block)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,11 +42,13 @@ _OGG_TAIL = 2 * 65307  # two pages of the greatest size hold at least one whole 
 _XING_HAS_FRAMES, _XING_HAS_BYTES = 1, 2
 
 
-def mono_blocks(path: Path, *, max_seconds: float = MAX_DECODED_SECONDS) -> Iterator[tuple[int, Samples]]:
+def mono_blocks(
+    path: Path, *, max_seconds: float = MAX_DECODED_SECONDS, warn: Callable[[str], None] | None = None
+) -> Iterator[tuple[int, Samples]]:
     """Rate in Hz and mono samples `(frames,)` of `path`, the mean of its channels, block by block.
 
-    Where channels cancel each other (one of a pair wired the wrong way round) it is the loudest of them, and a warning
-    says so.
+    Where channels cancel each other (one of a pair wired the wrong way round) it is the loudest of them; `warn` is
+    called with words that say so, and without it a warning names the file.
 
     Raises `UserError`, naming the file, if it is missing, empty, not audio, cut off or damaged as far as that can be
     told, longer than `max_seconds`, or has samples that are not finite or a rate outside `SAMPLE_RATES`.
@@ -53,7 +56,7 @@ def mono_blocks(path: Path, *, max_seconds: float = MAX_DECODED_SECONDS) -> Iter
     _require_file(path)
     _require_whole(path)
     seconds = 0.0
-    to_mono = MonoMixer(path)
+    to_mono = MonoMixer(warn or (lambda words: warnings.warn(f"{path}: {words}", stacklevel=2)))
     for rate, block in _blocks(path):
         if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
             raise UserError(

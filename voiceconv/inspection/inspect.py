@@ -70,7 +70,7 @@ class Inspection(FolderMeasures):
             return [f"too short: {r.seconds:.2f} s"]
         if not has_voice(r):
             return ["no voice in it: noise, music or a whisper"]
-        wrong = []
+        wrong = list(r.warnings)
         if r.clipped >= CLIPPED:
             wrong.append(f"clipped: {100 * r.clipped:.2g} % of the samples")
         if r.snr is not None and r.snr < USABLE_SNR:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class RecordingMeasures:
     speech_spectrum: Array  # (N_BANDS,)
     pause_spectrum: Array | None  # (N_BANDS,)
     digest: str  # equal for files that sound the same
+    warnings: tuple[str, ...] = ()  # about how it was read
 
     @property
     def snr(self) -> float | None:
@@ -84,7 +86,8 @@ class RecordingMeasures:
 
 def measure(path: Path, name: str) -> RecordingMeasures:
     """Measures the file, at its own sample rate; raises `UserError` or `OSError` if it cannot be read."""
-    wav, rate = _read(path)
+    warnings: list[str] = []
+    wav, rate = _read(path, warnings.append)
     clipped = clipped_share(wav)
     wav = wav - wav.mean(dtype=np.float64).astype(np.float32)
     length = max(1, round(rate * FRAME_SECONDS))
@@ -112,12 +115,13 @@ def measure(path: Path, name: str) -> RecordingMeasures:
         speech_spectrum=speech_spectrum,
         pause_spectrum=pause_spectrum,
         digest=hashlib.blake2b(np.round(wav * 32767).astype("<i2").tobytes(), digest_size=16).hexdigest(),
+        warnings=tuple(warnings),
     )
 
 
-def _read(path: Path) -> tuple[NDArray[np.float32], int]:
+def _read(path: Path, warn: Callable[[str], None]) -> tuple[NDArray[np.float32], int]:
     """The samples `(T,)` as they are stored: resampling or scaling would hide clipping, rate and bandwidth."""
-    blocks = list(mono_blocks(path.absolute()))
+    blocks = list(mono_blocks(path.absolute(), warn=warn))
     if sum(len(block) for _, block in blocks) == 0:
         raise UserError("There is no sound in it: 0 samples. Record or export it again.")
     rate = blocks[0][0]

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import load_audio, resample, save_audio
+from voiceconv.cli.live import Live
 from voiceconv.cli.live_devices import AtRate, Delay, speak, speak_file
 from voiceconv.convert.adaptation import Adaptation
 from voiceconv.convert.converter import VoiceConverter
-from voiceconv.convert.streaming import LiveConversion, gate, keep_unvoiced
+from voiceconv.convert.streaming import SILENCE_DB, LiveConversion, gate, keep_unvoiced
 from voiceconv.errors import UserError
 
 LENGTH = 33_333  # no multiple of anything
@@ -271,6 +272,10 @@ def test_a_card_that_opens_at_no_rate_is_an_error_in_words(
     monkeypatch.setitem(sys.modules, "sounddevice", Card(speech(), rate=0))  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"cannot be opened \(Invalid sample rate\)"):
         speak(converter.stream("joe"), SAMPLE_RATE, None, None)
+
+
+def test_the_gate_of_the_terminal_is_that_of_the_library() -> None:
+    assert Live().gate == SILENCE_DB
 
 
 def test_the_gate_can_be_raised(converter: VoiceConverter) -> None:

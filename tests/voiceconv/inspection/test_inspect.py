@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import soxr
 
+from voiceconv.audio.channels import CANCELLING
 from voiceconv.errors import UserError
 from voiceconv.inspection.comparison import compare
 from voiceconv.inspection.folder import weighted_quantile
@@ -131,6 +132,13 @@ def faulty(tmp_path_factory) -> Inspection:
     write(folder, "noisy.wav", speech(8, pitch=200.0, noise=-33.0))
     write(folder, "bert.wav", speech(9, pitch=100.0))
     return inspect_folder(folder)
+
+
+def test_channels_that_cancel_are_a_problem_to_look_at(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    wav = speech(0, pitch=200.0)
+    soundfile.write(tmp_path / "a.wav", np.stack([wav, -wav], axis=1), RATE)
+    assert inspect_folder(tmp_path).problems == {"a.wav": [CANCELLING]}
+    assert not recwarn.list
 
 
 def test_clean_speech_is_measured_and_has_no_problem(anna):
