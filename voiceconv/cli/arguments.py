@@ -65,7 +65,9 @@ def _explain(event: errors.ParseErrorEvent) -> str:
         case errors.MissingSubcommand():
             return f"a command is missing; choose from {', '.join(event.subcommand_spec.parser_from_name)}"
         case errors.InstantiationFailure():
-            return f"{_name(event.argument)}: {event.message}" if event.argument else event.message
+            message = re.sub(r"invalid literal for int.*: ('.*')", r"\1 is not a whole number", event.message)
+            message = re.sub(r"could not convert string to float: ('.*')", r"\1 is not a number", message)
+            return f"{_name(event.argument)}: {message}" if event.argument else message
         case errors.InvalidChoice():
             return f"{_name(event.argument)}: {event.value!r} is not one of {', '.join(event.choices)}"
         case errors.BadValue():

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resynth:
-    """Send recordings through mel-spectrogram and vocoder, without conversion.
-
-    No conversion sounds better than this.
-    """
+    """Send recordings through a vocoder without conversion. No conversion sounds better."""
 
     source: Annotated[Positional[Path], option("IN")]
     """An audio file, or a folder with audio files."""

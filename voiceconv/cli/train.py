@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, Suppress
 
 from voiceconv.cli.arguments import Budget, Seed, Text, option
 
@@ -23,7 +23,7 @@ class Train:
     run_folder: Annotated[Path, option("RUN", name="run")]
     """The folder for checkpoints, the report and the voice."""
     preset: Annotated[str, option("NAME")] = "cpu"
-    """Size and schedule of the training. smoke only checks that everything runs."""
+    """A preset of `voiceconv presets`. Each of its settings is an option too, such as --cyclegan.lambda-cycle 3."""
     resume: Annotated[bool, option()] = False
     """Continue a run that was stopped."""
     start_from: Annotated[Text, option("VOICE", name="from")] = None
@@ -32,6 +32,7 @@ class Train:
     """Stop after this time, such as 60m or 1h30m."""
     seed: Seed = 0
     """Seed of everything that is random. Another seed is another run."""
+    settings: Suppress[Any] = None  # of the preset, some of them changed: `with_settings` makes them options
 
     def run(self) -> int:
         def training() -> bool:
@@ -42,6 +43,7 @@ class Train:
                 self.folder_b,
                 self.run_folder,
                 preset=self.preset,
+                settings=self.settings,
                 resume=self.resume,
                 budget_seconds=self.budget,
                 seed=self.seed,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, Suppress
 
 from voiceconv.cli.arguments import Budget, Seed, Text, option
 from voiceconv.cli.train import work_on
@@ -21,7 +21,7 @@ class TrainVocoder:
     run_folder: Annotated[Path, option("RUN", name="run")]
     """The folder for checkpoints, the report and the vocoder."""
     preset: Annotated[str, option("NAME")] = "cpu"
-    """Size and schedule of the training. smoke only checks that everything runs."""
+    """A preset of `voiceconv presets --vocoder`. Each of its settings is an option too, such as --lambda-mel 30."""
     resume: Annotated[bool, option()] = False
     """Continue a run that was stopped."""
     start_from: Annotated[Text, option("FOLDER", name="from")] = None
@@ -32,6 +32,7 @@ class TrainVocoder:
     """Stop after this time, such as 60m or 1h30m."""
     seed: Seed = 0
     """Seed of everything that is random. Another seed is another run."""
+    settings: Suppress[Any] = None  # of the preset, some of them changed: `with_settings` makes them options
 
     def run(self) -> int:
         def training() -> bool:
@@ -41,6 +42,7 @@ class TrainVocoder:
                 self.folders,
                 self.run_folder,
                 preset=self.preset,
+                settings=self.settings,
                 resume=self.resume,
                 budget_seconds=self.budget,
                 seed=self.seed,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import OmitSubcommandPrefixes, Positional
+from tyro.conf import Positional, arg
 
 from voiceconv.cli.arguments import Text, option
 from voiceconv.errors import UserError
@@ -70,7 +70,7 @@ class Import:
 class Voices:
     """List the voices, write one as a single file, or add one from such a file."""
 
-    action: OmitSubcommandPrefixes[List | Export | Import] = field(default_factory=List)
+    action: Annotated[List | Export | Import, arg(name="")] = field(default_factory=List)
 
     def run(self) -> int:
         return self.action.run()

@@ -1,4 +1,4 @@
-"""What a training shows of itself: previews that can be heard, scores on the development split, a report."""
+"""Converts development speech while a voice is trained, scores it, and keeps the best voice."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from generative_core.files import drop_rows_after, read_rows
-from generative_core.report import Report
+from generative_core.files import drop_rows_after
 from generative_core.training.callbacks import Callback
 from generative_core.training.protocols import Training
 from voiceconv.audio.files import save_audio
@@ -30,6 +28,8 @@ from voiceconv.features.pitch import extract_f0, f0_correlation, f0_offset
 from voiceconv.recognisers.phonemes import PhonemeRecogniser, phoneme_errors
 from voiceconv.recognisers.speaker_encoder import SpeakerEncoder
 from voiceconv.training.dataset import SpeakerData
+from voiceconv.training.pair import Pair
+from voiceconv.training.report import draw_mels, write_run_report
 from voiceconv.training.two_sample_test import confusion
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.voice.speaker import Speaker
@@ -103,24 +103,23 @@ class Preview(PeriodicPreview):
 
     def __init__(
         self,
-        current_voice: Callable[[], Voice],
-        data: tuple[SpeakerData, SpeakerData],
-        sources: tuple[Sequence[Tensor], Sequence[Tensor]],
+        current_voice: Callable[[int], Voice],
+        pair: Pair,
         mel: MelSpectrogram,
-        confusion_steps: int,
+        two_sample_test_steps: int,
     ) -> None:
-        """`sources` are the log-mels `(n_mels, frames)` of both speakers' training segments as generators read them."""
+        """`current_voice` gives the voice of a step."""
         self.current_voice = current_voice
-        self.data = data
+        self.data = pair.data
         self.mel = mel
         self.sources = [
             _spread_over([(mel, d.f0[name]) for mel, name in zip(mels, d.train, strict=True)], COMPARED_CLIPS)
-            for mels, d in zip(sources, data, strict=True)
+            for mels, d in zip(pair.sources, pair.data, strict=True)
         ]
-        self.confusion_steps = confusion_steps
+        self.two_sample_test_steps = two_sample_test_steps
         self.recogniser = PhonemeRecogniser.load("scoring")
         self.encoder = SpeakerEncoder.load()
-        self.voices = [self.encoder.centroid([d.mels[name] for name in d.train[:CENTROID_CLIPS]]) for d in data]
+        self.voices = [self.encoder.centroid([d.mels[name] for name in d.train[:CENTROID_CLIPS]]) for d in pair.data]
 
     def on_start(self, trainer: Training) -> None:
         super().on_start(trainer)
@@ -136,7 +135,7 @@ class Preview(PeriodicPreview):
         ]
 
     def show(self, trainer: Training, folder: Path) -> dict[str, float]:
-        voice = self.current_voice()
+        voice = self.current_voice(trainer.step)
         converter = VoiceConverter(voice, self.vocoder, trainer.device)
         scores: dict[str, float] = {}
         for source in (0, 1):
@@ -181,7 +180,7 @@ class Preview(PeriodicPreview):
             )
             if number < HEARD_CLIPS:
                 save_audio(folder / f"{direction}-{number + 1}.flac", wav, rate)
-                picture = spectrograms({speaker.name: mel.cpu().numpy(), target.name: heard.numpy()})
+                picture = draw_mels({speaker.name: mel.cpu().numpy(), target.name: heard.numpy()})
                 picture.savefig(folder / f"{direction}-{number + 1}.png", dpi=70)
                 self.board.add_figure(f"{direction}/{number + 1}", picture, step)
                 self.board.add_audio(f"{direction}/{number + 1}", wav, step, sample_rate=rate)
@@ -211,7 +210,7 @@ class Preview(PeriodicPreview):
             [target.normalise(self._convert(converter, mel, f0, target)[1]) for mel, f0 in clips]
             for clips in (self.sources[source], unheard)
         )
-        return confusion(recorded, made, recorded_unheard, made_unheard, self.confusion_steps)
+        return confusion(recorded, made, recorded_unheard, made_unheard, self.two_sample_test_steps)
 
     def _convert(
         self, converter: VoiceConverter, read: Tensor, f0: Tensor, target: Speaker
@@ -255,67 +254,6 @@ def scored_segments(data: SpeakerData) -> list[str]:
     return by_length[:SCORED_CLIPS]
 
 
-def spectrograms(mels: Mapping[str, np.ndarray]) -> Figure:
-    """Log-mels `(n_mels, frames)` under each other on one scale, with their names as titles."""
-    figure = Figure(figsize=(7, 2.2 * len(mels)), layout="constrained")
-    low, high = min(float(np.quantile(m, 0.02)) for m in mels.values()), max(float(m.max()) for m in mels.values())
-    for axes, (name, mel) in zip(np.atleast_1d(figure.subplots(len(mels))), mels.items(), strict=True):
-        axes.imshow(mel, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="magma")
-        axes.set_title(name, fontsize=9)
-        axes.set_ylabel("mel band")
-        axes.set_xlabel("frame")
-    return figure
-
-
-def write_run_report(run_dir: Path) -> None:
-    """`report.html`: settings, loss and score curves, the last preview with spectrograms and players."""
-    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
-    metrics, scores = read_rows(run_dir / "metrics.jsonl"), read_rows(run_dir / "scores.jsonl")
-    report = Report(f"Training run {run_dir.name}")
-    if metrics:
-        last = metrics[-1]
-        report.text(
-            f"Preset {config['settings']['preset']}: {last['step']} steps in {last['seconds'] / 60:.0f} minutes."
-        )
-        for group in ("generator", "discriminator", "classifier", "gradient_norm"):
-            names = [name for name in last if name.startswith(f"{group}/")]
-            if names:
-                report.figure(draw_curves(metrics, names), f"{group.replace('_', ' ').capitalize()}, by step")
-    if scores:
-        report.heading("Development speech")
-        for key, meaning in SCORE_MEANINGS.items():
-            names = [name for name in scores[-1] if name.split("/")[-1] == key]
-            report.figure(draw_curves(scores, names), f"{key}: {meaning}")
-    previews = sorted((run_dir / "previews").glob("step_*"))
-    if previews:
-        report.heading("Last preview")
-        for audio in sorted(previews[-1].glob("*.flac")):
-            report.audio(audio.read_bytes(), "audio/flac", audio.stem)
-            report.figure(load_picture(audio.with_suffix(".png")), audio.stem)
-    report.heading("Settings")
-    report.table([[key, json.dumps(value)] for key, value in config["settings"].items()], ["setting", "value"])
-    report.table(list(config["versions"].items()), ["software", "version"])
-    report.save(run_dir / "report.html")
-
-
-def draw_curves(rows: list[dict[str, float]], names: list[str]) -> Figure:
-    """Some of the values in `rows` by step."""
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    for name in names:
-        points = [(row["step"], row[name]) for row in rows if name in row]
-        axes.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="." if len(points) < 50 else None)
-    axes.set_xlabel("step")
-    axes.legend(fontsize=7)
-    return figure
-
-
-def load_picture(path: Path) -> Figure:
-    """A PNG file as a figure."""
-    from matplotlib.image import imread
-
-    figure = Figure(figsize=(7, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(imread(path))
-    axes.set_axis_off()
-    return figure
+def write_voice_report(run_dir: Path) -> None:
+    """The report of a voice's run, as far as it has come."""
+    write_run_report(run_dir, SCORE_MEANINGS, "Last preview")

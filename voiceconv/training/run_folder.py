@@ -1,34 +1,98 @@
-"""What a run folder says of how it was started, so that it can only be resumed as the same run."""
+"""Keeps what belongs to a run in its folder, and trains there within the run's budget."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import math
 import platform
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 import voiceconv
 from generative_core.files import write_atomically
+from generative_core.training.callbacks import Callback
 from generative_core.training.checkpoint import list_checkpoints
-from voiceconv.errors import OtherRun
+from generative_core.training.config import TrainConfig
+from generative_core.training.data import Loader
+from generative_core.training.trainer import Trainer
+from voiceconv.errors import OtherRun, UserError
+from voiceconv.training.dataset import cached
+
+Preset = TypeVar("Preset")
+
+
+def find_preset(presets: Mapping[str, Preset], name: str) -> Preset:
+    """Raises `UserError` if there is none of that name."""
+    if name not in presets:
+        raise UserError(f"The preset {name!r} is not one of {', '.join(presets)}.")
+    return presets[name]
+
+
+class RunFolder:
+    """The folder of one run. It can only be resumed with the settings and the recordings that it was started with."""
+
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], *, resume: bool, budget_seconds: float | None = None
+    ) -> None:
+        """Writes the settings to `config.json`, or compares them with those of the run that is resumed.
+
+        The budget counts from here on. Raises `OtherRun` if the settings are others, if there is a run that is not to
+        be resumed, and if the folder holds a `config.json` of something else.
+        """
+        self.path, self.settings, self.resume = path, json.loads(json.dumps(settings)), resume
+        self.deadline = math.inf if budget_seconds is None else time.monotonic() + budget_seconds
+        record_settings(path, self.settings, resume=resume)
+
+    @property
+    def features(self) -> Path:
+        """The folder of what is computed from the recordings once."""
+        return self.path / "features"
+
+    def record_split(self, split: Mapping[str, Any]) -> None:
+        """Writes which segments are trained on to `split.json`, or compares that with the run that is resumed.
+
+        Raises `OtherRun` for other recordings.
+        """
+        path = self.path / "split.json"
+        self.split = json.loads(json.dumps(split))
+        begun = list_checkpoints(self.path / "checkpoints") and path.exists()
+        if begun and json.loads(path.read_text("utf-8")) != self.split:
+            raise OtherRun(
+                f"The recordings are not those that {self.path} was started with, or this version cuts them "
+                "otherwise. Put them back, or start a new run."
+            )
+        write_atomically(path, json.dumps(self.split, indent=1).encode())
+
+    def prepared(self, name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What `compute` gives for the settings and the split of this run, computed once and kept."""
+        key = hashlib.sha256(json.dumps([self.settings, self.split]).encode()).hexdigest()
+        return cached(self.features / f"{name}.safetensors", key, compute)
+
+    def trainer(
+        self, model: nn.Module, loader: Loader, callback: Callback, *, device: str, seed: int, **schedule: Any
+    ) -> Trainer:
+        """Trains in this folder with what is left of the budget; `schedule` is for `TrainConfig`."""
+        left = self.deadline - time.monotonic()
+        config = TrainConfig(run_dir=self.path, device=device, seed=seed, budget_seconds=left, **schedule)
+        return Trainer(model, loader, config, [callback])
 
 
 def record_settings(run_dir: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-    """Writes the resolved settings and versions to `config.json`, or holds them against a run that is resumed.
-
-    Raises `OtherRun` if they are not its own, or if the folder holds a `config.json` of something else.
-    """
+    """What `RunFolder` does with settings when it is opened."""
     path = run_dir / "config.json"
-    settings = json.loads(json.dumps(settings))
     before = _read_settings(path) if path.exists() else None
     if before is not None and list_checkpoints(run_dir / "checkpoints"):
         if not resume:
             raise OtherRun(f"{run_dir} already holds a run. Add --resume to go on with it, or choose another folder.")
-        different = [key for key in {**settings, **before} if settings.get(key) != before.get(key)]
+        now, then = _flat(settings), _flat(before)
+        different = [name for name in {**now, **then} if now.get(name) != then.get(name)]
         if different:
             raise OtherRun(
                 f"{run_dir} was started with other settings ({', '.join(different)}). Resume it with the same ones, or "
@@ -44,17 +108,12 @@ def record_settings(run_dir: Path, settings: Mapping[str, Any], *, resume: bool)
     write_atomically(path, json.dumps({"settings": settings, "versions": versions}, indent=2).encode())
 
 
-def record_split(run_dir: Path, split: Mapping[str, Any]) -> None:
-    """Writes which segments are trained on and which are not to `split.json`, or holds that against a resumed run:
-    raises `OtherRun` for other recordings."""
-    path = run_dir / "split.json"
-    split = json.loads(json.dumps(split))
-    if list_checkpoints(run_dir / "checkpoints") and path.exists() and json.loads(path.read_text("utf-8")) != split:
-        raise OtherRun(
-            f"The recordings are not those that {run_dir} was started with, or this version cuts them otherwise. Put "
-            "them back, or start a new run."
-        )
-    write_atomically(path, json.dumps(split, indent=1).encode())
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"cyclegan": {"lambda_cycle": 3}}` -> `{"cyclegan.lambda_cycle": 3}`."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

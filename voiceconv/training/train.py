@@ -1,39 +1,26 @@
-"""Trains a voice between two folders of recordings: features, judge, CycleGAN, previews, voice folder, report."""
+"""Trains a voice that converts between the speakers of two folders of recordings."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import math
-import time
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
 import voiceconv
-from generative_core.training.checkpoint import CheckpointError
-from generative_core.training.config import TrainConfig
-from generative_core.training.data import UnpairedLoader
-from generative_core.training.trainer import NonFiniteLoss, Trainer, choose_device
-from voiceconv.audio.files import require_outside
-from voiceconv.convert.adaptation import speech_frames
+from generative_core.families.cyclegan import CycleGAN
+from generative_core.training.trainer import choose_device
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.training.dataset import MelCrops, SpeakerData, cached, mel_statistics, prepare_speaker
-from voiceconv.training.disguise import PseudoPairLoader, change_tone, moved_mels, pseudo_targets, training_planes
 from voiceconv.training.gan import build_model
+from voiceconv.training.pair import Pair, build_loader, describe_speakers, read_pair, target_tensors
 from voiceconv.training.presets import PRESETS, Preset
-from voiceconv.training.run_folder import record_settings, record_split
+from voiceconv.training.run_folder import RunFolder, find_preset
 from voiceconv.training.speaker_classifier import train_speaker_classifier
 from voiceconv.user_data import shortened
-from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.speaker_info import SpeakerInfo
 from voiceconv.voice.voice import Voice
-
-Mels = tuple[list[torch.Tensor], list[torch.Tensor]]
-"""Of the training segments of both speakers, each `(n_mels, frames)`."""
 
 
 def train(
@@ -42,6 +29,7 @@ def train(
     run_dir: Path | str,
     *,
     preset: str = "cpu",
+    settings: Preset | None = None,
     resume: bool = False,
     budget_seconds: float | None = None,
     device: str = "auto",
@@ -52,172 +40,103 @@ def train(
 ) -> bool:
     """Trains a voice from two folders of recordings; the run folder ends with `voice/` and `report.html`.
 
-    Stops in good order after `budget_seconds`, Ctrl-C or SIGTERM, with the voice as far as it has come; `resume` goes
-    on exactly there. `start_from` names a voice whose generators are the starting point: they already know how to keep
-    words, so a new pair needs less data and time. Returns whether all steps are done. Raises `UserError` for folders
-    that cannot be trained on, for a run folder that holds another run, for a starting point that is missing or of
-    another size, and when the training collapses.
+    `settings` are those of the preset, some of them changed. Stops in good order after `budget_seconds`, Ctrl-C or
+    SIGTERM, with the voice as far as it has come; `resume` goes on exactly there. `start_from` names a voice whose
+    generators are the starting point: they already know how to keep words, so a new pair needs less data and time.
+
+    Returns whether all steps are done. Raises `UserError` for folders that cannot be trained on, for a run folder that
+    holds another run, for a starting point that is missing or of another size, and when the training collapses.
     """
-    from voiceconv.training.preview import Preview, write_run_report
+    from voiceconv.training.preview import Preview, write_voice_report
 
-    started = time.monotonic()
-    folder_a, folder_b, run_dir = Path(folder_a), Path(folder_b), Path(run_dir)
-    if preset not in PRESETS:
-        raise UserError(f"The preset {preset!r} is not one of {', '.join(PRESETS)}.")
-    info_a, info_b = info_a or SpeakerInfo.of_folder(folder_a), info_b or SpeakerInfo.of_folder(folder_b)
-    for info in (info_a, info_b):
-        info.require_name()
-    if info_a.name == info_b.name:
-        raise UserError(f"Both speakers are called {info_a.name!r}. Name one folder differently.")
-    for folder in (folder_a, folder_b):
-        require_outside(run_dir, folder)
-    settings, mel = PRESETS[preset], MelConfig()
-    start = Voice.load(start_from) if start_from else None
-    if preset == "cpu-from" and not start:
-        raise UserError("The preset 'cpu-from' goes on from a voice: say which with --from, or take the preset 'cpu'.")
-    generator = settings.describe_generator(mel.n_mels)
-    if start and (_size(start.generator), start.input) != (_size(generator), settings.input):
-        raise UserError(
-            f"{start.name} cannot be a starting point for the preset {preset!r}: its networks are of another size."
-        )
-    resolved = {
-        "preset": preset,
-        "seed": seed,
-        "from": str(start_from or ""),
-        "speakers": [info_a.name, info_b.name],
-        **dataclasses.asdict(settings),
-    }
-    record_settings(run_dir, resolved, resume=resume)
+    folders, run_dir = (Path(folder_a), Path(folder_b)), Path(run_dir)
+    settings = settings or find_preset(PRESETS, preset)
+    infos = describe_speakers(folders, (info_a, info_b), run_dir)
+    start = starting_point(start_from, preset, settings)
+    about = {"preset": preset, "seed": seed, "from": str(start_from or ""), "speakers": [info.name for info in infos]}
+    run = RunFolder(run_dir, {**about, **dataclasses.asdict(settings)}, resume=resume, budget_seconds=budget_seconds)
 
-    data_a = prepare_speaker(folder_a, run_dir / "features" / f"{info_a.name}.safetensors", mel, seed=seed)
-    data_b = prepare_speaker(folder_b, run_dir / "features" / f"{info_b.name}.safetensors", mel, seed=seed)
-    data = data_a, data_b
-    sources = source_mels(settings, data, MelSpectrogram(mel))
-    speakers = _speaker(info_a, data_a, sources[0]), _speaker(info_b, data_b, sources[1])
-    split = {
-        s.name: {"train": d.train, "development": d.development, "fingerprint": d.fingerprint}
-        for s, d in zip(speakers, data, strict=True)
-    }
-    record_split(run_dir, split)
-    speaker_classifier = train_speaker_classifier(speakers, data, seed)
-    goals = None
+    mel = MelSpectrogram()
+    pair = read_pair(folders, infos, run.features, settings, mel, seed)
+    run.record_split(pair.split)
+    classifier = train_speaker_classifier(pair.speakers, pair.data, seed)
+    targets = None
     if settings.teacher:
-        key = json.dumps([resolved, data_a.fingerprint, data_b.fingerprint])
-        made = cached(
-            run_dir / "features" / "goals.safetensors",
-            hashlib.sha256(key.encode()).hexdigest(),
-            lambda: goal_tensors(settings, speakers, data, sources, MelSpectrogram(mel), choose_device(device), seed),
-        )
-        a, b = ([made[f"{s.name}/{name}"] for name in d.train] for s, d in zip(speakers, data, strict=True))
-        goals = a, b
-    model = build_model(settings, speakers, mel, seed)
+        targets = run.prepared("targets", lambda: target_tensors(pair, settings, mel, choose_device(device), seed))
+    model = build_model(settings, pair.speakers, mel.config, seed)
     if start:
         model.generator_ab.load_state_dict(start.generator_ab.state_dict())
         model.generator_ba.load_state_dict(start.generator_ba.state_dict())
-    loader = _loader(settings, speakers, data, sources, goals, MelSpectrogram(mel), seed)
-    config = TrainConfig(
+
+    training = {"preset": preset, "seed": seed, **({"from": describe_origin(start)} if start else {})}
+
+    def current_voice(step: int) -> Voice:
+        return build_voice(pair, model, classifier, settings, mel.config, {**training, "steps": step})
+
+    trainer = run.trainer(
+        model,
+        build_loader(pair, targets, settings, mel, seed),
+        Preview(current_voice, pair, MelSpectrogram(), settings.two_sample_test_steps),
         steps=settings.steps,
-        run_dir=run_dir,
-        seed=seed,
-        device=device,
         decay_steps=settings.decay_steps,
-        budget_seconds=math.inf if budget_seconds is None else budget_seconds - (time.monotonic() - started),
+        device=device,
+        seed=seed,
     )
-
-    origin = {"from": _origin(start)} if start else {}
-
-    def current_voice() -> Voice:
-        return Voice(
-            shortened(f"{info_a.name}-{info_b.name}"),
-            speakers,
-            mel,
-            generator,
-            settings.input,
-            model.generator_ab,
-            model.generator_ba,
-            speaker_classifier,
-            metadata={
-                "voiceconv_version": voiceconv.__version__,
-                "training": {"preset": preset, "steps": trainer.step, "seed": seed, **origin},
-                "development": {s.name: d.held_out_recordings for s, d in zip(speakers, data, strict=True)},
-            },
-        )
-
-    preview = Preview(current_voice, data, sources, MelSpectrogram(mel), settings.two_sample_test_steps)
-    trainer = Trainer(model, loader, config, [preview])
-    try:
-        finished = trainer.fit(resume=resume)
-    except (CheckpointError, NonFiniteLoss) as error:
-        raise UserError(str(error)) from error
-    write_run_report(run_dir)
+    finished = trainer.fit(resume=resume)
+    write_voice_report(run_dir)
     if trainer.stop_reason:
         raise UserError(f"The run stopped at step {trainer.step}: {trainer.stop_reason}")
     return finished
 
 
+def build_voice(
+    pair: Pair, model: CycleGAN, classifier: nn.Module, preset: Preset, mel: MelConfig, training: dict[str, Any]
+) -> Voice:
+    """The voice that a model of the pair makes; `training` says where it comes from."""
+    return Voice(
+        shortened("-".join(speaker.name for speaker in pair.speakers)),
+        pair.speakers,
+        mel,
+        preset.describe_generator(mel.n_mels),
+        preset.input,
+        model.generator_ab,
+        model.generator_ba,
+        classifier,
+        metadata={
+            "voiceconv_version": voiceconv.__version__,
+            "training": training,
+            "development": pair.held_out_recordings,
+        },
+    )
+
+
+def starting_point(name: str | Path | None, preset: str, settings: Preset) -> Voice | None:
+    """The voice that a training begins with, if any.
+
+    Raises `UserError` if its networks are of another size, and if the preset needs one and there is none.
+    """
+    if not name:
+        if preset == "cpu-from":
+            raise UserError(
+                "The preset 'cpu-from' goes on from a voice: say which with --from, or take the preset 'cpu'."
+            )
+        return None
+    start = Voice.load(name)
+    wanted = settings.describe_generator(MelConfig().n_mels)
+    if (_size(start.generator), start.input) != (_size(wanted), settings.input):
+        raise UserError(
+            f"{start.name} cannot be a starting point for the preset {preset!r}: its networks are of another size."
+        )
+    return start
+
+
 def _size(generator: dict[str, Any]) -> dict[str, Any]:
-    """What the weights depend on: how far to come a network looks is no part of it."""
+    """What the weights depend on: how many frames ahead a network looks is no part of it."""
     return {key: value for key, value in generator.items() if key != "lookahead"}
 
 
-def source_mels(settings: Preset, data: tuple[SpeakerData, SpeakerData], mel: MelSpectrogram) -> Mels:
-    """The log-mels of both speakers' training segments as the generators read them."""
-    a, b = data
-    if settings.input == "moved":
-        return moved_mels(a, b.pitch, mel), moved_mels(b, a.pitch, mel)
-    return [a.mels[name] for name in a.train], [b.mels[name] for name in b.train]
-
-
-def goal_tensors(
-    settings: Preset,
-    speakers: tuple[Speaker, Speaker],
-    data: tuple[SpeakerData, SpeakerData],
-    sources: Mels,
-    mel: MelSpectrogram,
-    device: torch.device,
-    seed: int,
-) -> dict[str, torch.Tensor]:
-    """What the generators learn from first, `pseudo_targets` by speaker and segment."""
-    assert settings.teacher is not None
-    goals = pseudo_targets(
-        speakers, data, sources, mel, seed=seed, device=device, **dataclasses.asdict(settings.teacher)
-    )
-    return {
-        f"{speaker.name}/{name}": goal.contiguous()
-        for speaker, d, made in zip(speakers, data, goals, strict=True)
-        for name, goal in zip(d.train, made, strict=True)
-    }
-
-
-def _loader(
-    settings: Preset,
-    speakers: tuple[Speaker, Speaker],
-    data: tuple[SpeakerData, SpeakerData],
-    sources: Mels,
-    goals: Mels | None,
-    mel: MelSpectrogram,
-    seed: int,
-) -> UnpairedLoader:
-    """Crops of both speakers' training segments, with their views if there are goals."""
-    if goals is not None:
-        pictures = training_planes(speakers, data, sources, goals, mel, seed)
-    else:
-        a, b = ([s.normalise(d.mels[n])[None] for n in d.train] for s, d in zip(speakers, data, strict=True))
-        pictures = a, b
-    crops_a, crops_b = (MelCrops(of_one, settings.frames) for of_one in pictures)
-    if goals is None:
-        return UnpairedLoader(crops_a, crops_b, settings.batch_size, seed=seed)
-    return PseudoPairLoader(crops_a, crops_b, settings.batch_size, seed=seed, transform=change_tone)
-
-
-def _speaker(info: SpeakerInfo, data: SpeakerData, source: list[torch.Tensor]) -> Speaker:
-    tone = torch.cat([speech_frames(mel) for mel in source], dim=1).mean(1)
-    statistics = *data.mel_statistics(), *mel_statistics(source), tone
-    return Speaker(info.name, data.pitch, *statistics, info.description, info.licence, info.credits)
-
-
-def _origin(start: Voice) -> str:
-    """The voice that a training began with and the licences of its speech, which bind what is made of it, too."""
+def describe_origin(start: Voice) -> str:
+    """The voice that a training began with, and the licences of its speech, which bind what is made of it as well."""
     licences = dict.fromkeys(speaker.licence for speaker in start.speakers if speaker.licence)
     terms = f" ({'; '.join(licences)})" if licences else ""
     before = start.metadata.get("training", {}).get("from")

@@ -1,21 +1,19 @@
-"""What a vocoder's training shows of itself: previews that can be heard, scores on development clips, a report."""
+"""Synthesises development speech while a vocoder is trained, scores it, and saves the vocoder."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
-from generative_core.files import read_rows
-from generative_core.report import Report
 from generative_core.training.protocols import Training
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.features.pitch import extract_f0, f0_correlation
-from voiceconv.training.preview import PeriodicPreview, draw_curves, load_picture, spectrograms
+from voiceconv.training.preview import PeriodicPreview
+from voiceconv.training.report import draw_mels, write_run_report
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder_training.dataset import Speech
 from voiceconv.vocoder_training.losses import log_mel_distance, stft_distance
@@ -32,12 +30,12 @@ SCORE_MEANINGS = {
 class VocoderPreview(PeriodicPreview):
     """Synthesises development segments from their mels, scores them, saves the vocoder to `vocoder/`."""
 
-    def __init__(self, current_vocoder: Callable[[], ISTFTVocoder], speech: Speech) -> None:
+    def __init__(self, current_vocoder: Callable[[int], ISTFTVocoder], speech: Speech) -> None:
         self.current_vocoder = current_vocoder
         self.speech = speech
 
     def show(self, trainer: Training, folder: Path) -> dict[str, float]:
-        vocoder = self.current_vocoder()
+        vocoder = self.current_vocoder(trainer.step)
         vocoder.save(trainer.run_dir / "vocoder")
         scores: dict[str, float] = {}
         for speaker, names in scored_segments(self.speech).items():
@@ -68,7 +66,7 @@ class VocoderPreview(PeriodicPreview):
             )
             if number == 0:
                 save_audio(folder / f"{speaker}.flac", wav, mel.sample_rate)
-                drawn = spectrograms({"recording": real_mel.cpu().numpy(), "synthesised": fake_mel.cpu().numpy()})
+                drawn = draw_mels({"recording": real_mel.cpu().numpy(), "synthesised": fake_mel.cpu().numpy()})
                 drawn.savefig(folder / f"{speaker}.png", dpi=70)
                 self.board.add_figure(speaker, drawn, trainer.step)
                 self.board.add_audio(speaker, wav, trainer.step, sample_rate=mel.sample_rate)
@@ -87,30 +85,5 @@ def scored_segments(speech: Speech) -> dict[str, list[str]]:
 
 
 def write_vocoder_report(run_dir: Path) -> None:
-    """`report.html`: loss and score curves, the last preview with spectrograms and players, settings."""
-    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
-    metrics, scores = read_rows(run_dir / "metrics.jsonl"), read_rows(run_dir / "scores.jsonl")
-    report = Report(f"Training run {run_dir.name}")
-    if metrics:
-        last = metrics[-1]
-        minutes = last["seconds"] / 60
-        report.text(f"Preset {config['settings']['preset']}: {last['step']} steps in {minutes:.0f} minutes.")
-        for group in ("generator", "discriminator", "gradient_norm"):
-            names = [name for name in last if name.startswith(f"{group}/")]
-            if names:
-                report.figure(draw_curves(metrics, names), f"{group.replace('_', ' ').capitalize()}, by step")
-    if scores:
-        report.heading("Development speech")
-        for key, meaning in SCORE_MEANINGS.items():
-            names = [name for name in scores[-1] if name.endswith(f"/{key}")]
-            report.figure(draw_curves(scores, names), f"{key}: {meaning}")
-    previews = sorted((run_dir / "previews").glob("step_*"))
-    if previews:
-        report.heading("Last preview: mel-spectrograms of recordings, back to sound")
-        for audio in sorted(previews[-1].glob("*.flac")):
-            report.audio(audio.read_bytes(), "audio/flac", audio.stem)
-            report.figure(load_picture(audio.with_suffix(".png")), audio.stem)
-    report.heading("Settings")
-    report.table([[key, json.dumps(value)] for key, value in config["settings"].items()], ["setting", "value"])
-    report.table(list(config["versions"].items()), ["software", "version"])
-    report.save(run_dir / "report.html")
+    """The report of a vocoder's run, as far as it has come."""
+    write_run_report(run_dir, SCORE_MEANINGS, "Last preview: mel-spectrograms of recordings, back to sound")

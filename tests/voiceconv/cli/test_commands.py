@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from voiceconv.cli.arguments import duration
 from voiceconv.convert.outputs import WHOLE_SECONDS, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
+from voiceconv.training.presets import PRESETS, Preset
 
 ROOT = Path(__file__).parents[3]
 
@@ -319,6 +321,9 @@ def test_train_resume_convert(
     status, _, err = command(*train)
     assert status == 2
     assert "--resume" in err
+    status, _, err = command(*train, "--resume", "--cyclegan.lambda-cycle", "3")
+    assert status == 2
+    assert "other settings (cyclegan.lambda_cycle)" in err
     status, out, _ = command(*train, "--resume")
     assert status == 0
     assert "--resume" not in out
@@ -393,6 +398,36 @@ def test_another_seed_reaches_the_training(
     monkeypatch.setattr(f"voiceconv.{module}.train.{name}", learn)
     assert command(name.replace("_", "-"), *two_speakers, "--run", tmp_path / "run", "--seed", "7")[0] == 0
     assert asked == {"seed": 7}
+
+
+@pytest.mark.parametrize("words", ["--steps 7 {a} {b}", "{a} {b} --steps=7 --cyclegan.lambda-cycle 0 2 5 0.5"])
+def test_every_setting_is_an_option(
+    command, words: str, two_speakers: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+
+    def learn(*folders: Path, settings: Preset, **_: object) -> bool:
+        asked.update(folders=folders[:2], settings=settings)
+        return True
+
+    monkeypatch.setattr("voiceconv.training.train.train", learn)
+    line = words.format(a=two_speakers[0], b=two_speakers[1]).split()
+    assert command("train", *line, "--run", tmp_path / "run", "--preset", "maskcyclegan-vc")[0] == 0
+    cycle = ((0, 2.0), (5, 0.5)) if "cycle" in words else 10.0
+    preset = PRESETS["maskcyclegan-vc"]
+    expected = replace(preset, steps=7, cyclegan=replace(preset.cyclegan, lambda_cycle=cycle))
+    assert asked == {"folders": two_speakers, "settings": expected}
+
+
+def test_settings_are_checked_and_listed(command) -> None:
+    status, _, err = command("train", "a", "b", "--run", "r", "--cyclegan.lambda-cycl", "3")
+    assert status == 2
+    assert "did you mean --cyclegan.lambda-cycle?" in err
+    assert "'x' is not a whole number" in command("train", "a", "b", "--run", "r", "--steps", "x")[2]
+    assert "not one of cpu, cpu-from" in command("train", "a", "b", "--run", "r", "--preset", "fast")[2]
+    assert [line.split(":")[0] for line in command("presets")[1].splitlines()] == list(PRESETS)
+    assert "--teacher.steps" in command("presets", "cpu")[1]
+    assert "--lambda-mel" in command("presets", "--vocoder", "gpu")[1]
 
 
 def test_budget_is_a_time(command) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.training.dataset import SpeakerData, prepare_speaker
+from voiceconv.training.pair import Pair, Side
 from voiceconv.training.preview import PeriodicPreview, Preview
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.voice import Voice, build_generator, build_speaker_classifier
@@ -79,8 +80,8 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
     run = Run(tmp_path / "run")
     run.run_dir.mkdir()
 
-    def current() -> Voice:
-        steps = {"training": {"steps": run.step}}
+    def current(step: int) -> Voice:
+        steps = {"training": {"steps": step}}
         return Voice(
             "high-low", speakers, MelConfig(), SIZE, "mel", *generators, build_speaker_classifier(), metadata=steps
         )
@@ -88,8 +89,9 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
     def kept() -> int:
         return json.loads((run.run_dir / "voice" / "voice.json").read_text())["training"]["steps"]
 
-    sources = tuple([d.mels[name] for name in d.train] for d in data)
-    preview = Preview(current, data, sources, MelSpectrogram(), confusion_steps=5)
+    sides = (Side(d, [d.mels[name] for name in d.train], who) for d, who in zip(data, speakers, strict=True))
+    pair = Pair(*sides)
+    preview = Preview(current, pair, MelSpectrogram(), two_sample_test_steps=5)
     preview.on_start(run)
     for step, strength in ((1, 4.0), (2, 0.0), (3, 40.0)):
         run.step = step
@@ -104,7 +106,7 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
     assert "(step 2)" in run.stop_reason
     with (run.run_dir / "scores.jsonl").open("a") as file:
         file.write('{"step": 4, "sco')  # as if killed while writing
-    again = Preview(current, data, sources, MelSpectrogram(), confusion_steps=5)
+    again = Preview(current, pair, MelSpectrogram(), two_sample_test_steps=5)
     again.on_start(run)  # as after resuming
     assert [row["step"] for row in again.rows] == [1, 2, 3, 4]
     scores = [json.loads(line) for line in (run.run_dir / "scores.jsonl").read_text().splitlines()]

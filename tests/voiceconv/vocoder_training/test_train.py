@@ -18,7 +18,9 @@ from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.vocoder_training.dataset import CropLoader, prepare_speech
-from voiceconv.vocoder_training.train import PRESETS, build_model, restored_mels, train_vocoder
+from voiceconv.vocoder_training.preparation import converted_mels
+from voiceconv.vocoder_training.presets import PRESETS
+from voiceconv.vocoder_training.train import build_model, train_vocoder
 from voiceconv.voice.speaker_info import SpeakerInfo
 
 
@@ -100,7 +102,7 @@ def test_restored_mels_are_what_the_generator_of_their_own_speaker_makes(
         return converter.voice.speakers[converter.voice.index(target)].denormalise(x)
 
     monkeypatch.setattr(VoiceConverter, "generate", copy)
-    mels = restored_mels(speech, two_speakers, infos, str(tiny_voice), MelConfig(), 0)
+    mels = converted_mels(speech, two_speakers, infos, str(tiny_voice), MelConfig(), 0)
     assert set(mels) == {name for name in speech.train if name.startswith("high/")}
     assert all(mel.shape[1] == len(speech.wavs[name]) // 256 for name, mel in mels.items())
     assert {target for _, target in read} == {"joe"}

@@ -1,0 +1,147 @@
+"""Prepares the recordings of two speakers for training: segments, statistics, pseudo-targets and batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from generative_core.training.data import UnpairedLoader
+from voiceconv.audio.files import require_outside
+from voiceconv.convert.adaptation import speech_frames
+from voiceconv.errors import UserError
+from voiceconv.features.mel import MelSpectrogram
+from voiceconv.training.dataset import MelCrops, SpeakerData, mel_statistics, prepare_speaker
+from voiceconv.training.disguise import PseudoPairLoader, change_tone, moved_mels, pseudo_targets, training_planes
+from voiceconv.training.presets import Preset
+from voiceconv.voice.speaker import Speaker
+from voiceconv.voice.speaker_info import SpeakerInfo
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two speakers of a training."""
+
+    data: SpeakerData
+    sources: list[Tensor]
+    """The log-mels `(n_mels, frames)` of the training segments as the generators read them."""
+    speaker: Speaker
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two speakers of a training."""
+
+    a: Side
+    b: Side
+
+    @property
+    def data(self) -> tuple[SpeakerData, SpeakerData]:
+        return self.a.data, self.b.data
+
+    @property
+    def sources(self) -> tuple[list[Tensor], list[Tensor]]:
+        return self.a.sources, self.b.sources
+
+    @property
+    def speakers(self) -> tuple[Speaker, Speaker]:
+        return self.a.speaker, self.b.speaker
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """By speaker: the segments that are trained on, those that are not, and the fingerprint of the recordings."""
+        return {
+            side.speaker.name: {
+                "train": side.data.train,
+                "development": side.data.development,
+                "fingerprint": side.data.fingerprint,
+            }
+            for side in (self.a, self.b)
+        }
+
+    @property
+    def held_out_recordings(self) -> dict[str, list[str]]:
+        """By speaker: the recordings of which no segment is trained on."""
+        return {side.speaker.name: side.data.held_out_recordings for side in (self.a, self.b)}
+
+
+def describe_speakers(
+    folders: tuple[Path, Path], given: tuple[SpeakerInfo | None, SpeakerInfo | None], run_dir: Path
+) -> tuple[SpeakerInfo, SpeakerInfo]:
+    """What is known of both speakers, from their folders unless it is given.
+
+    Raises `UserError` for names that a voice cannot have, and for a run folder among the recordings.
+    """
+    infos = given[0] or SpeakerInfo.of_folder(folders[0]), given[1] or SpeakerInfo.of_folder(folders[1])
+    for info in infos:
+        info.require_name()
+    if infos[0].name == infos[1].name:
+        raise UserError(f"Both speakers are called {infos[0].name!r}. Name one folder differently.")
+    for folder in folders:
+        require_outside(run_dir, folder)
+    return infos
+
+
+def read_pair(
+    folders: tuple[Path, Path],
+    infos: tuple[SpeakerInfo, SpeakerInfo],
+    cache: Path,
+    preset: Preset,
+    mel: MelSpectrogram,
+    seed: int,
+) -> Pair:
+    """Reads the recordings of both speakers, or what the folder `cache` keeps of them.
+
+    Raises `UserError` for folders that cannot be trained on.
+    """
+    a, b = (
+        prepare_speaker(folder, cache / f"{info.name}.safetensors", mel.config, seed=seed)
+        for folder, info in zip(folders, infos, strict=True)
+    )
+    return Pair(_side(infos[0], a, b, preset, mel), _side(infos[1], b, a, preset, mel))
+
+
+def _side(info: SpeakerInfo, data: SpeakerData, other: SpeakerData, preset: Preset, mel: MelSpectrogram) -> Side:
+    if preset.input == "moved":
+        sources = moved_mels(data, other.pitch, mel)
+    else:
+        sources = [data.mels[name] for name in data.train]
+    tone = torch.cat([speech_frames(source) for source in sources], dim=1).mean(1)
+    statistics = *data.mel_statistics(), *mel_statistics(sources), tone
+    speaker = Speaker(info.name, data.pitch, *statistics, info.description, info.licence, info.credits)
+    return Side(data, sources, speaker)
+
+
+def target_tensors(
+    pair: Pair, preset: Preset, mel: MelSpectrogram, device: torch.device, seed: int
+) -> dict[str, Tensor]:
+    """The pseudo-targets of all training segments as the teachers of the preset make them, by speaker and segment."""
+    assert preset.teacher is not None
+    targets = pseudo_targets(
+        pair.speakers, pair.data, pair.sources, mel, seed=seed, device=device, **dataclasses.asdict(preset.teacher)
+    )
+    return {
+        f"{side.speaker.name}/{name}": target.contiguous()
+        for side, made in zip((pair.a, pair.b), targets, strict=True)
+        for name, target in zip(side.data.train, made, strict=True)
+    }
+
+
+def build_loader(
+    pair: Pair, targets: dict[str, Tensor] | None, preset: Preset, mel: MelSpectrogram, seed: int
+) -> UnpairedLoader:
+    """Batches of crops of both speakers' training segments, with `target_tensors` if there are any."""
+    if targets is not None:
+        a, b = ([targets[f"{s.speaker.name}/{name}"] for name in s.data.train] for s in (pair.a, pair.b))
+        samples = training_planes(pair.speakers, pair.data, pair.sources, (a, b), mel, seed)
+    else:
+        a, b = ([s.speaker.normalise(s.data.mels[name])[None] for name in s.data.train] for s in (pair.a, pair.b))
+        samples = a, b
+    crops_a, crops_b = (MelCrops(of_one, preset.frames) for of_one in samples)
+    if targets is None:
+        return UnpairedLoader(crops_a, crops_b, preset.batch_size, seed=seed)
+    return PseudoPairLoader(crops_a, crops_b, preset.batch_size, seed=seed, transform=change_tone)
