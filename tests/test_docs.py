@@ -17,7 +17,7 @@ from voiceconv.__main__ import main
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CARDS = sorted((ROOT / "voiceconv" / "pretrained").rglob("README.md"))
-COMMANDS = ("app", "convert", "evaluate", "inspect", "live", "resynth", "train", "train-vocoder")
+COMMANDS = ("app", "convert", "evaluate", "inspect", "live", "presets", "resynth", "train", "train-vocoder")
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *CARDS]
 
 
@@ -57,10 +57,11 @@ def test_every_module_and_path_in_the_text_exists(page: Path) -> None:
 def test_every_option_in_the_text_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
+    assert main(["presets", "cpu"]) == 0  # whose settings are options of `train`
     described = capsys.readouterr().out
     for page in PAGES:
         for line in re.findall(rf"voiceconv {command} ([^`#\n]*)", page.read_text(encoding="utf-8")):
-            for option in re.findall(r"(?<!\S)(--[a-z-]+)", line):
+            for option in re.findall(r"(?<!\S)(--[a-z.-]+)", line):
                 assert option in described, f"{page.name}: voiceconv {command} {line}"
 
 
