@@ -17,15 +17,15 @@ WAIT = 1000 * PATIENCE  # ms
 
 
 @contextmanager
-def serving(temporary: Path, *options: object, **environment: str) -> Iterator[str]:
-    """The address of `app.py`, which must end cleanly, without a traceback, and leave no recording behind."""
+def serving(temporary: Path, *options: object, cwd: Path = ROOT, **environment: str) -> Iterator[str]:
+    """The address of the page, which must end cleanly, without a traceback, and leave no recording behind."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), *map(str, options)]
+    command = [sys.executable, "-m", "voiceconv", "app", "--port", str(port), *map(str, options)]
     log = temporary / "log.txt"
     variables: Mapping[str, str] = {**os.environ, "TMPDIR": str(temporary), **environment}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=cwd, env=variables, stdout=output, stderr=subprocess.STDOUT)
     try:
         address = f"http{'s' * ('--https' in options)}://127.0.0.1:{port}"
         wait_for(lambda: f"open on {address}" in log.read_text() or process.poll() is not None)

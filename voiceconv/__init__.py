@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from voiceconv.numba_cache import ensure_numba_cache
+
 if TYPE_CHECKING:
     from voiceconv.audio.files import load_audio, save_audio
     from voiceconv.convert.converter import VoiceConverter
@@ -25,6 +27,8 @@ _HOME = {
     "load_audio": "audio.files",
     "save_audio": "audio.files",
 }
+
+ensure_numba_cache()
 
 
 def __getattr__(name: str) -> Any:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import html
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from voiceconv.features.mel import MelConfig, MelSpectrogram
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GREY = "#808080"  # of the lettering: readable on white and on black
 OUTLINE = "#101018"  # of the curve; not black, which a report turns into the colour of its text
@@ -25,6 +28,8 @@ def draw_spectrogram(wav: NDArray[np.float32], f0: NDArray[np.floating], config:
 
     The lettering suits a light and a dark page if the figure is saved transparent.
     """
+    from matplotlib.figure import Figure  # takes half a second
+
     figure = Figure(figsize=(5.4, 2.5), dpi=200, layout="constrained")
     plot_spectrogram(figure.add_subplot(), wav, f0, config)
     return figure
