@@ -136,7 +136,9 @@ class VoiceConverter:
         if not isinstance(generator, ConvNeXtGenerator) or self.voice.input != "moved":
             raise UserError(f"{self.name} converts whole recordings only; train a voice with the preset cpu or gpu.")
         if not isinstance(self.vocoder, ISTFTVocoder):
-            raise UserError(f"The vocoder {self.vocoder.name!r} speaks whole recordings only; choose --vocoder istft.")
+            raise UserError(
+                f"The vocoder {self.vocoder.name!r} can only synthesise whole recordings; choose --vocoder istft."
+            )
         source, speaker = self._to_device(self.voice.speakers[1 - index]), self._to_device(self.voice.speakers[index])
         adaptation = adaptation or Adaptation(self.onward(target))
         return LiveConversion(self.mel, source, speaker, generator, self.vocoder, adaptation, silence_db)
@@ -283,6 +285,6 @@ def _checked(pitch: Pitch) -> float:
         semitones = float("nan")
     if not abs(semitones) <= MAX_SEMITONES:
         raise UserError(
-            f"The pitch is 'auto' or semitones from -{MAX_SEMITONES:.0f} to {MAX_SEMITONES:.0f}, not {pitch!r}."
+            f"The pitch must be 'auto' or semitones from -{MAX_SEMITONES:.0f} to {MAX_SEMITONES:.0f}, not {pitch!r}."
         )
     return semitones

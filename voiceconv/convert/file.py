@@ -232,6 +232,6 @@ def _write(file: IO[bytes], block: Wav, path: Path) -> None:
         file.write(block.tobytes())
     except OSError as error:
         raise UserError(
-            f"{path} is long, and there is no room to convert it beside where the result goes: {error.strerror}. "
-            "Make some, 4 bytes for each sample, or choose another place."
+            f"{path} is long, and converting it needs a temporary file beside the result: {error.strerror}. "
+            "Free 4 bytes for each sample there, or choose another folder."
         ) from error

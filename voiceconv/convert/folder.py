@@ -175,8 +175,8 @@ class Manifest:
                 foreign = True
         if foreign and not self.rows:
             raise UserError(
-                f"{self.path} was not written by this program, whose own list of results has that name. Choose another "
-                "folder for them."
+                f"{self.path} was not written by this program, which keeps its list of results under that name. Choose "
+                "another folder for the results."
             )
         if lines and not lines[-1].endswith(b"\n"):
             self._write()  # what is added next must not continue the torn line

@@ -45,7 +45,7 @@ def export_voice(name_or_folder: str | Path, path: Path) -> None:
     Raises `UserError` if there is no such voice, if it is damaged, or if the file cannot be written.
     """
     if path.suffix != SUFFIX:
-        raise UserError(f"The file of a voice ends in {SUFFIX}, but {path} does not. Give it such a name.")
+        raise UserError(f"The name of a voice file ends in {SUFFIX}, but {path} does not. Choose such a name.")
     voice = Voice.load(name_or_folder)
     folder = voice.folder
     assert folder is not None
@@ -65,7 +65,7 @@ def export_voice(name_or_folder: str | Path, path: Path) -> None:
 
 
 def _examples(voice: Voice, most: int, room: int) -> dict[str, bytes]:
-    """The recordings to hand on, at most so many and so many bytes: what import would refuse stays behind."""
+    """The recordings to hand on, at most so many and so many bytes: what import would refuse is left out."""
     found: dict[str, bytes] = {}
     taken: set[str] = set()
     for speaker, clips in voice.examples.items():
@@ -108,7 +108,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
         raise UserError(f"{path.name} cannot be read: {error.strerror or error}. Copy or download it again.") from error
     missing = [name for name in REQUIRED if name not in files]
     if missing:
-        raise UserError(f"{path.name} is refused: it has no {missing[0]}. It is not the file of a voice.")
+        raise UserError(f"{path.name} is refused: it has no {missing[0]}. It is not a voice file.")
     return files
 
 
@@ -153,11 +153,11 @@ def _require_known_names(entries: list[zipfile.ZipInfo]) -> None:
         seen.add(same)
         if name not in REQUIRED and not _is_example(name):
             raise UserError(
-                f"{name!r} in it does not belong into a voice: only {', '.join(REQUIRED)} and recordings as "
+                f"{name!r} in it does not belong in a voice: only {', '.join(REQUIRED)} and recordings as "
                 "examples/SPEAKER/CLIP do."
             )
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise UserError(f"{name!r} in it is compressed in a way that voices are not.")
+            raise UserError(f"{name!r} in it uses a compression that voices do not. Export the voice again.")
 
 
 def _is_example(name: str) -> bool:

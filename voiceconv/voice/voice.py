@@ -171,7 +171,7 @@ class Voice:
         metadata = {key: value for key, value in record.items() if key not in known}
         generator = record["generator"]
         if not isinstance(metadata.get("training", {}), dict):
-            raise ValueError("training must say by name how the voice was trained")
+            raise ValueError("training must be an object that names the settings of the training")
         require_clip_lists(metadata.get("development", {}))
         name = checked_name(record["name"])
         return cls(name, (a, b), mel, generator, record["input"], metadata=metadata, folder=folder, **networks)

@@ -154,7 +154,7 @@ def test_what_cannot_be_streamed_is_refused(converter: VoiceConverter, tiny_voic
     with pytest.raises(UserError, match="not numbers"):
         converter.stream("joe").push(np.array([0.0, np.nan]))
     other = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
-    with pytest.raises(UserError, match=r"'griffin-lim' speaks whole recordings only; choose --vocoder istft"):
+    with pytest.raises(UserError, match=r"'griffin-lim' can only synthesise whole recordings; choose --vocoder istft"):
         other.stream("joe")
 
 

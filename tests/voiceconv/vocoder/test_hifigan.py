@@ -18,7 +18,7 @@ to_mel = MelSpectrogram()
 def test_hifigan_is_the_network_its_weights_were_trained_in() -> None:
     weights_file = HiFiGAN.weights_file()
     assert weights_file is not None
-    spec = importlib.util.spec_from_file_location("reference_hifigan", weights_file.parents[2] / "models.py")
+    spec = importlib.util.spec_from_file_location("reference_hifigan", weights_file.parents[1] / "models.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

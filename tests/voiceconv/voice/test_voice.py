@@ -135,7 +135,7 @@ def test_what_else_a_voice_says_is_checked_too(copy: Path) -> None:
         with pytest.raises(UserError, match=r"recordings must be one list per speaker"):
             Voice.load(copy)
     edit(copy, development={}, training="hello")
-    with pytest.raises(UserError, match=r"training must say by name"):
+    with pytest.raises(UserError, match=r"training must be an object"):
         Voice.load(copy)
     speakers = json.loads((copy / "voice.json").read_text())["speakers"]
     edit(copy, training={}, speakers=[{**speaker, "credits": "a\x1b[31m\nb"} for speaker in speakers])
