@@ -1,14 +1,14 @@
-"""How long one training step of CycleGAN and of pix2pix takes: `python -m benchmarks.translation --reference PATH`.
+"""Times one training step of CycleGAN and of pix2pix: `python -m benchmarks.translation --reference PATH`.
 
 PATH is a checkout of the reference implementation (junyanz/pytorch-CycleGAN-and-pix2pix). Both train the same networks
-with the same losses on the same batch in one process, step by step in turns, so that whatever else the machine does
-meets both; times are medians. CycleGAN has ResNet-9 generators with instance normalisation, pix2pix a U-Net with batch
-normalisation and dropout, both 70x70 patches: their defaults in the papers.
+with the same losses on the same batch in one process, in turns, so that whatever else the machine does affects both.
+Times are medians. CycleGAN has ResNet-9 generators with instance normalisation, pix2pix a U-Net with batch
+normalisation and dropout, both discriminators of 70x70 patches: the defaults of the papers.
 
-Our rows add one thing after the other, in the order of `--variants`: `plain` is single precision as it is,
-`channels-last` the layout of memory, `bfloat16` the networks under autocast, `compiled` torch.compile. Without
-`--reference` there are no ratios. The second table shows how our first variant grows with batch size, resolution and
-width. TFLOP/s counts multiplications and additions of convolutions; `--peak-tflops` makes it a share of the device's.
+Our rows add one variant after the other, in the order of `--variants`: `plain` is single precision, `channels-last` the
+memory layout, `bfloat16` the networks under autocast, `compiled` torch.compile. Without `--reference` there are no
+ratios. The second table shows how our first variant grows with batch size, resolution and width. TFLOP/s counts the
+multiplications and additions of convolutions; `--peak-tflops` turns it into a share of the device's peak.
 """
 
 from __future__ import annotations
