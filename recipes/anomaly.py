@@ -1,15 +1,16 @@
-"""Outliers: a VAE that has never seen a digit, or anything but people, is asked what does not belong.
+"""Detects outliers with a VAE that was trained without them.
 
     python -m recipes.anomaly --data datasets --download
     python -m recipes.anomaly --data emoji
 
-For every class a VAE is trained on all the others; its test images are then scored by reconstruction error, by the
-ELBO and by how far from the other codes they lie, and the class left out should score highest. With emoji there is one
-model, of people, against everything else. Measures the AUROC of each score: 1 is perfect, 0.5 is chance. A folder of
-images with one folder per class is treated like digits, which are scikit-learn's without --data.
+For every class a VAE is trained on all the others. Test images are then scored by their reconstruction error, by the
+ELBO, and by the distance of their codes from the others; the class left out should score highest. With emoji there is
+one model, trained on people and tested against everything else. The report gives the AUROC of each score: 1 is perfect,
+0.5 is chance. A folder with one folder of images per class is treated like digits. Without --data the digits are
+scikit-learn's.
 
-Must reach: on MNIST, a mean AUROC above 0.8 for the ELBO; the digit 1 is known to be hard, since it is the simplest
-of all images to rebuild. It stops after ten minutes unless `--budget` says otherwise. `--smoke` takes seconds.
+Must reach: on MNIST, a mean AUROC above 0.8 for the ELBO; the digit 1 is known to be hard, since it is the easiest
+to reconstruct. It stops after ten minutes unless `--budget` says otherwise. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from generative_core import VAE, VAEConfig
 from generative_core.metrics import auroc
 from generative_core.nets import MLPDecoder, MLPEncoder
 from recipes.common.command import run_recipe
-from recipes.common.image import ImageConfig, TrainOptions, open_run
 from recipes.common.image_data import Images
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import ImageConfig, TrainOptions, open_run
 from voiceconv.errors import UserError
 
 SHOWN = 12
@@ -44,7 +45,7 @@ class AnomalyRecipe(ImageConfig):
 
     latent: int = 10
     sigma: float = 0.15
-    """Deviation of the Gaussian likelihood."""
+    """Standard deviation of the Gaussian likelihood."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=1500))
 
 

@@ -1,4 +1,4 @@
-"""Compression by an autoencoder: digits through latent vectors of 2, 5, 10 and 32 numbers, and back.
+"""Compresses digits to 2, 5, 10 and 32 numbers with an autoencoder, and reconstructs them.
 
     python -m recipes.autoencoder_mnist --data datasets --download
 
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from generative_core import Autoencoder, AutoencoderConfig
 from generative_core.nets import MLPDecoder, MLPEncoder
 from recipes.common.command import run_recipe
-from recipes.common.image import ImageConfig, TrainOptions, open_run
 from recipes.common.image_data import Images
-from recipes.common.pictures import image_grid, scatter_classes
+from recipes.common.image_figures import image_grid, scatter_classes
+from recipes.common.image_run import ImageConfig, TrainOptions, open_run
 from voiceconv.errors import UserError
 
 SHOWN = 12

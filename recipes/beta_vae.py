@@ -1,11 +1,11 @@
-"""Disentanglement: what a heavier KL divergence does to the latents of a VAE (beta-VAE, Higgins et al. 2017).
+"""Compares VAEs whose KL divergence weighs more and more (beta-VAE, Higgins et al. 2017).
 
     python -m recipes.beta_vae --data datasets --download
 
-VAEs with beta 1, 4, 16 and 32, three seeds each, on sprites whose shape, scale, rotation and place are known, and one
-of each on digits, where slant, width and ink are measured from the image. Shows every latent moved alone, and measures
-how well latents and factors match (MIG; disentanglement, completeness and informativeness) against what it costs in
-nats of reconstruction. The digits are scikit-learn's without --data.
+Trains VAEs with beta 1, 4, 16 and 32: three seeds each on sprites whose shape, scale, rotation and place are known, and
+one of each on digits, whose slant, width and ink are measured from the image. The report shows what each latent changes
+on its own. It measures how well latents and factors match (MIG; disentanglement, completeness and informativeness), and
+what that costs in nats of reconstruction. Without --data the digits are scikit-learn's.
 
 Must reach: a MIG on sprites that is higher at a heavier beta than at 1, every seed above every seed, while the
 reconstruction falls with every beta. It stops after ten minutes unless `--budget` says otherwise. `--smoke` takes
@@ -27,8 +27,8 @@ from generative_core import VAE, VAEConfig, traverse
 from generative_core.metrics import DCI, dci, mig
 from generative_core.nets import MLPDecoder, MLPEncoder
 from recipes.common.command import run_recipe
-from recipes.common.image import ImageConfig, Run, TrainOptions, open_run
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import ImageConfig, Run, TrainOptions, open_run
 from recipes.common.sprites import FACTORS, Sprites, render_sprites
 from voiceconv.errors import UserError
 

@@ -1,15 +1,15 @@
-"""Generation by class: one GAN that draws the digit it is asked for.
+"""Generates digits of a requested class with a conditional GAN.
 
     python -m recipes.conditional_gan --data datasets --download
 
-The generator is told the class beside the noise, the discriminator judges an image as one of its class (projection,
-Miyato & Koyama 2018). Shows every class from the same noise, column by column: what the noise sets, such as slant and
-thickness, stays the same from digit to digit. Measures how often our own classifier sees the class that was asked for,
-and FID within each class beside that of real images against real ones.
+The generator is given the class and noise; the discriminator rates an image as one of its class (projection, Miyato &
+Koyama 2018). The report shows every class from the same noise, column by column: what the noise decides, such as slant
+and thickness, stays the same from digit to digit. It measures how often our own classifier recognises the requested
+class, and the FID within each class beside that of real images against real ones.
 
-Should reach: 95 % of the samples of a digit are seen as that digit. On MNIST it takes about five minutes on two cores;
-with scikit-learn's digits, which are taken without --data, two. Any folder with one folder of images for each class
-will do. `--smoke` takes seconds.
+Should reach: 95 % of the samples of a digit are recognised as that digit. It takes about five minutes on two cores for
+MNIST, and two for scikit-learn's digits, which are used without --data. Any folder with one folder of images for each
+class will do. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from recipes.common.gan import (
     to_images,
     to_model,
 )
-from recipes.common.image import ImageConfig, TrainOptions, open_run
 from recipes.common.image_data import Images
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import ImageConfig, TrainOptions, open_run
 from voiceconv.errors import UserError
 
 SHOWN = 12

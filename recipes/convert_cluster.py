@@ -1,8 +1,9 @@
-"""Converts a corpus on a Ray cluster, from a folder or object storage into another.
+"""Converts a corpus of recordings on a Ray cluster.
 
-It is what `voiceconv convert FOLDER OUT` does, on many machines: the same function converts each recording, the tree is
-mirrored, `manifest.jsonl` says what was made from what, and what it describes is not made again. `--source` and
-`--out` are folders that all machines see, or addresses that pyarrow knows (s3://, gs://). Needs the extra `cluster`.
+Does on many machines what `voiceconv convert FOLDER OUT` does on one. The same function converts each recording, and
+the results have the same tree. `manifest.jsonl` records what was made from what, so that a second run converts only
+what is missing. `--source` and `--out` are folders that all machines see, or addresses that pyarrow knows (s3://,
+gs://). Needs the extra `cluster`.
 
 Should reach: a worker that dies is replaced, what it had at hand is converted again, and no result is missing, twice or
 half written. It takes as long as the work of one machine divided by their number. `--smoke` takes half a minute.
@@ -38,17 +39,17 @@ class ClusterConfig:
     out: str = ""
     """Folder or address for the results."""
     to: str = ""
-    """The voice to speak with; default: the second of the model."""
+    """Speaker to convert to; default: the second of the model."""
     model: str = "allison-joe"
     """Name of a voice, or a folder that all machines see."""
     pitch: float | None = None
     """Semitones above the voice's own pitch."""
     vocoder: str | None = None
-    """Default: the best one there is."""
+    """Name or folder of the vocoder; default: the best one there is."""
     workers: int = 2
-    """Processes, over all machines."""
+    """Number of processes on all machines together."""
     address: str | None = None
-    """Of the Ray cluster, or auto; default: one on this machine alone."""
+    """Address of the Ray cluster, or auto; default: a cluster on this machine alone."""
     smoke: bool = False
     """Convert four recordings that are made on the spot."""
 

@@ -1,23 +1,23 @@
-"""CycleGAN and CUT: translating between two kinds of pictures that were never seen in pairs.
+"""Translates between two kinds of pictures that were never seen in pairs, by CycleGAN or CUT.
 
     python -m recipes.cyclegan --data EMOJI               one maker's emoji to another's and back
     python -m recipes.cyclegan --data horse2zebra         any two folders of pictures
     python -m recipes.cyclegan --data EMOJI --model cut   in one direction, by contrasting patches; or fastcut
 
 The folder holds `trainA`, `trainB`, `testA` and `testB`, as the data sets of the CycleGAN paper come; or pairs in any
-layout that `recipes.pix2pix` takes. Pairs are put apart for the training, one half left in A only and the other half in
-B only, and used to score the translation of those kept for the test. Emoji are the best example: a folder with
-`emoji.json` and one folder of drawings for each of two makers (`noto/` and `twemoji/`), all skin tones of an emoji on
-the same side of the test.
+layout that `recipes.pix2pix` takes. Of training pairs one half is used in A only and the other half in B only; the
+pairs of the test serve to score the translation. Emoji are the best example: a folder with `emoji.json` and one folder
+of drawings for each of two makers (`noto/` and `twemoji/`), all skin tones of an emoji on the same side of the test.
 
 Networks, losses, sizes and rates are the paper's (Zhu et al. 2017): 6 residual blocks for emoji, at 64 pixels, and 9
-for other pictures, at 256. The page shows held-out pictures, there and back again, and scores them: L1, SSIM (pairs
-only), perceptual distance and FID by an extractor of our own, beside the input as it is and a change of colours that
-learns nothing else. Should reach: better than both in every score, in both directions. CUT and FastCUT (Park et al.
-2020) have half the networks and translate in one direction; here they have CycleGAN's networks.
-`python -m recipes.translate RUN IN OUT` uses the result.
-On a GPU take `--budget 1h`; on a CPU, for emoji, `--channels 16 --train.steps 4000 --budget 30m`, a quarter of the
-paper's width and little of its time. `--smoke` takes seconds.
+for other pictures, at 256. The report shows held-out pictures translated there and back, and scores them by L1, SSIM
+(pairs only), perceptual distance and FID (with our own extractor), beside the unchanged input and a mere change of
+colours.
+
+Should reach: better scores than both, in every score and both directions. CUT and FastCUT (Park et al. 2020) have half
+the networks and translate in one direction; here they have CycleGAN's networks. `python -m recipes.translate RUN IN
+OUT` uses the result. On a GPU take `--budget 1h`; on a CPU, for emoji, `--channels 16 --train.steps 4000 --budget 30m`,
+a quarter of the paper's width and little of its time. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -31,24 +31,26 @@ from torch import nn
 
 from generative_core import CUT, CUTConfig, CycleGAN, CycleGANConfig, UnpairedLoader
 from recipes.common.command import run_recipe
-from recipes.common.image import Run, open_run
+from recipes.common.image_run import Run, open_run
 from recipes.common.translation import (
+    Setting,
+    TranslationConfig,
+    build_discriminator,
+    describe_generator,
+    save_generator,
+    settle,
+)
+from recipes.common.translation_data import Direction, Domains, drawn_pairs, folder_of_domains
+from recipes.common.translation_scores import (
     SCORE_HEADER,
     SHOWN,
     ColourChange,
-    Judge,
-    Setting,
-    TranslationConfig,
+    TranslationScores,
     beats,
-    build_discriminator,
-    describe_generator,
     gallery,
     held_out,
-    save_generator,
-    settle,
     translate_all,
 )
-from recipes.common.translation_data import Direction, Domains, drawn_pairs, folder_of_domains
 from voiceconv.errors import UserError
 
 NAMES = {"cyclegan": "CycleGAN", "cut": "CUT", "fastcut": "FastCUT"}
@@ -59,13 +61,13 @@ class CycleGANRecipe(TranslationConfig):
     """A translation between two domains, learned without pairs."""
 
     model: Literal["cyclegan", "cut", "fastcut"] = "cyclegan"
-    """What keeps the content: coming back to where a picture came from, or contrasting its patches."""
+    """How the content is kept: by cycle consistency, or by contrasting patches."""
     lambda_cycle: float = 10.0
-    """CycleGAN's weight of coming back to where a picture came from."""
+    """Weight of CycleGAN's cycle consistency."""
     lambda_identity: float = 0.5
-    """CycleGAN's weight of leaving alone what is of the target's kind already, as a share of lambda_cycle."""
+    """Weight of CycleGAN's identity loss, as a share of lambda_cycle."""
     pool_size: int = 50
-    """Earlier translations that CycleGAN's critics are shown as well."""
+    """Number of earlier translations that CycleGAN's discriminators are shown as well."""
 
 
 def main(config: CycleGANRecipe) -> None:
@@ -82,10 +84,10 @@ def main(config: CycleGANRecipe) -> None:
             f"{len(domains.test_a)} and {len(domains.test_b)} to test on"
             + (", which are pairs; no picture was trained on with its partner." if domains.paired else "."),
         )
-        judge = Judge(run, domains)
+        scorer = TranslationScores(run, domains)
         picture, scores = None, {}
         for direction in generators:
-            figure, rows = assess(config, direction, generators, domains, setting, judge)
+            figure, rows = assess(config, direction, generators, domains, setting, scorer)
             picture = picture or figure
             report.heading("A to B" if direction == "ab" else "B to A")
             report.figure(figure, "Held-out pictures, evenly spread over the test's; not selected")
@@ -99,10 +101,10 @@ def main(config: CycleGANRecipe) -> None:
             scores[direction] = [dict(zip(["name", *SCORE_HEADER[1:]], row, strict=True)) for row in rows]
         report.text(
             f"L1 and SSIM at {setting.reader.preparation.crop_size} pixels, colours from 0 to 1. Extractor at 64 "
-            f"pixels: {judge.extractor.name}. FID grows as pictures get fewer: compare within a table."
+            f"pixels: {scorer.extractor.name}. FID grows as pictures get fewer: compare within a table."
         )
         assert picture is not None
-        results = {"data": domains.name, "extractor": judge.extractor.name, "scores": scores}
+        results = {"data": domains.name, "extractor": scorer.extractor.name, "scores": scores}
         run.save(report, results, picture)
 
 
@@ -147,24 +149,24 @@ def assess(
     generators: dict[Direction, nn.Module],
     domains: Domains,
     setting: Setting,
-    judge: Judge,
+    scorer: TranslationScores,
 ) -> tuple[Figure, list[list[Any]]]:
     """Held-out pictures side by side, and the table of scores."""
     turned = domains.turned(direction)
     inputs, truths = held_out(turned, setting)
-    fakes = translate_all(generators[direction], inputs, judge.device)
+    fakes = translate_all(generators[direction], inputs, scorer.device)
     recoloured = ColourChange(turned.train_a, turned.train_b)
     rows = [
-        judge.row("input as it is", inputs, truths, paired=domains.paired),
-        judge.row("change of colours", [recoloured(x) for x in inputs], truths, paired=domains.paired),
-        judge.row(NAMES[config.model], fakes, truths, paired=domains.paired),
-        judge.floor_row(turned.train_b, truths),
+        scorer.row("input as it is", inputs, truths, paired=domains.paired),
+        scorer.row("change of colours", [recoloured(x) for x in inputs], truths, paired=domains.paired),
+        scorer.row(NAMES[config.model], fakes, truths, paired=domains.paired),
+        scorer.floor_row(turned.train_b, truths),
     ]
     shown = slice(None, None, max(1, len(inputs) // SHOWN))
     lines = {"input": inputs[shown], NAMES[config.model]: fakes[shown]}
     back: Direction = "ba" if direction == "ab" else "ab"
     if back in generators:
-        lines["and back"] = translate_all(generators[back], fakes[shown], judge.device)
+        lines["and back"] = translate_all(generators[back], fakes[shown], scorer.device)
     if domains.paired:
         lines["truth"] = truths[shown]
     return gallery(lines, setting), rows

@@ -1,12 +1,12 @@
-"""Debiasing without being told the groups: a classifier whose batches are redrawn by latent density (DB-VAE).
+"""Trains a classifier that finds rare groups by itself and draws them more often (DB-VAE, Amini et al. 2019).
 
     python -m recipes.debiasing_vae --data emoji
 
-Tells people from everything else in drawings of emoji. Among the people to train on, the two darkest skin tones are
-made rare on purpose; the test has as many of each. A standard classifier is compared with DB-VAEs (Amini et al. 2019),
-whose encoder also learns the latent structure of people and which draws those more often that lie in sparse regions of
-it, at several alphas and ten seeds. Shows whom it draws most and least, and measures how many of each group are
-recognised, how many are missed, and how much else is taken for people. The groups serve to measure, never to train.
+Distinguishes people from everything else in drawings of emoji. Among the people to train on, the two darkest skin tones
+are made rare on purpose; the test has equally many of each. A standard classifier is compared with DB-VAEs, whose
+encoder also learns the latent structure of people, and which draw those more often that lie in sparse regions of it, at
+several alphas and ten seeds. The report shows whom they draw most and least. It measures how many of each group are
+recognised, and how much else is taken for people. The groups are used to measure, never to train.
 
 `--data` is a folder of emoji drawings with emoji.json (`recipes/common/image_data.py` says what it holds), CelebA as
 torchvision lays it out, or a folder of images with attributes.csv: a column `image` and columns of 0 and 1, of which
@@ -35,10 +35,10 @@ from generative_core.training.callbacks import Callback
 from generative_core.training.data import TensorLoader
 from generative_core.training.protocols import Training
 from recipes.common.command import run_recipe
-from recipes.common.groups import Groups, emoji_groups, image_groups, synthetic_groups
-from recipes.common.image import ImageConfig, Run, TrainOptions, open_run, shape_error
+from recipes.common.image_figures import image_grid
+from recipes.common.image_groups import Groups, emoji_groups, image_groups, synthetic_groups
+from recipes.common.image_run import ImageConfig, Run, TrainOptions, open_run, shape_error
 from recipes.common.intervals import interval
-from recipes.common.pictures import image_grid
 from voiceconv.errors import UserError
 
 SIZE = 32

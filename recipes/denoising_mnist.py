@@ -1,11 +1,11 @@
-"""Denoising autoencoders: digits under Gaussian noise, and with a third of their pixels black or white, made whole.
+"""Removes Gaussian and salt-and-pepper noise from digits with denoising autoencoders.
 
     python -m recipes.denoising_mnist --data datasets --download
 
-One model for each kind of noise learns to give back the clean image. Shows noisy, denoised and clean test images, and
-measures by how many dB of PSNR the model improves on the noisy image and on a median or Gaussian filter, whose width
-is the best one for these very test images. Without --data it takes the digits of scikit-learn; any folder of images
-will do.
+One model for each kind of noise learns to restore the clean image; salt-and-pepper noise makes a third of the pixels
+black or white. The report shows noisy, denoised and clean test images. It measures by how many dB of PSNR the model
+improves on the noisy image, and on a median or Gaussian filter of the width that is best for these test images. Without
+--data it uses the digits of scikit-learn; any folder of images will do.
 
 Must reach: a PSNR above the noisy images' and above the filters', for both kinds. It stops
 after ten minutes unless `--budget` says otherwise. `--smoke` takes seconds.
@@ -26,8 +26,8 @@ from generative_core.families.autoencoder import Noise, corrupt
 from generative_core.metrics import psnr
 from generative_core.nets import ConvDecoder, ConvEncoder
 from recipes.common.command import run_recipe
-from recipes.common.image import ImageConfig, TrainOptions, open_run, shape_error
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import ImageConfig, TrainOptions, open_run, shape_error
 
 SHOWN = 12
 TESTED = 2000
@@ -38,7 +38,7 @@ class DenoisingRecipe(ImageConfig):
     """Two denoising autoencoders."""
 
     gaussian: float = 0.5
-    """Deviation of the Gaussian noise; images are in [0, 1]."""
+    """Standard deviation of the Gaussian noise; images are in [0, 1]."""
     salt_and_pepper: float = 0.3
     """Share of the pixels that become black or white."""
     latent: int = 64

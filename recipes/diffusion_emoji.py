@@ -1,12 +1,12 @@
-"""Text to emoji: a small text encoder and a diffusion model, trained together on the names of a few thousand drawings.
+"""Draws emoji from their names with a text encoder and a diffusion model.
 
     python -m recipes.diffusion_emoji --data emoji
 
-`emoji` holds `emoji.json` and a folder of drawings for each style (see `load_emoji`); a name and a style are what the
-model is told, and skin tones are part of the name. One name in five is kept from the training. Shows drawings of names
-it knows and does not know, and of `--texts` of your own, `--negative` what they should not be. Measures how often a
-classifier of our own, which has seen all drawings and all names, picks the drawing's own name among 100, beside the
-same of the real drawings. With `--latent` the model draws in the latent space of a VAE, so that `--size 128` is
+`emoji` holds `emoji.json` and a folder of drawings for each style (see `load_emoji`). The model is conditioned on a
+name, which includes the skin tone, and on a style. One name in five is held out. The report shows drawings of names
+that were trained on, of held-out names, and of your own `--texts`; `--negative` says what these should not be. It
+measures how often a classifier of our own, trained on all drawings and names, picks the right name among 100, and the
+same for real drawings. With `--latent` the model works in the latent space of a VAE, which makes `--size 128`
 affordable.
 
 Should reach: half of the known names among 100, in an hour of one core with `--train.steps 5000 --train.batch-size 48
@@ -30,10 +30,10 @@ from generative_core.nets import TextEncoder
 from recipes.common.command import run_recipe
 from recipes.common.diffusion import Codec, DiffusionRecipe, Latents, Pixels, diffusion_unet, draw, latent_vae, quick
 from recipes.common.extractor import Extractor, train_extractor
-from recipes.common.image import SMOKE_IMAGES, TrainOptions, open_run
 from recipes.common.image_data import DEFAULT_SIZE, Images, in_test_part, load_emoji, load_images
-from recipes.common.pictures import image_grid
-from recipes.common.text import Vocabulary
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import SMOKE_IMAGES, TrainOptions, open_run
+from recipes.common.tokens import Vocabulary
 from voiceconv.errors import UserError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -48,20 +48,20 @@ LENGTH = 32  # tokens of a name
 CANDIDATES = 100
 ASKED = 300  # names that are drawn for the score, of each kind
 SHOWN = 12
-JUDGE_STEPS = 4000
+CLASSIFIER_STEPS = 4000
 
 
 @dataclass(frozen=True)
 class DiffusionEmoji(DiffusionRecipe):
-    """Diffusion told by a text."""
+    """Diffusion conditioned on a text."""
 
     size: int = DEFAULT_SIZE
     """Height and width of the drawings."""
     latent: bool = False
-    """Draw in the latent space of a VAE, which is trained first."""
+    """Work in the latent space of a VAE, which is trained first."""
     guidance: float = 3.0
     texts: tuple[str, ...] = ("red heart", "smiling cat", "green apple", "flag with a star", "blue car")
-    """Drawn for the report."""
+    """Names to draw for the report."""
     negative: str = ""
     """What the drawings of --texts should not be."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=20_000, batch_size=64))
@@ -130,11 +130,11 @@ class Artist:
         return {"tokens": self.vocabulary.encode(names, LENGTH), "y": torch.full((len(names),), style)}
 
 
-def recognised(images: Tensor, labels: Tensor, classes: Tensor, judge: Extractor, seed: int = 0) -> float:
-    """How often the judge's favourite among an image's own name and up to 99 others is its own, `(N, C, H, W)` with
-    the names' numbers `(N,)`; the others are drawn from `classes`."""
+def recognised(images: Tensor, labels: Tensor, classes: Tensor, classifier: Extractor, seed: int = 0) -> float:
+    """How often the classifier prefers an image's own name to up to 99 others that are drawn from `classes`. Images are
+    `(N, C, H, W)`, the numbers of their names `(N,)`."""
     generator = torch.Generator().manual_seed(seed)
-    probabilities = judge.probabilities(images)
+    probabilities = classifier.probabilities(images)
     right = 0
     for row, label in zip(probabilities, labels.tolist(), strict=True):
         others = classes[classes != label]
@@ -148,7 +148,7 @@ def main(config: DiffusionEmoji) -> None:
         config = quick(config)
         drawings = load_drawings(config, run.device)
         images, known = drawings.images, drawings.known
-        judge = train_extractor(images, images, run.folder, steps=run.steps(JUDGE_STEPS))
+        classifier = train_extractor(images, images, run.folder, steps=run.steps(CLASSIFIER_STEPS))
         train = images.where(known)
         codec: Codec = Pixels(train.shape)
         if config.latent:
@@ -189,8 +189,8 @@ def main(config: DiffusionEmoji) -> None:
                         name,
                         style,
                         len(labels),
-                        recognised(fake, labels, everything, judge),
-                        recognised(images.x[real], images.y[real].cpu(), everything, judge),
+                        recognised(fake, labels, everything, classifier),
+                        recognised(images.x[real], images.y[real].cpu(), everything, classifier),
                     ]
                 )
 
@@ -205,7 +205,7 @@ def main(config: DiffusionEmoji) -> None:
         header = ["", "style", "drawn", "own name among 100, drawn", "real drawings"]
         report.table(rows, header)
         report.text(
-            f"{config.sampling_steps} steps of {config.sampler}, guidance {config.guidance:g}. Judged by an own CNN "
+            f"{config.sampling_steps} steps of {config.sampler}, guidance {config.guidance:g}. Labelled by our own CNN "
             f"that tells the {len(images.classes)} names apart and was trained on all real drawings; where there are "
             f"fewer than {CANDIDATES} names, among all of them. Chance is {1 / min(CANDIDATES, len(everything)):.1%}."
         )

@@ -1,11 +1,11 @@
-"""A few-step student: what a diffusion model needs twenty steps for, in one to four.
+"""Distils a diffusion model of twenty steps into a student that draws in one to four.
 
     python -m recipes.diffusion_mnist --data datasets --run runs/diffusion_mnist
     python -m recipes.diffusion_few_steps --data datasets --teacher runs/diffusion_mnist
 
-Consistency distillation (Song et al. 2023): the student learns to go at once where the guided teacher's steps lead.
-Shows the same noise in the hands of both, and measures FID with our own extractor and how often our own classifier
-sees the class that was asked for, step count by step count.
+By consistency distillation (Song et al. 2023) the student learns to predict at once where the guided teacher's steps
+lead. The report shows what both make of the same noise. For each number of steps it gives the FID, with our own
+extractor, and how often our own classifier recognises the requested class.
 
 Should reach: at 4 steps an FID within 1.5 times that of the teacher's 20. Without --teacher one is trained first, in
 half of the budget; without --data, on the digits of scikit-learn. `--smoke` takes seconds.
@@ -29,8 +29,8 @@ from recipes.common.command import run_recipe
 from recipes.common.diffusion import DiffusionRecipe, draw, load_diffusion, quick, seeded_noise
 from recipes.common.extractor import train_extractor
 from recipes.common.gan import SCORED, check_images, to_images, to_model
-from recipes.common.image import TrainOptions, open_run
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import TrainOptions, open_run
 from recipes.conditional_gan import same_classes
 from recipes.diffusion_mnist import train_by_class
 from voiceconv.errors import UserError
@@ -46,7 +46,7 @@ class FewSteps(DiffusionRecipe):
     teacher: Path | None = None
     """Run folder of recipes.diffusion_mnist; trained first unless given."""
     teacher_steps: int = 24
-    """Of the teacher's way from noise to sample, as the student sees it."""
+    """Number of steps into which the student divides the teacher's path from noise to sample."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=4000, batch_size=128))
 
 

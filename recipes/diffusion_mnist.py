@@ -1,13 +1,13 @@
-"""Diffusion by class: digits from noise, in twenty steps.
+"""Generates digits of a requested class with a diffusion model.
 
     python -m recipes.diffusion_mnist --data datasets --download
 
-One network learns to undo noise with and without being told the digit; their difference is exaggerated when drawing
-(classifier-free guidance). Shows every class from the same noise, how a digit emerges, and what guidance and samplers
-do. Measures FID with our own extractor beside that of real images against real ones, and how often our own classifier
-sees the class that was asked for. `--formulation edm` trains the other formulation.
+One network learns to remove noise with and without the class; sampling extrapolates from one to the other
+(classifier-free guidance). The report shows every class from the same noise, how a digit emerges, and what guidance and
+samplers change. It gives the FID, with our own extractor, beside that of real images against real ones, and how often
+our own classifier recognises the requested class. `--formulation edm` trains the other formulation.
 
-Should reach: guided, 99 % seen as the digit that was asked for, and in 20 steps an FID within twice that of real
+Should reach: with guidance, 99 % recognised as the requested digit, and in 20 steps an FID within twice that of real
 images. The defaults are for one core of a CPU and take it 26 minutes on MNIST (`--budget 30m`); a GPU has time for
 `--channels 64 --train.steps 20000 --train.batch-size 128`. Without --data it takes the digits of scikit-learn; any
 folder with one folder of images for each class will do. `--smoke` takes seconds.
@@ -31,9 +31,9 @@ from recipes.common.command import run_recipe
 from recipes.common.diffusion import DiffusionRecipe, diffusion_unet, draw, quick, seeded_noise
 from recipes.common.extractor import Extractor, train_extractor
 from recipes.common.gan import SCORE_HEADER, SCORED, check_images, score, to_images, to_model
-from recipes.common.image import Run, TrainOptions, open_run
 from recipes.common.image_data import Images
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import Run, TrainOptions, open_run
 from recipes.conditional_gan import same_classes
 
 SHOWN = 12
@@ -48,7 +48,7 @@ class DiffusionMNIST(DiffusionRecipe):
     """A diffusion model with a class condition."""
 
     channels: int = 24
-    """Of the network's first layers; the others have twice as many. 24 suits a CPU, a GPU has time for 128."""
+    """Channels of the network's first layers; the others have twice as many. 24 suits a CPU, 128 a GPU."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=2700, batch_size=64))
 
 
@@ -65,8 +65,8 @@ def train_by_class(run: Run, config: DiffusionRecipe, train: Images) -> Diffusio
     )
 
 
-class Judge:
-    """FID and the share of samples that are seen as what was asked for, against the first test images."""
+class Scorer:
+    """Scores samples: FID against the first test images, and the share recognised as the requested class."""
 
     def __init__(
         self, model: Diffusion, config: DiffusionRecipe, test: Images, extractor: Extractor, precision: Precision
@@ -95,15 +95,15 @@ def main(config: DiffusionMNIST) -> None:
         extractor = train_extractor(train, test, run.folder, steps=run.steps(800))
         model = train_by_class(run, config, train)
 
-        judge = Judge(model, config, test, extractor, run.precision)
+        scorer = Scorer(model, config, test, extractor, run.precision)
         options: dict[str, Any] = {"steps": config.sampling_steps, "sampler": config.sampler}
         twins = same_classes(train, test.y)
         rows: list[list[object]] = []
         for name, guidance in (("unguided", 1.0), (f"guidance {config.guidance:g}", config.guidance)):
-            images = judge.samples(SCORED, **options, guidance=guidance)
-            rows.append([name, *score(test.x[: len(images)], images, extractor), judge.accuracy(images)])
+            images = scorer.samples(SCORED, **options, guidance=guidance)
+            rows.append([name, *score(test.x[: len(images)], images, extractor), scorer.accuracy(images)])
         scored = slice(SCORED)
-        rows.append(["real images", *score(test.x[scored], twins[scored], extractor), judge.accuracy(test.x[scored])])
+        rows.append(["real images", *score(test.x[scored], twins[scored], extractor), scorer.accuracy(test.x[scored])])
 
         few, steps = (20, (2,)) if config.smoke else (COMPARED, STEPS)
         floor = fid(test.x[:few], twins[:few], extractor)
@@ -112,12 +112,12 @@ def main(config: DiffusionMNIST) -> None:
                 name,
                 count,
                 2 * count - 1 if name == "heun" else count,
-                *judge.row(few, steps=count, sampler=name, guidance=1.0),
+                *scorer.row(few, steps=count, sampler=name, guidance=1.0),
             ]
             for name in SAMPLERS
             for count in steps
         ]
-        by_guidance = [[scale, *judge.row(few, **options, guidance=scale)] for scale in GUIDANCE]
+        by_guidance = [[scale, *scorer.row(few, **options, guidance=scale)] for scale in GUIDANCE]
 
         report = run.report(
             "Digits from noise" if train.classes == tuple("0123456789") else "Images from noise, by class",

@@ -1,12 +1,11 @@
-"""Restoring pictures by diffusion: colours for grey ones, content for holes, four times the resolution.
+"""Restores damaged pictures with a diffusion model: colours, holes, and four times the resolution.
 
     python -m recipes.diffusion_restore --data openmoji/color --size 64
 
-One network for all three: it is given the damaged picture and a plane that says which pixels are known, and learns to
-draw the whole one. Grey pictures of the data leave colourising out. Shows several restorations of the same picture,
-since there is more than one right answer, and measures PSNR, SSIM and FID with our own extractor on pictures kept from
-the training, beside the damaged pictures themselves and the mean of the restorations. `--tasks` chooses some of the
-three.
+One network does all three: it is given the damaged picture and a plane that marks the known pixels, and learns to draw
+the whole picture. If the data are grey, colourising is left out. The report shows several restorations of the same
+picture, since there is more than one right answer. It gives PSNR, SSIM and FID (with our own extractor) on held-out
+pictures, beside those of the damaged pictures and of the mean restoration. `--tasks` chooses some of the three.
 
 Should reach: a better FID than the damaged pictures in every task, and a mean of restorations nearer to the original
 than they are. Without --data it takes the digits of scikit-learn. `--smoke` takes seconds.
@@ -31,8 +30,8 @@ from recipes.common.command import run_recipe
 from recipes.common.diffusion import DiffusionRecipe, diffusion_unet, draw, quick
 from recipes.common.extractor import by_way_up, train_extractor
 from recipes.common.gan import check_images, to_images, to_model
-from recipes.common.image import TrainOptions, open_run
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import TrainOptions, open_run
 from voiceconv.errors import UserError
 
 Task = Literal["colourise", "inpaint", "upscale"]
@@ -46,7 +45,7 @@ VARIANTS = 4
 
 @dataclass(frozen=True)
 class Restore(DiffusionRecipe):
-    """Diffusion told by a damaged picture."""
+    """Diffusion conditioned on a damaged picture."""
 
     size: int = 32
     """Height and width of the pictures."""

@@ -1,10 +1,10 @@
-"""Diffusion of sound: speech of one speaker out of nothing, as mel-spectrograms, heard through the vocoder.
+"""Generates speech of one speaker with a diffusion model of mel-spectrograms.
 
     python -m recipes.diffusion_voice --data my_recordings --budget 60m
 
-The same model that draws digits draws one and a half seconds of log-mel at a time, without being told what: it babbles
-in the speaker's voice. The report has players of it, beside recordings that went the same way through the vocoder.
-Measures how far the frames are from those of recordings kept from the training (maximum mean discrepancy, see
+The model that draws digits draws one and a half seconds of log-mel at a time here, without a condition: it babbles in
+the speaker's voice. The report has players of samples, beside recordings resynthesised by the same vocoder. It measures
+the distance of the samples' frames from those of held-out recordings (maximum mean discrepancy, see
 `voiceconv.evaluation.metrics.mmd`), beside the same of real speech and of noise with the speaker's mean and deviation.
 
 Should reach: less than half of the discrepancy of that noise, in a quarter of an hour of one core with
@@ -26,7 +26,7 @@ from torch import Tensor
 from generative_core import DiffusionConfig, TensorLoader
 from recipes.common.command import run_recipe
 from recipes.common.diffusion import DiffusionRecipe, diffusion_unet, draw, quick
-from recipes.common.image import TrainOptions, open_run
+from recipes.common.image_run import TrainOptions, open_run
 from recipes.common.voice import synthetic_speaker
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError

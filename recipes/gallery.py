@@ -1,12 +1,12 @@
-"""The lecture's gallery: its recipes, one after the other, and a page with what came out.
+"""Runs the lecture's recipes one after the other, and writes a page of their results.
 
     python -m recipes.gallery --mnist MNIST --emoji EMOJI --openmoji OPENMOJI --earth EARTH --speech SPEECH
     python -m recipes.gallery --pages-only
 
-Runs what is not yet in `--runs`, goes on with what was stopped there or ended by its budget, and writes a page of
-pictures and figures to `--docs`, with what each recipe must reach and whether it did. With --pages-only nothing is
-trained. What the page says of a run that is not in `--runs` any more stays as it is. Twelve runs of at most ten minutes
-each, and those that translate and diffuse, of up to an hour: about four and a half hours.
+Runs what is not yet in `--runs`, resumes what was stopped there or ended by its budget, and writes a page of pictures
+and figures to `--docs`, with what each recipe must reach and whether it did. With --pages-only nothing is trained. What
+the page says of a run that is no longer in `--runs` stays as it is. All runs take about four and a half hours: twelve
+of at most ten minutes each, and those of translation and diffusion of up to an hour.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageSequence
 
 from generative_core.files import write_atomically
-from recipes.common import gallery_figures as _gallery_figures
+from recipes.common import gallery_tables as _gallery_figures
 from recipes.common.command import run_recipe
-from recipes.common.gallery_figures import Figures, show
+from recipes.common.gallery_tables import Figures, show
 from voiceconv.errors import UserError
 
 WIDEST = 1100  # pixels of a picture
@@ -70,9 +70,9 @@ class Entry(NamedTuple):
     data: str | None
     """Which of the folders it gets, or a folder within one of them."""
     options: str = ""
-    """What the recipe is told beside; `RUNS` stands for the folder of all runs."""
+    """Further options of the recipe; `RUNS` stands for the folder of all runs."""
     subject: str | None = None
-    """What the title says beside the recipe's."""
+    """What the title adds to the recipe's own."""
 
     def folder(self, config: GalleryConfig) -> Path | None:
         """Where its data is."""
@@ -222,13 +222,13 @@ def sections(page: Path) -> dict[str, str]:
 def section(entry: Entry, folder: Path, docs: Path) -> str:
     """The part of the page on one run, whose pictures it puts beside the page."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    title, shows, target = description(entry.recipe)
+    title, target = description(entry.recipe)
     if entry.subject:
         title = f"{title}, {entry.subject}"
     figures = entry.figures(results)
     moving = folder / "animation.gif"
     shrink(moving if moving.is_file() else folder / "picture.png", docs / f"{entry.name}.webp")
-    lines = [f"## {title}", "", *([shows, ""] if shows else []), f"![{entry.name}]({entry.name}.webp)", ""]
+    lines = [f"## {title}", "", f"![{entry.name}]({entry.name}.webp)", ""]
     lines += [_row(figures.header), _row(["---"] * len(figures.header)), *map(_row, figures.rows), ""]
     if figures.targets:
         lines += [target, ""]
@@ -260,13 +260,13 @@ def command(entry: Entry, results: dict[str, Any]) -> str:
     return " ".join(shown)
 
 
-def description(recipe: str) -> tuple[str, str, str]:
-    """Title, sentence and target of a recipe, as its docstring has them."""
+def description(recipe: str) -> tuple[str, str]:
+    """What a recipe does, as a title, and what it must reach, as its docstring has them."""
     text = importlib.import_module(f"recipes.{recipe}").__doc__ or ""
-    title, _, shows = text.split("\n", 1)[0].partition(": ")
+    title = text.split("\n", 1)[0]
     found = re.search(r"(?:Must|Should) (?:reach|tell): .*?[.)](?=\s+[A-Z`]|\s*$)", text, re.DOTALL)
     assert found, f"the docstring of {recipe} does not say what it must reach"
-    return title.rstrip("."), shows[:1].upper() + shows[1:], " ".join(found.group().split())
+    return title.rstrip("."), " ".join(found.group().split())
 
 
 def shrink(source: Path, target: Path) -> None:

@@ -1,17 +1,18 @@
-"""Five losses side by side, and what keeps a GAN from collapsing.
+"""Compares five GAN losses on digits, and shows how a GAN collapses and what prevents it.
 
     python -m recipes.gan_mnist --data datasets --download
 
-The same networks, data and seed under the non-saturating, LSGAN, hinge, WGAN-GP and relativistic losses. Shows samples,
-walks through the noise from one digit to another, single dimensions of it turned, and how far a small push moves an
-image. Then a collapse: the non-saturating loss with the momentum that is usual elsewhere, and its cure, the same seed
-with the penalties R1 and R2. Measures FID, KID, precision and recall with the features of our own classifier, beside
-those of real images against real ones; the digits covered; and FID along the training, whose worst value in the second
-half tells what is stable.
+Trains the same networks on the same data and seed with the non-saturating, LSGAN, hinge, WGAN-GP and relativistic
+losses. The report shows samples, interpolations through the noise from one digit to another, changes of single
+dimensions, and how far a small change of the noise moves an image. It then shows a collapse, by the non-saturating loss
+with the momentum that is usual elsewhere, and the same seed with the penalties R1 and R2, which prevent it. It gives
+FID, KID, precision and recall, with the features of our own classifier, beside those of real images against real ones;
+the digits covered; and the FID along the training, whose worst value in the second half shows how stable it is.
 
 Must reach: all ten digits with every loss, and an FID of at most five times that of real images; fewer digits when it
-collapses, and all of them again with R1 and R2. About seven minutes on two cores; with scikit-learn's digits, which are
-taken without --data, three. Any folder with one folder of images for each class will do. `--smoke` takes seconds.
+collapses, and all of them again with R1 and R2. It takes about seven minutes on two cores for MNIST, and three for
+scikit-learn's digits, which are used without --data. Any folder with one folder of images for each class will do.
+`--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ from recipes.common.gan import (
     to_images,
     to_model,
 )
-from recipes.common.image import ImageConfig, TrainOptions, open_run
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import ImageConfig, TrainOptions, open_run
 
 CHANNELS = 24
 CURVE_SCORED = 1000

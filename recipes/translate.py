@@ -1,4 +1,4 @@
-"""Translates pictures with what pix2pix or CycleGAN have learned.
+"""Translates pictures with a trained pix2pix or CycleGAN.
 
     python -m recipes.translate RUN IN OUT               a picture, or a folder of pictures into the same tree
     python -m recipes.translate RUN IN OUT --direction ba
@@ -7,7 +7,9 @@
 
 RUN is the folder of a run of `recipes.pix2pix` or `recipes.cyclegan`, or a generator saved by the reference
 implementation (`latest_net_G.pth`, `latest_net_G_A.pth`; ResNet or U-Net, instance or batch normalisation). Pictures
-keep their size; those larger than `--tile` pixels are translated in tiles that overlap, without seams.
+keep their size; those larger than `--tile` pixels are translated in overlapping tiles, without seams. Originals are
+never overwritten. Pictures of a folder that cannot be read are named at the end, with the exit status 2. A picture of
+512x512 pixels takes about ten seconds on one core with the paper's ResNet.
 """
 
 from __future__ import annotations
@@ -49,9 +51,9 @@ class TranslateConfig:
     out: tyro.conf.Positional[Path | None] = None
     """The picture or the folder to write."""
     direction: Direction = "ab"
-    """Which of CycleGAN's two generators: A to B, or B to A."""
+    """Direction of the translation; CycleGAN has a generator for each."""
     tile: int | None = None
-    """Pictures with a longer side, in pixels, are translated in tiles; unless given 512, or the size of a U-Net."""
+    """Side of a tile in pixels; larger pictures are translated in tiles. Unless given: 512, or the size of a U-Net."""
     device: str = "auto"
     onnx: Path | None = None
     """Write the generator to this file, with height and width left open; needs the extra onnx."""

@@ -1,19 +1,19 @@
-"""Variational autoencoders: what the prior buys. Digits drawn from nothing and walks from one digit to another.
+"""Compares variational with plain autoencoders: samples, interpolations and likelihoods of digits.
 
     python -m recipes.vae_mnist --data datasets --download
 
-A plain and a variational autoencoder of the same networks, with 2 and with 10 latent dimensions. Shows samples from
-the prior, interpolations and the 2-D latent spaces, and measures density (the ELBO in nats, its KL divergence per
-dimension, the importance-weighted log-likelihood of test images) and what a VAE has over an autoencoder: completeness,
-the share of draws from the standard normal prior that a classifier accepts, and continuity, the same of points between
-two images. "Accepts" means: is at least as sure of one class as it is on 95 % of the real test images. The autoencoder
-knows of no prior; what it gives for draws from the normal distribution that fits its codes best is shown beside.
+Trains a plain and a variational autoencoder with the same networks, with 2 and with 10 latent dimensions. The report
+shows samples from the prior, interpolations and the 2-D latent spaces. It measures density: the ELBO in nats, its KL
+divergence per dimension, and the importance-weighted log-likelihood of test images. It also measures completeness, the
+share of samples from the standard normal prior that a classifier accepts, and continuity, the same share of points
+between two images. The classifier accepts an image if it is at least as sure of one class as on 95 % of the real test
+images. An autoencoder has no prior, so its samples from the normal distribution that fits its codes are shown as well.
 
 Must reach: on MNIST, more than -105 nats at 10 dimensions (test images with pixels drawn from their grey values), and
-completeness above the autoencoder's. Do not expect more of continuity, nor more than from the fitted normal: digits
-fill an autoencoder's few dimensions as well, and its images are sharper. It stops after ten minutes unless `--budget`
-says otherwise. Without --data it takes the digits of scikit-learn; any folder of images will do. `--smoke`
-takes seconds.
+completeness above the autoencoder's. Continuity is no better than the autoencoder's, and neither is completeness beside
+its fitted normal: digits fill an autoencoder's few dimensions too, and its images are sharper. It stops after ten
+minutes unless `--budget` says otherwise. Without --data it takes the digits of scikit-learn; any folder of images will
+do. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from generative_core.metrics import fid
 from generative_core.nets import MLPDecoder, MLPEncoder
 from recipes.common.command import run_recipe
 from recipes.common.extractor import Extractor, train_extractor
-from recipes.common.image import ImageConfig, TrainOptions, open_run
 from recipes.common.image_data import Images
-from recipes.common.pictures import image_grid, show_classes, tile
+from recipes.common.image_figures import image_grid, show_classes, tile
+from recipes.common.image_run import ImageConfig, TrainOptions, open_run
 from voiceconv.errors import UserError
 
 SHOWN = 12
@@ -85,7 +85,7 @@ def density(model: VAE, test: Images, config: VAERecipe) -> dict[str, Any]:
     }
 
 
-class Judge:
+class Acceptance:
     """Says which images pass for real: those the classifier is at least as sure of as of most real ones."""
 
     def __init__(self, extractor: Extractor, real: Tensor) -> None:
@@ -100,22 +100,22 @@ class Judge:
         return (self.confidence(images) >= self.bar).float()
 
 
-def quality(model: Autoencoder | VAE, test: Images, judge: Judge, seed: int) -> dict[str, Any]:
+def quality(model: Autoencoder | VAE, test: Images, acceptance: Acceptance, seed: int) -> dict[str, Any]:
     """Completeness, continuity and FID of a model, and the share accepted at each place between two images."""
     generator = torch.Generator().manual_seed(seed)
     pairs = torch.randint(len(test), (2, PAIRS), generator=generator).to(test.x.device)
     ends = [model.encode(test.x[chosen]) for chosen in pairs]
     between = interpolate(model.decode, ends[0], ends[1], STEPS_BETWEEN)
-    accepted = judge.accepts(between.flatten(0, 1)).view(PAIRS, STEPS_BETWEEN).mean(0)
+    accepted = acceptance.accepts(between.flatten(0, 1)).view(PAIRS, STEPS_BETWEEN).mean(0)
     torch.manual_seed(seed)
     samples = model.sample(min(SAMPLES, len(test)))  # of the prior, or of the normal distribution that fits the codes
     drawn = model.decode(torch.randn(len(samples), ends[0].shape[1], generator=generator).to(samples.device))
     return {
-        "completeness": float(judge.accepts(drawn).mean()),
-        "fitted": float(judge.accepts(samples).mean()),
+        "completeness": float(acceptance.accepts(drawn).mean()),
+        "fitted": float(acceptance.accepts(samples).mean()),
         "continuity": float(accepted[1:-1].mean()),
-        "reconstructions": float(judge.accepts(model.reconstruct(test.x)).mean()),
-        "fid": fid(test.x[: len(samples)], samples, judge.extractor),
+        "reconstructions": float(acceptance.accepts(model.reconstruct(test.x)).mean()),
+        "fid": fid(test.x[: len(samples)], samples, acceptance.extractor),
         "along": accepted.tolist(),
     }
 
@@ -125,16 +125,16 @@ def main(config: VAERecipe) -> None:
         raise UserError("--latent must be at least 3; models with 2 are trained beside it.")
     with open_run(config, "vae_mnist", trainings=4) as run:
         train, test = run.images()
-        judge = Judge(train_extractor(train, test, run.folder, steps=run.steps(800)), test.x)
+        acceptance = Acceptance(train_extractor(train, test, run.folder, steps=run.steps(800)), test.x)
         models: dict[str, Autoencoder | VAE] = {}
         for latent in (2, config.latent):
             autoencoder, vae = partial(build_autoencoder, latent, train.shape), partial(build_vae, latent, train.shape)
             models[f"AE, {latent} latents"] = run.train(f"ae-{latent}", autoencoder, run.loader(x=train.x))
             models[f"VAE, {latent} latents"] = run.train(f"vae-{latent}", vae, run.loader(x=train.x))
         densities = {name: density(model, test, config) for name, model in models.items() if isinstance(model, VAE)}
-        qualities = {name: quality(model, test, judge, config.seed) for name, model in models.items()}
+        qualities = {name: quality(model, test, acceptance, config.seed) for name, model in models.items()}
         count = min(SAMPLES, len(test))
-        floor = fid(test.x[:count], train.x[:count], judge.extractor)
+        floor = fid(test.x[:count], train.x[:count], acceptance.extractor)
 
         report = run.report(
             "Variational autoencoders against plain ones",
@@ -154,8 +154,8 @@ def main(config: VAERecipe) -> None:
         )
         report.text(
             "An autoencoder's own samples are of the normal distribution that fits its codes, a VAE's of the prior. "
-            f"Classifier and features: {judge.extractor.name}. FID from {count} samples against as many test images; "
-            "for the real images it is training against test images."
+            f"Classifier and features: {acceptance.extractor.name}. FID from {count} samples against as many test "
+            "images; for the real images it is training against test images."
         )
         report.figure(_along(qualities), "Share of images accepted on the way from one test image to another")
         report.heading("Density")
@@ -172,7 +172,7 @@ def main(config: VAERecipe) -> None:
         report.figure(_latent_spaces(models, test), "Test images in the latent spaces of two dimensions, by class")
         report.figure(_manifold(models["VAE, 2 latents"]), "What lies where in the VAE's latent space, from -2 to 2")
         results = {"data": train.name, "density": densities, "quality": qualities, "fid_floor": floor}
-        run.save(report, {**results, "extractor": judge.extractor.name}, picture)
+        run.save(report, {**results, "extractor": acceptance.extractor.name}, picture)
 
 
 def _pictures(models: dict[str, Autoencoder | VAE], test: Images, config: VAERecipe) -> Figure:

@@ -1,16 +1,15 @@
-"""A vocoder of your own from any recordings: it turns the mel-spectrograms that voices are made of back into sound.
+"""Trains a vocoder, which turns mel-spectrograms into sound, from any recordings.
 
     python -m recipes.vocoder --data my_recordings --run runs/vocoder
 
-`my_recordings` holds a folder per speaker, or recordings right away; more speakers and more hours are better, clean
-ones best. The result is a folder that `voiceconv convert --vocoder` takes. To make it fit one pair of speakers, go on
-from it with their recordings alone, and with mels like those that their converter makes:
+`my_recordings` holds a folder per speaker, or recordings of one speaker. More speakers and more hours of clean speech
+give better results. The result is a folder that `voiceconv convert --vocoder` takes. To fine-tune it to one pair of
+speakers, continue with their recordings alone, and with mels like those of their converter:
 
     python -m recipes.vocoder --data my_pair --run runs/vocoder-pair --start-from runs/vocoder --mels-from VOICE
 
-The preset `cpu` took an hour on one core, and the fine-tuning 75 minutes; `gpu` is larger. docs/vocoder.md says what
-was reached.
-`--smoke` takes seconds.
+Should reach: about the quality given in docs/vocoder.md. The preset `cpu` took an hour on one core, and the fine-tuning
+75 minutes; `gpu` is larger. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class VocoderConfig:
     start_from: str | None = None
     """Fine-tune the vocoder of this name or in this folder."""
     mels_from: str | None = None
-    """Name or folder of a voice whose speakers the data are: learn from its converted mels, too."""
+    """Name or folder of the voice of these speakers, to learn from its converted mels too."""
     smoke: bool = False
     """Only check that everything runs, within seconds; on synthetic speech unless data is given."""
 

@@ -1,4 +1,4 @@
-"""A voice converter between two voices of the Asterisk telephone prompts, or one of them and your own recordings.
+"""Trains a voice converter on the Asterisk telephone prompts.
 
     sudo apt install asterisk-core-sounds-en-g722 asterisk-core-sounds-en
     python -m recipes.voice_asterisk --speaker-a allison --speaker-b my_recordings/joe
@@ -9,7 +9,7 @@ names another place with their folders; the second package of each language has 
 The prompts of Allison and June are under CC BY-SA 3.0, Carlo's under CC BY 3.0; so is what is trained on them.
 
 Should reach: with another English speaker of 20 minutes and the preset `cpu`, in about 75 minutes on one core,
-Allison's voice or theirs with most words kept. Allison to Carlo or June is the hard case: between two
+Allison's voice or theirs, with most words intelligible. Allison to Carlo or June is the hard case: between two
 languages the networks learn the other language's sounds with the voice, and words suffer. `--smoke` takes seconds.
 """
 

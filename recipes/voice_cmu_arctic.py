@@ -1,4 +1,4 @@
-"""A voice converter between two speakers of CMU ARCTIC (Kominek & Black 2004), by default the American bdl and slt.
+"""Trains a voice converter between two speakers of CMU ARCTIC (Kominek & Black 2004).
 
     python -m recipes.voice_cmu_arctic --data datasets --download
     python -m recipes.voice_cmu_arctic --data datasets --speaker-a clb --speaker-b rms

@@ -1,4 +1,4 @@
-"""A voice converter between any two speakers, from a folder of recordings of each.
+"""Trains a voice converter between any two speakers, from a folder of recordings of each.
 
     python -m recipes.voice_pair --data my_recordings --speaker-a alice --speaker-b bob
 

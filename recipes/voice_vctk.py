@@ -1,4 +1,4 @@
-"""A voice converter between two speakers of VCTK 0.92 (Yamagishi et al. 2019), by default the English p225 and p226.
+"""Trains a voice converter between two speakers of VCTK 0.92 (Yamagishi et al. 2019).
 
     python -m recipes.voice_vctk --data datasets --download
     python -m recipes.voice_vctk --data datasets --speaker-a p228 --speaker-b p232 --mic-id mic1

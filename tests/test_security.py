@@ -24,7 +24,7 @@ from generative_core.report import Report
 from generative_core.training.checkpoint import CheckpointError, load_checkpoint, load_latest_checkpoint
 from recipes.common.gan import check_images
 from recipes.common.image_data import image_folder
-from recipes.common.pictures import image_grid, scatter_classes
+from recipes.common.image_figures import image_grid, scatter_classes
 from recipes.common.translator import load_translators
 from voiceconv.convert.import_voice import import_voice
 from voiceconv.errors import UserError

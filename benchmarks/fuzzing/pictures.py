@@ -38,7 +38,7 @@ def odd_picture(chance: random.Random) -> tuple[str, bytes]:
     if chance.random() < 0.1 and size[0] < 1000:
         frames = [odd_pixels(picture.mode, size, chance) for _ in range(chance.randrange(1, 4))]
         options |= {"save_all": True, "append_images": frames}
-    form = chance.choice(FORMATS)
+    form = chance.choice(FORMATS if max(size) < 1000 else ("PNG", "TIFF"))  # others take minutes to write
     if form == "AVIF":  # its encoder ends the process over damaged EXIF data
         options.pop("exif", None)
     content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Pictures in motion: frames to GIF and MP4."""
+"""Writes the frames of a figure as GIF and MP4."""
 
 from __future__ import annotations
 

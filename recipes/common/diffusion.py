@@ -1,4 +1,4 @@
-"""What the diffusion recipes share: networks that fit the samples, and drawing many of them."""
+"""Builds the diffusion models of the recipes, and draws samples from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from generative_core.nets import DiffusionUNet, TextEncoder
 from generative_core.training.checkpoint import CheckpointError, load_latest_checkpoint
 from generative_core.training.precision import Precision
 from recipes.common.gan import halvings, to_images, to_model
-from recipes.common.image import ImageConfig, shape_error
+from recipes.common.image_run import ImageConfig, shape_error
 from voiceconv.errors import UserError
 
 MULTIPLIERS = (1, 2, 2, 2)  # of the channels, for 28x28 the first three
@@ -34,13 +34,13 @@ class DiffusionRecipe(ImageConfig):
     or channels-last, on a GPU compiled or not."""
     formulation: Literal["rectified flow", "edm"] = "rectified flow"
     channels: int = 32
-    """Of the network's first layers; the others have twice as many. 32 suits a CPU, a GPU has time for 128."""
+    """Channels of the network's first layers; the others have twice as many. 32 suits a CPU, 128 a GPU."""
     ema_width: float = 0.1
     """Relative width of the power-function average of the weights."""
     sampler: Literal["euler", "heun", "ddim", "dpm-solver++"] = "dpm-solver++"
     sampling_steps: int = 20
     guidance: float = 1.5
-    """How far to move away from what would be drawn without the condition; 1 is not at all."""
+    """Weight of classifier-free guidance; 1 is none."""
 
 
 Recipe = TypeVar("Recipe", bound=DiffusionRecipe)

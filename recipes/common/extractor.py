@@ -1,4 +1,4 @@
-"""Our own classifier of the images at hand: it judges samples, and its features are what FID and KID compare."""
+"""Trains a small classifier that labels generated images, and whose features FID and KID compare."""
 
 from __future__ import annotations
 

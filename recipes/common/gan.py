@@ -1,4 +1,4 @@
-"""What the GAN recipes share: images as a GAN sees them, scores beside those of real images, FID as it trains."""
+"""Builds the GANs of the image recipes, and scores what they generate."""
 
 from __future__ import annotations
 

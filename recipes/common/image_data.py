@@ -1,4 +1,4 @@
-"""Images as tensors: MNIST, the digits that come with scikit-learn, emoji, and folders of anybody's images.
+"""Loads images as tensors: MNIST, scikit-learn's digits, emoji, and folders of images.
 
 A data set is small enough to be held in memory, on the device it is trained on: no workers, nothing read twice.
 """

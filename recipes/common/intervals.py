@@ -1,4 +1,4 @@
-"""Means over the seeds of an experiment, and how far to trust them."""
+"""Computes means over the seeds of an experiment with 95 % intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""White sprites on black of which every factor is known, in the manner of dSprites (Matthey et al. 2017)."""
+"""Renders white sprites whose every factor is known, in the manner of dSprites (Matthey et al. 2017)."""
 
 from __future__ import annotations
 

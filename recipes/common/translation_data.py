@@ -1,4 +1,4 @@
-"""Pictures of two domains, from folders as people have them, prepared as the reference implementation prepares them.
+"""Loads pictures of two domains from folders, and prepares them as pix2pix and CycleGAN do.
 
 Pictures are read and resized once and kept as bytes, `(C, H, W)` in 0 to 255; cropping and flipping are drawn anew each
 time one is shown, from the loader's own generator, so that a run is resumed exactly.

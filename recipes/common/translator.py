@@ -1,4 +1,4 @@
-"""A trained translation at work: pictures of any size in, pictures of the same size out."""
+"""Translates pictures of any size with a trained generator, in tiles where they are large."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from generative_core.pretrained import load_reference_generator
-from recipes.common.translation import load_generator, to_unit
+from recipes.common.gan import to_images
+from recipes.common.translation import load_generator
 from recipes.common.translation_data import Direction
 from voiceconv.errors import UserError
 
@@ -52,7 +53,7 @@ class Translator:
         x = F.pad(x, (0, max(0, self.smallest - width), 0, max(0, self.smallest - height)), mode="replicate")
         x = pad_to_multiple(x, self.generator.multiple, self.tile)
         y = translate_in_tiles(self.generator, x, self.tile)[0, :, :height, :width].cpu()
-        return Image.fromarray((to_unit(y) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy())
+        return Image.fromarray((to_images(y) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy())
 
 
 def load_translators(run: Path, tile: int | None, device: torch.device) -> dict[Direction, Translator]:

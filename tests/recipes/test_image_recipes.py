@@ -16,7 +16,7 @@ from recipes.beta_vae import digit_factors
 from recipes.debiasing_vae import DebiasingRecipe, balanced_weights, gaps
 from recipes.debiasing_vae import main as debiasing
 from recipes.gallery import ENTRIES
-from recipes.vae_mnist import Judge
+from recipes.vae_mnist import Acceptance
 from voiceconv.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +157,6 @@ def test_the_judge_accepts_as_many_real_images_as_it_says() -> None:
             return torch.stack([x.flatten(1)[:, 0], 1 - x.flatten(1)[:, 0]], dim=1)
 
     real = torch.linspace(0.5, 1, 101).view(-1, 1, 1, 1)
-    judge = Judge(Confident(), real)  # type: ignore[arg-type]
-    assert float(judge.bar) == pytest.approx(0.525)
-    assert judge.accepts(torch.tensor([0.4, 0.5, 0.53, 0.99]).view(-1, 1, 1, 1)).tolist() == [1, 0, 1, 1]
+    acceptance = Acceptance(Confident(), real)  # type: ignore[arg-type]
+    assert float(acceptance.bar) == pytest.approx(0.525)
+    assert acceptance.accepts(torch.tensor([0.4, 0.5, 0.53, 0.99]).view(-1, 1, 1, 1)).tolist() == [1, 0, 1, 1]

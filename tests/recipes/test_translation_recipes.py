@@ -15,8 +15,12 @@ from PIL import Image
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from generative_core.training.checkpoint import list_checkpoints, load_checkpoint
 from recipes.common.extractor import Extractor, perceptual_distance
-from recipes.common.image import TrainOptions
-from recipes.common.translation import ColourChange, GeneratorDescription, beats, load_generator, save_generator, settle
+from recipes.common.image_run import TrainOptions
+from recipes.common.translation import GeneratorDescription, load_generator, save_generator, settle
+from recipes.common.translation_scores import (
+    ColourChange,
+    beats,
+)
 from recipes.common.translator import Translator, pad_to_multiple, translate_in_tiles
 from recipes.cyclegan import CycleGANRecipe
 from recipes.cyclegan import main as cyclegan

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from recipes.common.groups import emoji_groups, image_groups, synthetic_groups
 from recipes.common.image_data import image_folder, in_test_part, load_emoji, load_images, read_image
+from recipes.common.image_figures import tile
+from recipes.common.image_groups import emoji_groups, image_groups, synthetic_groups
 from recipes.common.picture_files import UnreadablePicture
-from recipes.common.pictures import tile
 from recipes.common.sprites import render_sprites
 from voiceconv.errors import UserError
 

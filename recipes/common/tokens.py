@@ -1,4 +1,4 @@
-"""Texts as tokens: words that are known, and letters for those that are not."""
+"""Turns texts into tokens: words that are known, and the bytes of others."""
 
 from __future__ import annotations
 

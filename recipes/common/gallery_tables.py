@@ -1,4 +1,4 @@
-"""What the `results.json` of each recipe in the gallery says: a table, and whether its target was reached.
+"""Turns the results.json of each recipe into the gallery's table, and says whether its target was reached.
 
 The function for a recipe is called like it.
 """

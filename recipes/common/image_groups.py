@@ -1,4 +1,4 @@
-"""Images of what is to be recognised, in groups some of which are made rare, and images of everything else."""
+"""Loads images of what is to be recognised in groups, some of them rare, and images of everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the image recipes share: their options, their run folder, their trainings within a budget, their report."""
+"""Runs an image recipe: its options, its run folder, trainings within a budget, and its report."""
 
 from __future__ import annotations
 

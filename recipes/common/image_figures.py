@@ -1,4 +1,4 @@
-"""Figures that image recipes share; they are legible on a light and on a dark page."""
+"""Draws grids of images and scatter plots of codes, legible on a light and on a dark page."""
 
 from __future__ import annotations
 
