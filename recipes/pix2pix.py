@@ -17,10 +17,10 @@ Networks, losses, sizes and rates are the paper's (Isola et al. 2017). The numbe
 it takes, and `--budget` when it stops. The report shows translations of held-out pictures and scores them by L1, SSIM,
 perceptual distance and FID (with our own extractor), beside the unchanged input and a mere change of colours.
 
-Should reach: better scores than both, in every score. `python -m recipes.translate RUN IN OUT` uses the result. On a GPU take
-`--budget 1h`; on a CPU pictures of 128 pixels and a narrow network, as the gallery does for OpenMoji in 25 minutes of
-one core: `--channels 16 --train.batch-size 4 --train.steps 11000 --budget 30m`, for other tasks also `--crop-size 128
---network unet_128`. `--smoke` takes seconds.
+Should reach: better scores than both, in every score. `python -m recipes.translate RUN IN OUT` uses the result. On a
+GPU take `--budget 1h`; on a CPU pictures of 128 pixels and a narrow network, as the gallery does for OpenMoji in 25
+minutes of one core: `--channels 16 --train.batch-size 4 --train.steps 11000 --budget 30m`, for other tasks also
+`--crop-size 128 --network unet_128`. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
