@@ -42,6 +42,7 @@ LOSSES: dict[str, GANConfig] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", LOSSES.values(), ids=LOSSES)
 def test_points_are_learnt_with_every_loss(config: GANConfig) -> None:
     """After some hundred steps the generated points are about where the real ones are, and as far spread."""

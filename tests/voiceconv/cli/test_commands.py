@@ -37,8 +37,14 @@ def speech(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(tiny_voice: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def command(
+    tiny_voice: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., tuple[int, str, str]]:
     """Runs a command line in this process: exit status, output, errors. `convert` speaks with the tiny voice."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("desk"))
 
     def run(*words: object) -> tuple[int, str, str]:
         argv = [str(word) for word in words]
@@ -458,6 +464,21 @@ def test_help_is_light() -> None:
     assert process.returncode == 0, err
     assert "convert" in out
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_convert_loads_nothing_that_it_does_not_need(tiny_voice: Path, tmp_path: Path) -> None:
+    """Each of these takes from half a second to three."""
+    soundfile.write(tmp_path / "in.wav", hum(150.0, 1.0), RATE)
+    words = ["convert", str(tmp_path / "in.wav"), str(tmp_path / "out.wav"), "--to", "joe", "--model", str(tiny_voice)]
+    code = (
+        f"import sys\nfrom voiceconv.__main__ import main\nassert main({words!r}) == 0\n"
+        "heavy = {'gradio', 'librosa', 'matplotlib', 'numba', 'scipy.signal', 'scipy.stats', 'tensorboard'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    process = in_python(code)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
 
 
 def test_module_ends_with_the_status() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ def clips(count: int, seed: int, *, smoothed: bool = False, lengths: tuple[int, 
     return mels
 
 
+@pytest.mark.slow
 def test_the_same_kind_of_clips_confuses_and_another_does_not() -> None:
     same = confusion(clips(12, 0), clips(12, 1), clips(6, 2), clips(6, 3), steps=25)
     other = confusion(clips(12, 0), clips(12, 1, smoothed=True), clips(6, 2), clips(6, 3, smoothed=True), steps=25)
