@@ -28,7 +28,8 @@ def desk(tiny_voice: Path, two_speakers: tuple[Path, Path], tmp_path: Path, monk
     for name, folder in zip(("alice", "bob"), two_speakers, strict=True):
         shutil.copytree(folder, tmp_path / name)
     shutil.copy(two_speakers[0] / "00.wav", tmp_path / "in.wav")
-    shutil.copytree(ROOT / "docs" / "audio", tmp_path / "docs" / "audio")
+    (tmp_path / "docs" / "audio").mkdir(parents=True)
+    shutil.copy(ROOT / "docs" / "audio" / "allison.mp3", tmp_path / "docs" / "audio")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
