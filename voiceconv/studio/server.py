@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import os
@@ -44,9 +45,12 @@ def serve(
 
     The options are those of `voiceconv app`.
 
-    Raises `UserError` if it should listen to other computers without having been told to share.
+    Raises `UserError` if it should listen to other computers without having been told to share, and for a port that
+    cannot be listened on.
     """
     host = listening_host(host, share)
+    require_free(host, port)
+    ask_no_proxy_for(host)
     password = password or os.environ.get(PASSWORD)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # A block of live speech is hundreds of short calls to torch, and after each it waits this long for the interpreter
@@ -143,6 +147,24 @@ def listening_host(host: str | None, share: bool) -> str:
             "--host out."
         )
     return host
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises `UserError` if nobody can listen on this port."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        if os.name == "posix":  # elsewhere this option would take the port from another program
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            raise UserError(f"Port {port} {reason}; choose another with --port.") from error
+
+
+def ask_no_proxy_for(host: str) -> None:
+    """Makes requests to this computer go there directly: gradio asks its own page whether it is up."""
+    known = [os.environ[name] for name in ("no_proxy", "NO_PROXY") if os.environ.get(name)]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join([*known, "localhost", "127.0.0.1", "::1", host])
 
 
 def certificate(folder: Path) -> dict[str, Any]:
