@@ -15,6 +15,7 @@ never overwritten. Pictures of a folder that cannot be read are named at the end
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def main(config: TranslateConfig) -> None:
             raise UserError(f"{error.name} is missing: pip install '.[onnx]'.") from error
         print(f"{config.onnx} gives the same pictures in ONNX Runtime, to {difference:.1e}.")
     elif config.app:
-        build_page(translators).launch(show_error=True)
+        open_page(translators)
     elif config.source is None or config.out is None:
         raise UserError("Say what to translate, and where to: RUN IN OUT. Or use --onnx FILE or --app.")
     elif config.source.is_dir():
@@ -156,6 +157,14 @@ def save_translation(translator: Translator, source: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, content.getvalue())
     print(out, flush=True)
+
+
+def open_page(translators: Mapping[Direction, Translator], *, block: bool = True) -> gr.Blocks:
+    """Serves the page on this computer, until it is stopped unless told not to `block`."""
+    os.environ["no_proxy"] = "*"  # Gradio asks its own page whether it is there, which no proxy can
+    page = build_page(translators)
+    page.launch(show_error=True, prevent_thread_lock=not block)
+    return page
 
 
 def build_page(translators: Mapping[Direction, Translator]) -> gr.Blocks:

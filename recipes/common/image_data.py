@@ -24,6 +24,7 @@ from recipes.common.picture_files import (
     EXTENSIONS,
     UnreadablePicture,
     in_few_words,
+    in_text,
     list_pictures,
     read_picture,
     sub_folders,
@@ -105,14 +106,14 @@ def image_folder(folder: Path, size: int = DEFAULT_SIZE) -> Images:
         pictures, not_pictures = list_pictures(child, inner=True)
         others += not_pictures
         if pictures:
-            inner[child.name] = pictures
+            inner[in_text(child.name)] = pictures
     warn_of_others(folder, others)
     if top and inner:
         raise UserError(
             f"{folder} holds {len(top)} images beside folders of images ({', '.join(inner)}). Put all images side by "
             "side, or every one into the folder of its class."
         )
-    by_class = inner or {folder.resolve().name: top}
+    by_class = inner or {in_text(folder.resolve().name): top}
     x, y = [], []
     skipped = []
     for number, paths in enumerate(by_class.values()):
@@ -135,7 +136,7 @@ def image_folder(folder: Path, size: int = DEFAULT_SIZE) -> Images:
         raise UserError(f"No image of {', '.join(empty)} could be read. Mend or remove that folder.")
     if any(image.shape[0] == 3 for image in x):
         x = [image.expand(3, -1, -1) for image in x]
-    return Images(folder.resolve().name, torch.stack(x), torch.tensor(y), tuple(by_class))
+    return Images(in_text(folder.resolve().name), torch.stack(x), torch.tensor(y), tuple(by_class))
 
 
 def read_image(path: Path, size: int) -> Tensor:

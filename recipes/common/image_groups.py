@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recipes.common.image_data import in_test_part, load_emoji, read_image
-from recipes.common.picture_files import UnreadablePicture, in_few_words, list_pictures
+from recipes.common.picture_files import UnreadablePicture, in_few_words, in_text, list_pictures
 from voiceconv.errors import UserError
 
 TONES = {
@@ -87,7 +87,7 @@ def image_groups(
         groups.append(int(attributes[group]) if attributes[label] else -1)
         held_out.append(in_test_part(path.name))
     names = (f"not {group}", group)
-    return _make_rare(folder.resolve().name, label, names, torch.stack(x), groups, held_out, [1], rare_share)
+    return _make_rare(in_text(folder.resolve().name), label, names, torch.stack(x), groups, held_out, [1], rare_share)
 
 
 def read_attributes(folder: Path) -> dict[Path, dict[str, bool]]:

@@ -98,6 +98,11 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def in_text(name: str) -> str:
+    """A file's name for a report: bytes that are in no encoding are written as `\\udcff`."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def read_picture(path: Path, smallest: int = 1) -> Image.Image:
     """A picture file as people see it, in the mode L or RGB: turned as its EXIF orientation says, on white where it is
     transparent, in sRGB if it has another colour profile, with 8 bits; of an animation the first frame.

@@ -23,7 +23,14 @@ from PIL import Image
 from torch import Tensor
 
 from recipes.common.image_data import SMALLEST_SIDE, in_test_part
-from recipes.common.picture_files import UnreadablePicture, find_pictures, in_few_words, read_picture, sub_folders
+from recipes.common.picture_files import (
+    UnreadablePicture,
+    find_pictures,
+    in_few_words,
+    in_text,
+    read_picture,
+    sub_folders,
+)
 from voiceconv.errors import UserError
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
@@ -205,7 +212,7 @@ def _readable(opens: Sequence[Callable[[], Opened]]) -> Iterator[tuple[int, Open
 def folder_of_pairs(folder: Path, reader: Reader) -> Domains:
     """Pairs from `trainA` and `trainB`, from `train` with A and B side by side in each picture, or from two folders
     with the same file names; the test's from `testA` and `testB`, from `test` or `val`, or one name in five."""
-    name = folder.resolve().name
+    name = in_text(folder.resolve().name)
     if (folder / "trainA").is_dir():
         parts = [_partners(folder / f"{part}A", folder / f"{part}B") for part in ("train", _test_of(folder))]
         opened = [[_open_both(a, b) for a, b in part] for part in parts]
@@ -233,7 +240,7 @@ def folder_of_domains(folder: Path, reader: Reader) -> Domains:
     if not (folder / "trainA").is_dir():
         return folder_of_pairs(folder, reader).unpaired()
     parts = [[find_pictures(folder / f"{part}{side}") for side in "AB"] for part in ("train", _test_of(folder))]
-    return reader.unpaired(folder.resolve().name, *parts)
+    return reader.unpaired(in_text(folder.resolve().name), *parts)
 
 
 def folder_to_colourise(folder: Path, reader: Reader) -> Domains:
@@ -252,7 +259,7 @@ def folder_to_colourise(folder: Path, reader: Reader) -> Domains:
 
         return open_pair
 
-    return reader.domains(folder.resolve().name, *([opener(path) for path in part] for part in parts))
+    return reader.domains(in_text(folder.resolve().name), *([opener(path) for path in part] for part in parts))
 
 
 def earth_maps(reader: Reader) -> Domains:
@@ -274,7 +281,7 @@ def day_and_night(folder: Path, reader: Reader) -> Domains:
     if [len(paths) for paths in found] != [1, 1]:
         raise UserError(f"{folder} should hold two maps of the whole Earth with day and night in their file names.")
     a, b = (_open_map(paths[0]) for paths in found)
-    return tiles_of_earth(folder.resolve().name, a, b, 18, reader)
+    return tiles_of_earth(in_text(folder.resolve().name), a, b, 18, reader)
 
 
 def tiles_of_earth(name: str, a: Image.Image, b: Image.Image, across: int, reader: Reader) -> Domains:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
 import onnxruntime
@@ -21,12 +22,12 @@ from recipes.common.translation_scores import (
     ColourChange,
     beats,
 )
-from recipes.common.translator import Translator, pad_to_multiple, translate_in_tiles
+from recipes.common.translator import Translator, load_translators, pad_to_multiple, translate_in_tiles
 from recipes.cyclegan import CycleGANRecipe
 from recipes.cyclegan import main as cyclegan
 from recipes.pix2pix import Pix2PixRecipe
 from recipes.pix2pix import main as pix2pix
-from recipes.translate import TranslateConfig, build_page
+from recipes.translate import TranslateConfig, build_page, open_page
 from recipes.translate import main as translate
 from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.errors import UserError
@@ -308,6 +309,20 @@ def test_the_page_translates_both_ways(tmp_path: Path) -> None:
     (tmp_path / "in.png").write_bytes(b"no picture")
     with pytest.raises(gr.Error, match="cannot be read as a picture"):
         function(picture, "A to B")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_the_page_opens_behind_a_proxy(proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.setenv("no_proxy", "")
+    page = open_page(load_translators(small_run(tmp_path), None, CPU), block=False)
+    try:
+        with build_opener(ProxyHandler({})).open(page.local_url, timeout=60) as answer:
+            assert b"Translate pictures" in answer.read()
+    finally:
+        page.close(verbose=False)
 
 
 def test_a_change_of_colours_matches_mean_and_deviation() -> None:

@@ -106,6 +106,14 @@ def test_what_systems_leave_is_no_class_and_no_image(tmp_path: Path) -> None:
     assert len(images) == 12
 
 
+def test_names_in_no_encoding_can_be_written_to_a_report(tmp_path: Path) -> None:
+    for number in range(12):
+        save(tmp_path / "a\udcff" / f"{number}.png")
+    images = image_folder(tmp_path, 8)
+    assert images.classes == ("a\\udcff",)
+    assert image_folder(tmp_path / "a\udcff", 8).name == "a\\udcff"
+
+
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a folder"):
         image_folder(tmp_path / "none")
