@@ -1,4 +1,4 @@
-"""The exceptions that reach a user as words instead of a traceback, and those words."""
+"""Explains errors to users in words instead of a traceback."""
 
 from __future__ import annotations
 

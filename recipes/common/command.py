@@ -1,4 +1,4 @@
-"""How every recipe reads its command line and ends."""
+"""Reads the command line of a recipe, runs the recipe, and returns its exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the voice recipes share: their training options, and folders of recordings to train from."""
+"""Trains a voice between speakers of a data set: the options and folders that the voice recipes share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -24,8 +23,8 @@ class TrainingConfig:
 
     run: Path | None = None
     """Folder for checkpoints, report and voice; runs/A-B unless given."""
-    preset: Literal["cpu", "gpu", "maskcyclegan-vc"] = "cpu"
-    """Size and schedule of the networks."""
+    preset: str = "cpu"
+    """A preset of `voiceconv presets`."""
     budget_minutes: float | None = None
     """Stop in time to be done after so many minutes."""
     resume: bool = False

@@ -29,7 +29,7 @@ class Train:
     start_from: Annotated[Text, option("VOICE", name="from")] = None
     """Start from the weights of this voice. With --preset cpu-from it takes less data and half of the time."""
     budget: Annotated[Budget, option("TIME")] = None
-    """Stop after this time, such as 60m or 1h30m."""
+    """Stop after this time, such as 60m or 1h30m. Preparing the recordings counts, but is always finished."""
     seed: Seed = 0
     """Seed of everything that is random. Another seed is another run."""
     settings: Suppress[Any] = None  # of the preset, some of them changed: `with_settings` makes them options

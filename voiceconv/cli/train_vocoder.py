@@ -29,7 +29,7 @@ class TrainVocoder:
     mels_from: Annotated[Text, option("VOICE")] = None
     """Learn from mel-spectrograms that this voice's converter makes of the recordings, too."""
     budget: Annotated[Budget, option("TIME")] = None
-    """Stop after this time, such as 60m or 1h30m."""
+    """Stop after this time, such as 60m or 1h30m. Preparing the recordings counts, but is always finished."""
     seed: Seed = 0
     """Seed of everything that is random. Another seed is another run."""
     settings: Suppress[Any] = None  # of the preset, some of them changed: `with_settings` makes them options

@@ -1,4 +1,4 @@
-"""A folder of recordings -> checked, segmented training data, computed once and kept beside the run."""
+"""Reads a folder of recordings into checked, segmented training data, which is kept beside the run."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from voiceconv.audio.loudness import SILENCE_PEAK
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import PitchStatistics, extract_f0
+from voiceconv.training.progress import say
 
 MAX_SEGMENT_SECONDS = 10.0
 MIN_SEGMENT_SECONDS = 0.3
@@ -94,7 +95,12 @@ def prepare_speaker(folder: Path, cache: Path, config: MelConfig, *, seed: int =
     Recordings that cannot be used are named in a warning and left out. Raises `UserError` when too little is left.
     """
     known = fingerprint(folder, config)
-    tensors = cached(cache, known, lambda: _compute_features(folder, config))
+
+    def compute() -> dict[str, Tensor]:
+        say(f"Reading the recordings in {folder}.")
+        return _compute_features(folder, config)
+
+    tensors = cached(cache, known, compute)
     mels = {name.removeprefix("mel/"): value for name, value in tensors.items() if name.startswith("mel/")}
     f0 = {name: tensors[f"f0/{name}"] for name in mels}
     wavs = {name: tensors[f"wav/{name}"] for name in mels}

@@ -1,4 +1,4 @@
-"""Trainings that go on by themselves: each is `voiceconv train` in a process of its own, found again by its run folder.
+"""Starts, pauses and finds trainings that run in processes of their own: each is a `voiceconv train`.
 
 Nothing about a training is kept in memory. Its process holds a lock in the run folder while it lives, and writes there
 how it ended; whoever looks at the folder, after a crash or from another program, knows as much as who started it.

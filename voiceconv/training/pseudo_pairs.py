@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from generative_core.nets import ConvNeXtGenerator
 from generative_core.training.precision import autocast_where_fast
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.training.dataset import MelCrops, mel_statistics
+from voiceconv.training.progress import count_steps
 
 FRAMES = 64
 BATCH_SIZE = 16
@@ -86,7 +86,7 @@ def teacher_outputs(
         teacher = Teacher(rows[2], bands=bands, **size).to(device)
         optimizer = torch.optim.AdamW(teacher.parameters(), RATE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
-        for _ in tqdm(range(steps), desc="Preparing pairs", unit="step", leave=False, disable=None):
+        for _ in count_steps(steps, "Preparing pairs"):
             chosen = torch.randint(len(crops), (BATCH_SIZE,), generator=chance)
             batch = torch.stack([vary(crops[int(i)], chance) for i in chosen])
             target, mel, recognised = batch.to(device).split(rows, dim=1)

@@ -24,6 +24,7 @@ from generative_core.training.data import Loader
 from generative_core.training.trainer import Trainer
 from voiceconv.errors import OtherRun, UserError
 from voiceconv.training.dataset import cached
+from voiceconv.training.progress import ProgressLines, say
 
 Preset = TypeVar("Preset")
 
@@ -73,7 +74,12 @@ class RunFolder:
     def prepared(self, name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """What `compute` gives for the settings and the split of this run, computed once and kept."""
         key = hashlib.sha256(json.dumps([self.settings, self.split]).encode()).hexdigest()
-        return cached(self.features / f"{name}.safetensors", key, compute)
+
+        def announced() -> dict[str, Tensor]:
+            say(f"Preparing {name}, once for this run. A budget counts this time, but does not cut it short.")
+            return compute()
+
+        return cached(self.features / f"{name}.safetensors", key, announced)
 
     def trainer(
         self, model: nn.Module, loader: Loader, callback: Callback, *, device: str, seed: int, **schedule: Any
@@ -81,7 +87,7 @@ class RunFolder:
         """Trains in this folder with what is left of the budget; `schedule` is for `TrainConfig`."""
         left = self.deadline - time.monotonic()
         config = TrainConfig(run_dir=self.path, device=device, seed=seed, budget_seconds=left, **schedule)
-        return Trainer(model, loader, config, [callback])
+        return Trainer(model, loader, config, [ProgressLines(), callback])
 
 
 def record_settings(run_dir: Path, settings: Mapping[str, Any], *, resume: bool) -> None:

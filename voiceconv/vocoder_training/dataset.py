@@ -1,4 +1,4 @@
-"""Speech to train a vocoder on: any number of folders -> waveforms, kept once, and crops of them with their mels."""
+"""Reads folders of speech to train a vocoder on, and cuts crops of waveforms with their mels out of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a synthesised waveform is from the real one: what a vocoder minimises, and the scores of its development."""
+"""Measures how far a synthesised waveform is from the real one: the loss of a vocoder, and its scores."""
 
 from __future__ import annotations
 
