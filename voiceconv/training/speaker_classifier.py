@@ -19,9 +19,9 @@ BATCH_SIZE = 16  # of each speaker
 def train_speaker_classifier(
     speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData], seed: int
 ) -> nn.Module:
-    """A small classifier of the two speakers' real speech, for choosing and showing; never part of a loss.
+    """A small classifier of the two speakers' real speech, which scores previews and conversions; no loss uses it.
 
-    Levels and tilts of the spectrum vary at random, so that it does not listen to the microphone alone.
+    Levels and tilts of the spectrum vary at random, so that it cannot go by the microphone alone.
     """
     mean = (speakers[0].mel_mean + speakers[1].mel_mean) / 2
     std = (speakers[0].mel_std + speakers[1].mel_std) / 2
