@@ -29,16 +29,12 @@ from voiceconv.voice.voice import build_generator
 
 
 def build_model(preset: Preset, speakers: tuple[Speaker, Speaker], mel: MelConfig, seed: int) -> CycleGAN:
-    """The CycleGAN of a preset for these speakers, the same for the same seed.
-
-    Raises `UserError` for settings that do not go together.
-    """
+    """The CycleGAN of a preset (`require_consistent`) for these speakers, the same for the same seed."""
     config, family = preset.cyclegan, CycleGAN
     if isinstance(config, MaskCycleGANConfig):
         family = MaskCycleGAN
     if isinstance(config, WarmUpCycleGANConfig):
         family = WarmUpCycleGAN
-    require_consistent(preset)
     # Loading a network draws random numbers too, so what is loaded comes before the seed.
     render, recognisers = build_rendering(preset, speakers, mel), build_recognisers(preset, speakers)
     torch.manual_seed(seed)
@@ -53,7 +49,7 @@ def build_model(preset: Preset, speakers: tuple[Speaker, Speaker], mel: MelConfi
 
 
 def require_consistent(preset: Preset) -> None:
-    """Raises `UserError` for settings that exclude each other; `build_model` asks this, too."""
+    """Raises `UserError` for settings that exclude each other: before anything is computed for them."""
     objectives, config = preset.objectives, preset.cyclegan
     warm_up = isinstance(config, WarmUpCycleGANConfig) and config.warm_up_steps > 0
     if preset.teacher is None and (objectives.pseudo_target or warm_up):

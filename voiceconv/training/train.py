@@ -13,7 +13,7 @@ from generative_core.families.cyclegan import CycleGAN
 from generative_core.training.trainer import choose_device
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
-from voiceconv.training.gan import build_model
+from voiceconv.training.gan import build_model, require_consistent
 from voiceconv.training.pair import Pair, build_loader, describe_speakers, read_pair, target_tensors
 from voiceconv.training.presets import PRESETS, Preset
 from voiceconv.training.run_folder import RunFolder, find_preset
@@ -51,6 +51,7 @@ def train(
 
     folders, run_dir = (Path(folder_a), Path(folder_b)), Path(run_dir)
     settings = settings or find_preset(PRESETS, preset)
+    require_consistent(settings)
     infos = describe_speakers(folders, (info_a, info_b), run_dir)
     start = starting_point(start_from, preset, settings)
     about = {"preset": preset, "seed": seed, "from": str(start_from or ""), "speakers": [info.name for info in infos]}

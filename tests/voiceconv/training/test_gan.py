@@ -14,7 +14,7 @@ from generative_core.families.cyclegan_variants import MaskCycleGAN, WarmUpCycle
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.features.pitch import PitchStatistics
-from voiceconv.training.gan import build_model
+from voiceconv.training.gan import build_model, require_consistent
 from voiceconv.training.presets import PRESETS, GatedConfig, PatchDiscriminatorConfig, Preset
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.voice import VOICES
@@ -67,12 +67,14 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def test_settings_that_do_not_go_together_are_refused() -> None:
+    for preset in PRESETS.values():
+        require_consistent(preset)
     with pytest.raises(UserError, match="need a teacher"):
-        model(replace(SMOKE, teacher=None))
+        require_consistent(replace(SMOKE, teacher=None))
     with pytest.raises(UserError, match="'mask' do not go with"):
-        model(replace(SMOKE, input="mask"))
+        require_consistent(replace(SMOKE, input="mask"))
     with pytest.raises(UserError, match="compares mel-spectrograms as they are"):
-        model(replace(SMOKE, objectives=replace(SMOKE.objectives, second_adversarial=1.0)))
+        require_consistent(replace(SMOKE, objectives=replace(SMOKE.objectives, second_adversarial=1.0)))
 
 
 def test_a_generator_is_described_as_in_the_shipped_voices() -> None:
