@@ -44,6 +44,7 @@ class AnomalyRecipe(ImageConfig):
     """A VAE for each class that is left out."""
 
     latent: int = 10
+    """Latent dimensions of a VAE."""
     sigma: float = 0.15
     """Standard deviation of the Gaussian likelihood."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=1500))

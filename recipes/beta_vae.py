@@ -43,9 +43,11 @@ class BetaRecipe(ImageConfig):
     """VAEs of several beta."""
 
     betas: tuple[float, ...] = (1.0, 4.0, 16.0, 32.0)
+    """Weights of the KL divergence to compare."""
     seeds: int = 3
     """Models of each beta on sprites; MIG and DCI differ much between seeds."""
     latent: int = 10
+    """Latent dimensions of a VAE."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=3000, batch_size=64))
 
 

@@ -56,6 +56,7 @@ class DebiasingRecipe(ImageConfig):
     alphas: tuple[float, ...] = (1.0, 0.3, 0.1)
     """The smaller, the stronger the preference for what is rare."""
     seeds: int = 10
+    """Models of each kind."""
     rare_share: float = 0.02
     """How many of the people of the rare groups are kept to train on."""
     label: str = "Smiling"
@@ -63,6 +64,7 @@ class DebiasingRecipe(ImageConfig):
     group: str = "Male"
     """Attribute that is made rare among them, likewise."""
     latent: int = 8
+    """Latent dimensions of the encoder."""
     resample_every: int = 50
     """Steps between two looks at the latent density."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=500, batch_size=64))

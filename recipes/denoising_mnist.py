@@ -42,6 +42,7 @@ class DenoisingRecipe(ImageConfig):
     salt_and_pepper: float = 0.3
     """Share of the pixels that become black or white."""
     latent: int = 64
+    """Numbers that an image is compressed to."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=1500))
 
 

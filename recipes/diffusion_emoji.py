@@ -60,6 +60,7 @@ class DiffusionEmoji(DiffusionRecipe):
     latent: bool = False
     """Work in the latent space of a VAE, which is trained first."""
     guidance: float = 3.0
+    """Weight of classifier-free guidance; 1 is none."""
     texts: tuple[str, ...] = ("red heart", "smiling cat", "green apple", "flag with a star", "blue car")
     """Names to draw for the report."""
     negative: str = ""

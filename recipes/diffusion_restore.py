@@ -50,7 +50,9 @@ class Restore(DiffusionRecipe):
     size: int = 32
     """Height and width of the pictures."""
     tasks: tuple[Task, ...] = ("colourise", "inpaint", "upscale")
+    """Kinds of damage to restore."""
     guidance: float = 1.0
+    """Weight of classifier-free guidance; 1 is none."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=8000, batch_size=64))
 
 

@@ -50,7 +50,9 @@ class DiffusionVoice(DiffusionRecipe):
     vocoder: str | None = None
     """Name or folder of the vocoder; the best there is unless given."""
     guidance: float = 1.0
+    """Weight of classifier-free guidance, of which there is none without a condition."""
     sampling_steps: int = 30
+    """Steps from noise to a sample."""
     train: TrainOptions = field(default_factory=lambda: TrainOptions(steps=10_000, batch_size=16))
 
 

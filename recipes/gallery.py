@@ -57,7 +57,9 @@ class GalleryConfig:
     speech: Path | None = None
     """Folder with recordings of one speaker."""
     runs: Path = Path("runs/gallery")
+    """Folder of the runs."""
     docs: Path = Path("docs/gallery")
+    """Folder for the page and its pictures."""
     pages_only: bool = False
     """Train nothing, and write the page from the runs that are there."""
 

@@ -66,9 +66,13 @@ class PhonemesConfig:
     frame_steps: int = 3500
     """Training steps by cross-entropy on frames."""
     channels: int = 256
+    """Channels of the network."""
     blocks: int = 6
+    """Blocks of the network."""
     kernel_size: int = 9
+    """Frames that a convolution covers."""
     seed: int = 0
+    """Seed of all random numbers."""
     smoke: bool = False
     """Only check that everything runs, within seconds."""
 

@@ -51,8 +51,11 @@ class SpeakersConfig:
     clips: int = 50
     """Number of recordings of each speaker."""
     steps: int = 900
+    """Training steps."""
     batch_size: int = 48
+    """Clips in a training step."""
     seed: int = 0
+    """Seed of all random numbers."""
     smoke: bool = False
     """Only check that everything runs, within seconds."""
 

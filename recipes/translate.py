@@ -56,6 +56,7 @@ class TranslateConfig:
     tile: int | None = None
     """Side of a tile in pixels; larger pictures are translated in tiles. Unless given: 512, or the size of a U-Net."""
     device: str = "auto"
+    """Device to compute on: auto, cpu, cuda or mps."""
     onnx: Path | None = None
     """Write the generator to this file, with height and width left open; needs the extra onnx."""
     app: bool = False

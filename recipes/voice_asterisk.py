@@ -68,7 +68,9 @@ class AsteriskConfig:
     """Two speakers: allison, carlo or june, or a folder of recordings."""
 
     speaker_a: str = "allison"
+    """First speaker: allison, carlo, june, or a folder of recordings."""
     speaker_b: str = "june"
+    """Second speaker, likewise."""
     data: Path = SOUNDS
     """Folder that holds en_US_f_Allison and so on."""
     texts: Path = TEXTS

@@ -44,7 +44,9 @@ class ArcticConfig:
     download: bool = False
     """Fetch the speakers that are not in the folder."""
     speaker_a: Speaker = "bdl"
+    """First speaker."""
     speaker_b: Speaker = "slt"
+    """Second speaker."""
     training: OmitArgPrefixes[TrainingConfig] = field(default_factory=TrainingConfig)
 
 

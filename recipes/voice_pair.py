@@ -31,7 +31,9 @@ class PairConfig:
     data: Path | None = None
     """Folder that holds one folder of recordings per speaker."""
     speaker_a: str = "alice"
+    """Folder of the first speaker."""
     speaker_b: str = "bob"
+    """Folder of the second speaker."""
     training: OmitArgPrefixes[TrainingConfig] = field(default_factory=TrainingConfig)
 
 

@@ -39,7 +39,9 @@ class VctkConfig:
     download: bool = False
     """Fetch the data set if it is not in the folder (11 GB)."""
     speaker_a: str = "p225"
+    """First speaker."""
     speaker_b: str = "p226"
+    """Second speaker."""
     mic_id: Literal["mic1", "mic2"] = "mic2"
     """Which of the two microphones; p280 has only mic1."""
     training: OmitArgPrefixes[TrainingConfig] = field(default_factory=TrainingConfig)

@@ -33,12 +33,15 @@ class DiffusionRecipe(ImageConfig):
     """With auto a measurement of three seconds chooses what is fastest on the device: float32 or bfloat16, contiguous
     or channels-last, on a GPU compiled or not."""
     formulation: Literal["rectified flow", "edm"] = "rectified flow"
+    """What the network predicts, and how noise is added."""
     channels: int = 32
     """Channels of the network's first layers; the others have twice as many. 32 suits a CPU, 128 a GPU."""
     ema_width: float = 0.1
     """Relative width of the power-function average of the weights."""
     sampler: Literal["euler", "heun", "ddim", "dpm-solver++"] = "dpm-solver++"
+    """How samples are drawn."""
     sampling_steps: int = 20
+    """Steps from noise to a sample."""
     guidance: float = 1.5
     """Weight of classifier-free guidance; 1 is none."""
 

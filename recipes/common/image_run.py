@@ -46,7 +46,9 @@ class TrainOptions:
     """How long and on how many images at a time every model of the recipe is trained."""
 
     steps: int = 2000
+    """Training steps."""
     batch_size: int = 128
+    """Samples in a training step."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,16 @@ class RunConfig:
     run: Path | None = None
     """Folder for checkpoints and report; runs/NAME unless given."""
     device: str = "auto"
+    """Device to compute on: auto, cpu, cuda or mps."""
     precision: Literal["float32", "auto"] = "float32"
-    """With auto a measurement of three seconds chooses what is fastest on the device: float32 or bfloat16, contiguous
-    or channels-last, on a GPU compiled or not."""
+    """auto measures for three seconds what is fastest on the device: float32 or bfloat16, contiguous or channels-last,
+    and on a GPU compiled or not."""
     seed: int = 0
+    """Seed of all random numbers."""
     budget: str = "10m"
-    """Stop training in time to be done after so long, like 90s, 10m or 1h30m."""
+    """Stop training so that all is done within this time, such as 90s, 10m or 1h30m."""
     resume: bool = False
-    """Go on with a run that was stopped."""
+    """Continue a run that was stopped."""
     smoke: bool = False
     """Only check that everything runs, within seconds."""
     train: TrainOptions = field(default_factory=TrainOptions)
