@@ -10,6 +10,7 @@ spoken by a vocoder at another pitch, as if by somebody else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -68,9 +69,13 @@ def pseudo_targets(
     steps: int,
     seed: int,
     device: torch.device,
+    kept: Path | None = None,
     **size: int,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """The training segments of both speakers as the other would say them, normalised for that other."""
+    """The training segments of both speakers as the other would say them, normalised for that other.
+
+    Files that begin with the path `kept` hold how far the teachers have come.
+    """
     vocoder, targets = load_vocoder("istft", mel.config), []
     for one in (0, 1):
         own, target, speaker = data[one], data[1 - one], speakers[1 - one]
@@ -86,6 +91,7 @@ def pseudo_targets(
                 seed=seed,
                 device=device,
                 change=add_tone,
+                kept=kept and kept.with_name(f"{kept.name}-{one}.pt"),
                 **size,
             )
         )

@@ -117,13 +117,17 @@ def _side(info: SpeakerInfo, data: SpeakerData, other: SpeakerData, preset: Pres
 
 
 def target_tensors(
-    pair: Pair, preset: Preset, mel: MelSpectrogram, device: torch.device, seed: int
+    pair: Pair, preset: Preset, mel: MelSpectrogram, device: torch.device, seed: int, kept: Path
 ) -> dict[str, Tensor]:
-    """The pseudo-targets of all training segments as the teachers of the preset make them, by speaker and segment."""
+    """The pseudo-targets of all training segments as the teachers of the preset make them, by speaker and segment.
+
+    Files that begin with the path `kept` hold how far the teachers have come.
+    """
     assert preset.teacher is not None
-    targets = pseudo_targets(
-        pair.speakers, pair.data, pair.sources, mel, seed=seed, device=device, **dataclasses.asdict(preset.teacher)
-    )
+    learning = {"seed": seed, "device": device, "kept": kept, **dataclasses.asdict(preset.teacher)}
+    targets = pseudo_targets(pair.speakers, pair.data, pair.sources, mel, **learning)
+    for finished in kept.parent.glob(f"{kept.name}-*"):
+        finished.unlink()
     return {
         f"{side.speaker.name}/{name}": target.contiguous()
         for side, made in zip((pair.a, pair.b), targets, strict=True)

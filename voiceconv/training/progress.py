@@ -20,10 +20,12 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def count_steps(steps: int, what: str) -> Iterator[int]:
-    """Counts to `steps`: with a bar on a terminal, and with a line a minute elsewhere."""
+def count_steps(steps: int, what: str, *, start: int = 0) -> Iterator[int]:
+    """Counts from `start` to `steps`: with a bar on a terminal, and with a line a minute elsewhere."""
     due = time.monotonic() + LINE_SECONDS
-    for step in tqdm(range(steps), desc=what, unit="step", leave=False, disable=None):
+    for step in tqdm(
+        range(start, steps), desc=what, initial=start, total=steps, unit="step", leave=False, disable=None
+    ):
         if time.monotonic() > due:
             say(f"{what}: step {step} of {steps}")
             due = time.monotonic() + LINE_SECONDS

@@ -12,6 +12,7 @@ arXiv:1511.06709), pairs for a small converter by a slow one those of LLVC (Sado
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from generative_core.nets import ConvNeXtGenerator
 from generative_core.training.precision import autocast_where_fast
 from voiceconv.recognisers.phonemes import PhonemeRecogniser
 from voiceconv.training.dataset import MelCrops, mel_statistics
+from voiceconv.training.kept_progress import KeptProgress
 from voiceconv.training.progress import count_steps
 
 FRAMES = 64
@@ -53,6 +55,7 @@ def teacher_outputs(
     seed: int,
     device: torch.device,
     change: Callable[[Tensor, torch.Generator], Tensor],
+    kept: Path | None = None,
     **size: int,
 ) -> list[Tensor]:
     """What another speaker's recordings would be in a speaker's voice: mels `(n_mels, T)`, normalised as `real` is.
@@ -60,7 +63,7 @@ def teacher_outputs(
     `real` are the speaker's normalised mels, `disguised` log-mels of the same as if others said them, and the same with
     their pitch moved back to the speaker's; `others` are log-mels of the other speaker's recordings, and the same with
     their pitch moved to the speaker's. `change(mel, generator)` varies the tone of a crop of a disguised mel. The
-    teacher learns for `steps`.
+    teacher learns for `steps`; the file `kept` holds how far it has come, and it goes on from there.
     """
     recogniser = PhonemeRecogniser.load("training").to(device)
 
@@ -86,7 +89,9 @@ def teacher_outputs(
         teacher = Teacher(rows[2], bands=bands, **size).to(device)
         optimizer = torch.optim.AdamW(teacher.parameters(), RATE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
-        for _ in count_steps(steps, "Preparing pairs"):
+        progress = KeptProgress(kept, {"teacher": teacher, "optimizer": optimizer, "schedule": schedule}, chance)
+        for step in count_steps(steps, "Preparing pairs", start=progress.load()):
+            progress.keep(step)
             chosen = torch.randint(len(crops), (BATCH_SIZE,), generator=chance)
             batch = torch.stack([vary(crops[int(i)], chance) for i in chosen])
             target, mel, recognised = batch.to(device).split(rows, dim=1)

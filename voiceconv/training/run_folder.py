@@ -73,13 +73,21 @@ class RunFolder:
 
     def prepared(self, name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """What `compute` gives for the settings and the split of this run, computed once and kept."""
-        key = hashlib.sha256(json.dumps([self.settings, self.split]).encode()).hexdigest()
 
         def announced() -> dict[str, Tensor]:
             say(f"Preparing {name}, once for this run. A budget counts this time, but does not cut it short.")
             return compute()
 
-        return cached(self.features / f"{name}.safetensors", key, announced)
+        return cached(self.features / f"{name}.safetensors", self.key, announced)
+
+    def kept(self, name: str) -> Path:
+        """Where to keep what is only of use for the settings and the split of this run."""
+        return self.features / f"{name}-{self.key[:16]}"
+
+    @property
+    def key(self) -> str:
+        """Changes with the settings and with the split."""
+        return hashlib.sha256(json.dumps([self.settings, self.split]).encode()).hexdigest()
 
     def trainer(
         self, model: nn.Module, loader: Loader, callback: Callback, *, device: str, seed: int, **schedule: Any

@@ -63,7 +63,9 @@ def train(
     classifier = train_speaker_classifier(pair.speakers, pair.data, seed)
     targets = None
     if settings.teacher:
-        targets = run.prepared("targets", lambda: target_tensors(pair, settings, mel, choose_device(device), seed))
+        targets = run.prepared(
+            "targets", lambda: target_tensors(pair, settings, mel, choose_device(device), seed, run.kept("teacher"))
+        )
     model = build_model(settings, pair.speakers, mel.config, seed)
     if start:
         model.generator_ab.load_state_dict(start.generator_ab.state_dict())
