@@ -24,7 +24,7 @@ demo: $(VENV)/.installed-demo
 	$(VENV)/bin/python app.py
 
 test: browser check
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest
 
 # Before anything that takes long: finds the browser that the tests of the page drive, brings one, or says what to do.
 browser: $(VENV)/.installed-test

@@ -26,6 +26,7 @@ def test_the_same_kind_of_clips_confuses_and_another_does_not() -> None:
     assert other < 0.3
 
 
+@pytest.mark.slow
 def test_level_alone_is_hard_to_tell() -> None:
     made = [mel + 0.1 for mel in clips(12, 1)]
     assert confusion(clips(12, 0), made, clips(6, 2), [mel + 0.1 for mel in clips(6, 3)], steps=25) > 0.8

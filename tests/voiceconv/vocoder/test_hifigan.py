@@ -6,6 +6,7 @@ import importlib.util
 import json
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from tests.signals import hum
@@ -30,6 +31,7 @@ def test_hifigan_is_the_network_its_weights_were_trained_in() -> None:
         torch.testing.assert_close(HiFiGAN()(mel), reference(mel)[:, 0], atol=5e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_hifigan_in_chunks_is_hifigan_at_once() -> None:
     hifigan = HiFiGAN()
     mel = to_mel(torch.from_numpy(hum(140, 0.5)))[None]
