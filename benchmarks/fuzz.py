@@ -26,7 +26,7 @@ from benchmarks.fuzzing.mutations import is_gentle
 from benchmarks.fuzzing.trials import KINDS, Trials, inputs
 from voiceconv.cli.terminal import run_in_terminal
 
-LOADING_SECONDS = 120  # more for the first case, which loads or trains what its kind needs
+LOADING_SECONDS = 120  # more for the first case of a kind, which loads or trains what its kind needs
 OUTCOMES = ("done", "refused", "fault", "traceback", "crash", "hang")
 
 
@@ -105,14 +105,15 @@ class Worker:
         self.process = context.Process(target=work, args=(self.model, theirs), daemon=True)
         self.process.start()
         theirs.close()
-        self.fresh = True
+        self.tried: set[str] = set()
 
     def run(self, kind: str, number: int, limit: float) -> str:
         try:
-            if self.fresh:
+            if not self.tried:
                 assert self.pipe.recv() == "ready"
+            if kind not in self.tried:
                 limit += LOADING_SECONDS
-            self.fresh = False
+            self.tried.add(kind)
             self.pipe.send((kind, number))
             answer = self.pipe.recv() if self.pipe.poll(limit) else "hang"
         except EOFError:
