@@ -232,7 +232,7 @@ def try_environment(folder: Path, environment: Environment, model: str) -> None:
     before = contents(folder)
     arguments = {
         "voices": ["voices"],
-        "convert": ["convert", "a.wav", "out.wav", "--model", model],
+        "convert": ["convert", "a.wav", "out.wav", "--to", "joe", "--model", model],
         "inspect": ["inspect", "."],
         "help": ["--help"],
     }[environment.command]
@@ -254,7 +254,7 @@ def try_environment(folder: Path, environment: Environment, model: str) -> None:
     assert contents(folder).items() >= before.items(), "what was there was changed"
     if process.returncode == 2:
         assert said.strip() or environment.streams == "2>/dev/null", "nothing was said"
-        raise UserError(said)
+        raise UserError(said or "refused, with its words redirected")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
