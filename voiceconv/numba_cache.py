@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
 
@@ -14,7 +13,7 @@ def ensure_numba_cache() -> None:
     So where the home cannot be written, it gets a temporary folder that lives as long as this process. It must be
     called before librosa is imported.
     """
-    if VARIABLE in os.environ or os.access(Path("~").expanduser(), os.W_OK):
+    if VARIABLE in os.environ or os.access(os.path.expanduser("~"), os.W_OK):
         return
     import atexit
     import shutil

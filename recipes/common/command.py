@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TypeVar
@@ -20,7 +21,9 @@ def run_recipe(config_type: type[Config], recipe: Callable[[Config], None], desc
 
     Under `torchrun` every process runs the recipe, and their trainings work together; only the first one is heard.
     """
-    config = tyro.cli(config_type, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+    spec = sys.modules["__main__"].__spec__
+    prog = f"python -m {spec.name}" if spec else None
+    config = tyro.cli(config_type, prog=prog, description=description, config=(tyro.conf.FlagCreatePairsOff,))
 
     def command() -> int:
         with join_processes():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import io
 import math
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
@@ -18,6 +20,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 T = TypeVar("T")
 CONFIG = (tyro.conf.FlagCreatePairsOff,)
+NARROWEST = 40  # columns; tyro never ends laying out its help in the few that a broken terminal reports
 
 
 def parse(kind: type[T], words: Sequence[str], prog: str) -> T:
@@ -35,6 +38,8 @@ def parse(kind: type[T], words: Sequence[str], prog: str) -> T:
         print(f"{name}: {message}\nSee `{name} --help`.", file=sys.stderr)
         sys.exit(2)
 
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
     with errors.on_parse_error(refuse):
         return tyro.cli(kind, args=words, prog=prog, config=CONFIG)
 

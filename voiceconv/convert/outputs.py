@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -71,11 +72,16 @@ def result_names(recordings: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     # Those that keep their name come first, so that a.wav is a.wav, and a.mp3 beside it becomes a.mp3.wav.
     for path in sorted(recordings, key=lambda path: path.suffix.lower() not in OUTPUT_EXTENSIONS):
         name = path if path.suffix.lower() in OUTPUT_EXTENSIONS else path.with_suffix(".wav")
-        while str(name).casefold() in taken:
+        while _alike(name) in taken:
             name = path.with_name(f"{path.name if name == path.with_suffix('.wav') else name.name}.wav")
-        taken.add(str(name).casefold())
+        taken.add(_alike(name))
         names[path] = name
     return [names[path] for path in recordings]
+
+
+def _alike(name: PurePosixPath) -> str:
+    """The same for names that some file system takes for one: by case, or by how accents are written."""
+    return unicodedata.normalize("NFC", str(name)).casefold()
 
 
 def change_files(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,8 @@ def write_run_report(run_dir: Path, score_meanings: Mapping[str, str], preview_t
         report.heading(preview_title)
         for audio in sorted(previews[-1].glob("*.flac")):
             report.audio(audio.read_bytes(), "audio/flac", audio.stem)
-            report.figure(load_picture(audio.with_suffix(".png")), audio.stem)
+            with contextlib.suppress(OSError, SyntaxError, ValueError):  # the report does without a damaged picture
+                report.figure(load_picture(audio.with_suffix(".png")), audio.stem)
     report.heading("Settings")
     report.table([[key, json.dumps(value)] for key, value in config["settings"].items()], ["setting", "value"])
     report.table(list(config["versions"].items()), ["software", "version"])

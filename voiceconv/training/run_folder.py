@@ -63,8 +63,10 @@ class RunFolder:
         """
         path = self.path / "split.json"
         self.split = json.loads(json.dumps(split))
-        begun = list_checkpoints(self.path / "checkpoints") and path.exists()
-        if begun and json.loads(path.read_text("utf-8")) != self.split:
+        before: Any = None
+        with contextlib.suppress(ValueError):  # damaged: nothing tells any more what the run was started with
+            before = json.loads(path.read_text("utf-8")) if path.exists() else self.split
+        if list_checkpoints(self.path / "checkpoints") and before != self.split:
             raise OtherRun(
                 f"The recordings are not those that {self.path} was started with, or this version cuts them "
                 "otherwise. Put them back, or start a new run."

@@ -451,6 +451,13 @@ def test_alone_it_shows_its_help(command) -> None:
     assert command("--version")[:2] == (0, f"voiceconv {__version__}\n")
 
 
+def test_a_terminal_that_calls_itself_one_column_wide(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1")
+    status, _, err = command("convert", "in.wav")
+    assert (status, "is missing" in err or "are missing" in err) == (2, True)
+    assert command("train", "--help")[0] == 0
+
+
 def test_help_is_light() -> None:
     """Help and mistakes must not wait for torch."""
     code = (
