@@ -1,4 +1,4 @@
-"""Lists voices, writes one as a single file, or adds one from such a file: `voiceconv voices`."""
+"""Lists, renames and deletes voices, writes one as a file, or adds one from such a file: `voiceconv voices`."""
 
 from __future__ import annotations
 
@@ -67,10 +67,42 @@ class Import:
 
 
 @dataclass(frozen=True)
-class Voices:
-    """List the voices, write one as a single file, or add one from such a file."""
+class Rename:
+    """Give one of your own voices another name."""
 
-    action: Annotated[List | Export | Import, arg(name="")] = field(default_factory=List)
+    model: Annotated[Positional[str], option("NAME")]
+    """The voice."""
+    name: Annotated[Positional[str], option("NEW_NAME")]
+    """What to call it from now on."""
+
+    def run(self) -> int:
+        from voiceconv.voice.own_voices import rename_voice
+
+        rename_voice(self.model, self.name)
+        print(f"{self.model} is called {self.name} now.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete one of your own voices. There is no way back."""
+
+    model: Annotated[Positional[str], option("NAME")]
+    """The voice."""
+
+    def run(self) -> int:
+        from voiceconv.voice.own_voices import delete_voice
+
+        delete_voice(self.model)
+        print(f"{self.model} is deleted.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Voices:
+    """List the voices, rename or delete one of your own, write one as a file, or add one from such a file."""
+
+    action: Annotated[List | Export | Import | Rename | Delete, arg(name="")] = field(default_factory=List)
 
     def run(self) -> int:
         return self.action.run()

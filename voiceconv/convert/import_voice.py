@@ -11,10 +11,11 @@ import torch
 
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
-from voiceconv.user_data import NAME_RULE, is_name, normalised, voices_folder
+from voiceconv.user_data import normalised, voices_folder
 from voiceconv.vocoder.griffin_lim import GriffinLim
 from voiceconv.voice.archive import read_archive, require_short
-from voiceconv.voice.voice import RECORD, VOICES, Voice, available_voices, read_record
+from voiceconv.voice.own_voices import require_free_name
+from voiceconv.voice.voice import RECORD, Voice, read_record
 from voiceconv.weights import write_record
 
 
@@ -49,10 +50,7 @@ def add_voice(folder: Path, name: str | None = None, *, called: str | None = Non
         reason = str(error).replace(f"{folder}/", "").replace(str(folder), "it")
         raise UserError(f"{called} is refused: {reason}") from error
     name = normalised(name or voice.name)
-    if not is_name(name):
-        raise UserError(f"A voice cannot be called {name!r}: {NAME_RULE}.")
-    if name.casefold() in {known.casefold() for known in available_voices()} or (VOICES / name).exists():
-        raise UserError(f"There already is a voice {name!r}. Give this one another name.")
+    require_free_name(name)
     write_record(folder / RECORD, {**read_record(folder / RECORD), "name": name})
     voices_folder().mkdir(parents=True, exist_ok=True)
     shutil.move(folder, voices_folder() / name)

@@ -101,7 +101,7 @@ def test_what_a_voice_says_of_itself_is_no_part_of_the_page() -> None:
         "training": {evil: evil},
         "measured": {evil: {evil: 1, "x": evil, "y": float("nan"), "z": True}, "clips": evil, "n": 7},
     }
-    card = _record_card(record, "yours")
+    card = _record_card(record)
     assert "<script" not in card
     assert "1.00" in card
 
@@ -160,12 +160,16 @@ def test_batch_takes_many_and_gives_a_zip(page: Page, tmp_path: Path) -> None:
     event.value.save_as(tmp_path / "result.zip")
     with zipfile.ZipFile(tmp_path / "result.zip") as archive:
         assert archive.testzip() is None
-        assert sorted(archive.namelist()) == ["manifest.json", "one.wav", "two.flac"]
+        assert sorted(archive.namelist()) == ["manifest.json", "one-allison.wav", "two-allison.flac"]
         rows = json.loads(archive.read("manifest.json"))
-        archive.extract("two.flac", tmp_path / "out")
-    assert [row["source"] for row in rows] == ["one.wav", "two.flac", "letter.mp3"]
-    assert [("output" in row, "failed" in row) for row in rows] == [(True, False), (True, False), (False, True)]
-    assert soundfile.info(tmp_path / "out" / "two.flac").frames == round(0.5 * SAMPLE_RATE)
+        archive.extract("two-allison.flac", tmp_path / "out")
+    assert [row["recording"] for row in rows] == ["one.wav", "two.flac", "letter.mp3"]
+    assert [("result" in row, "not_converted_because" in row) for row in rows] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+    assert soundfile.info(tmp_path / "out" / "two-allison.flac").frames == round(0.5 * SAMPLE_RATE)
 
 
 @slow
@@ -175,20 +179,22 @@ def test_compare_plays_every_voice_and_vocoder(page: Page, server: str, tmp_path
     page.locator("#compare-source input[type=file]").set_input_files(write(tmp_path, "clip.wav"))
     expect(page.locator("#compare-source").get_by_role("button", name="Clear")).to_be_visible()
     page.locator("#compare").click()
-    tiny = page.locator("#comparison article", has_text="tiny, griffin-lim")
-    expect(tiny).to_have_count(2, timeout=WAIT)
-    expect(page.locator("#comparison article", has_text="allison-joe, griffin-lim")).to_have_count(2, timeout=WAIT)
-    address = tiny.first.locator("audio").get_attribute("src")
+    rows = page.locator("#comparison article")
+    expect(page.locator("#compare-stop")).to_be_hidden(timeout=WAIT)
+    assert rows.locator("h2").all_inner_texts()[:3] == ["Your recording", "Allison", "Joe"]
+    address = rows.nth(1).locator("audio").get_attribute("src")
     assert address is not None
-    (tmp_path / "heard.flac").write_bytes(page.request.get(server + address).body())
+    (tmp_path / "heard.flac").write_bytes(page.request.get(f"{server}/{address}").body())
     assert soundfile.info(tmp_path / "heard.flac").frames == round(0.5 * SAMPLE_RATE)
+    rows.nth(1).get_by_role("button", name="Use this voice").click()
+    expect(page.get_by_role("radio", name="Allison", exact=True)).to_be_checked()
 
 
 @slow
 def test_a_voice_is_taken_away_and_brought_back(page: Page, tmp_path: Path, home_folder: Path) -> None:
     open_tab(page, "Voices")
-    expect(page.locator("#voices article h2").first).to_have_text("tiny")
     expect(page.locator("#voices")).to_contain_text("Licence: CC0")
+    expect(page.locator("#voices h2").last).to_have_text("tiny")
     choose(page, "voice-chosen", "allison-joe")
     page.locator("#voice-export").click()
     with page.expect_download() as event:
@@ -213,7 +219,17 @@ def test_a_voice_is_taken_away_and_brought_back(page: Page, tmp_path: Path, home
     page.locator("#voice-file input[type=file]").set_input_files(tmp_path / "evil.voice")
     expect(page.locator("#voice-file")).to_contain_text("evil")
     page.locator("#voice-import").click()
-    expect(page.locator(".toast-body", has_text="evil.voice is refused: '../../evil.txt'")).to_be_visible(timeout=WAIT)
+    evil = page.locator(".toast-body", has_text="evil.voice is refused: '../../evil.txt'")
+    expect(evil).to_be_visible(timeout=WAIT)
+
+    choose(page, "voice-chosen", "brought")
+    page.locator("#voice-new-name input, #voice-new-name textarea").fill("renamed")
+    page.locator("#voice-rename").click()
+    expect(page.locator("#voices h2", has_text="renamed")).to_be_visible(timeout=WAIT)
+    page.locator("#voice-delete").click()
+    page.locator("#voice-delete-it").click()
+    expect(page.locator("#voices h2", has_text="renamed")).to_have_count(0, timeout=WAIT)
+    assert list((home_folder / "voices").glob("*/voice.json")) == []
 
 
 @slow
@@ -230,7 +246,7 @@ def test_a_voice_is_trained_from_the_page(
         expect(page.locator(f"#recordings-{letter}")).to_contain_text("11")
     page.locator("#inspect").click()
     expect(page.locator("#inspection")).to_contain_text("low speaks 11.", timeout=WAIT)
-    choose(page, "preset", "Trial: seconds, only shows that everything runs")
+    choose(page, "preset", "Trial run: seconds, no real voice")
     page.locator("#start").click()
     expect(page.locator(".toast-body")).to_contain_text("must have agreed")
     page.locator(".toast-close").click()

@@ -1,4 +1,4 @@
-"""Batch: many files in, a zip out."""
+"""Builds the Batch tab: many recordings in, a zip archive out."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     """Fills the tab that is open."""
     limits = studio.limits
     gr.HTML(
-        f"<p>Up to {limits.batch_files} recordings of {limits.clip_seconds / 60:g} minutes each. WAV, FLAC and OGG "
-        "stay what they are, the rest becomes WAV; what cannot be converted is left out and listed.</p>",
+        f"<p>Drop up to {limits.batch_files} recordings, of up to {limits.clip_seconds / 60:g} minutes each, and get "
+        "all of them back in one zip file. If one cannot be converted, you are told why and the others go on.</p>",
         elem_classes="words",
     )
     files = gr.File(label="Recordings", file_count="multiple", type="filepath", elem_id="batch-files", height=200)
@@ -66,8 +66,8 @@ def convert_all(studio: Studio, paths: list[Path], voice: str, pitch: float) -> 
             raise UserError("There is nothing to convert yet: add some recordings.")
         if len(paths) > studio.limits.batch_files:
             raise UserError(
-                f"These are {len(paths)} recordings, at most {studio.limits.batch_files} are converted at once. Take "
-                "fewer, or use `voiceconv convert FOLDER OUT` in a terminal."
+                f"These are {len(paths)} recordings; at most {studio.limits.batch_files} are converted at once. Take "
+                "fewer of them."
             )
         converter, target = studio.find(voice)
     archive = studio.new_file(f"as-{target}.zip")
@@ -79,16 +79,17 @@ def convert_all(studio: Studio, paths: list[Path], voice: str, pitch: float) -> 
             taken: set[str] = set()
             for number, path in enumerate(paths):
                 yield _told(number, len(paths), rows), None
-                name = _free_name(path, taken)
-                row: dict[str, Any] = {"source": path.name, "voice": converter.name, "target": target, "pitch": pitch}
+                name = _free_name(path, target, taken)
+                row: dict[str, Any] = {"recording": path.name, "voice": converter.name, "speaker": target}
+                row["semitones_added"] = pitch
                 try:
-                    row["seconds"] = round(studio.convert(converter, path, target, pitch, work / name)[1], 2)
+                    row["seconds_taken"] = round(studio.convert(converter, path, target, pitch, work / name)[1], 2)
                     zipped.write(work / name, name)
-                    row["output"] = name
+                    row["result"] = name
                 except Exception as error:
                     if (reason := explain(error)) is None:
                         raise
-                    row["failed"] = reason.replace(str(path), path.name)
+                    row["not_converted_because"] = reason.replace(str(path), path.name)
                 finally:
                     (work / name).unlink(missing_ok=True)
                 rows.append(row)
@@ -100,17 +101,20 @@ def convert_all(studio: Studio, paths: list[Path], voice: str, pitch: float) -> 
     yield _told(len(paths), len(paths), rows), archive
 
 
-def _free_name(path: Path, taken: set[str]) -> str:
-    """The name of the result: as the recording's, with a number where two are called the same."""
+def _free_name(path: Path, target: str, taken: set[str]) -> str:
+    """The name of the result: the recording's and the speaker's, so that it can be unpacked beside the recording; with
+    a number where two are called the same."""
     suffix = path.suffix if path.suffix.lower() in OUTPUT_EXTENSIONS else ".wav"
-    names = (f"{path.stem}{f' {number}' if number > 1 else ''}{suffix}" for number in range(1, 10**6))
+    names = (f"{path.stem}-{target}{f' {number}' if number > 1 else ''}{suffix}" for number in range(1, 10**6))
     name = next(name for name in names if name.casefold() not in taken)
     taken.add(name.casefold())
     return name
 
 
 def _told(done: int, total: int, rows: list[dict[str, Any]]) -> str:
-    failed = "".join(f"<li>{html.escape(row['failed'])}</li>" for row in rows if "failed" in row)
+    failed = "".join(
+        f"<li>{html.escape(row['not_converted_because'])}</li>" for row in rows if "not_converted_because" in row
+    )
     failed = f"<h2>Not converted</h2><ul>{failed}</ul>" if failed else ""
     return (
         f'<p role="status">{done} of {total} recordings</p>'

@@ -1,82 +1,95 @@
-"""Compare: one clip through all voices and vocoders."""
+"""Builds the Compare tab: one clip in every voice."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
 
 from voiceconv.audio.files import load_audio
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.session import Studio, told_in_words
 from voiceconv.studio.tabs.convert import PRIVATE, median_pitch
-from voiceconv.voice.voice import available_voices
+from voiceconv.studio.web import text
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     """Fills the tab that is open."""
     seconds = studio.limits.compared_seconds
-    gr.HTML(
-        f"<p>One clip of up to {seconds:g} seconds, by every voice through every vocoder.</p>", elem_classes="words"
-    )
+    gr.HTML(f"<p>Hear one clip, of up to {seconds:g} seconds, in every voice.</p>", elem_classes="words")
     source = gr.Audio(
         label="The clip", sources=["microphone", "upload"], type="filepath", buttons=[], elem_id="compare-source"
     )
+    with gr.Accordion("Advanced", open=False):
+        every = gr.Checkbox(label="Through every vocoder that is installed", elem_id="compare-vocoders")
     with gr.Row():
         start = gr.Button("Compare", variant="primary", elem_id="compare")
-        stop = gr.Button("Stop", elem_id="compare-stop")
-    results = gr.HTML(elem_id="comparison", elem_classes="words")
+        stop = gr.Button("Stop", visible=False, elem_id="compare-stop")
+    # A click on "Use this voice" in what the server wrote.
+    results = gr.HTML(elem_id="comparison", elem_classes="words", js_on_load=text("use.js"))
 
-    def compare(audio: str | None) -> Iterator[str]:
-        yield from compare_all(studio, audio)
+    def compare(audio: str | None, every: bool) -> Iterator[list[Any]]:
+        for so_far in compare_all(studio, audio, every_vocoder=every):
+            yield [so_far, gr.update(visible=True)]
 
-    running = start.click(compare, source, results, concurrency_id="batch", concurrency_limit=1, **PRIVATE)
-    stop.click(None, None, None, cancels=[running], queue=False, **PRIVATE)
+    def end() -> Any:
+        return gr.update(visible=False)
+
+    running = start.click(
+        compare, [source, every], [results, stop], concurrency_id="batch", concurrency_limit=1, **PRIVATE
+    )
+    running.then(end, None, stop, queue=False, **PRIVATE)
+    stop.click(end, None, stop, cancels=[running], queue=False, **PRIVATE)
 
 
-def compare_all(studio: Studio, audio: str | None) -> Iterator[str]:
-    """The results so far, as HTML, after each of them."""
+def compare_all(studio: Studio, audio: str | None, *, every_vocoder: bool = False) -> Iterator[str]:
+    """The results so far, as HTML, after each of them: the recording, and a row for each speaker."""
     with told_in_words(audio):
         if audio is None:
             raise UserError("There is nothing to compare yet: record a voice and press Stop, or upload a file.")
-        own = studio.converter.name
-        names = [own, *(name for name in available_voices() if name != own)]
-        done: list[str] = []
-        for name in names:
+        done = [f"<article><h2>Your recording</h2>{_player('Your recording', Path(audio))}</article>"]
+        for card in studio.cards():
+            yield _page(done, f"{card.name} …")
             try:
-                converter = studio.load(name)
-                vocoders = studio.vocoders(converter.voice)
-            except UserError as error:
-                done.append(f"<article><h2>{html.escape(name)}</h2><p>{html.escape(str(error))}</p></article>")
-                continue
-            for target in converter.voices:
+                converter, target = studio.find(card.value)
+                vocoders = studio.vocoders(converter.voice) if every_vocoder else [converter.vocoder.name]
+                players = []
                 for vocoder in vocoders:
-                    yield _page(done, f"{target.capitalize()} through {vocoder} …")
-                    done.append(_result(studio, name, target, vocoder, audio))
+                    title = f"{card.name} through {vocoder}" if every_vocoder else card.name
+                    players.append(_result(studio, converter, target, vocoder, audio, title))
+            except UserError as error:
+                players = [f"<p>{html.escape(str(error))}</p>"]
+            done.append(
+                f"<article><h2>{html.escape(card.name)} <small>{html.escape(card.who)}</small></h2>{''.join(players)}"
+                f'<button type="button" data-use="{html.escape(card.value)}">Use this voice</button></article>'
+            )
         yield _page(done, "")
 
 
-def _result(studio: Studio, name: str, target: str, vocoder: str, audio: str) -> str:
-    converter = studio.load(name, vocoder)
+def _result(studio: Studio, own: VoiceConverter, target: str, vocoder: str, audio: str, title: str) -> str:
+    converter = studio.load(own.name, vocoder)
     result = studio.new_file(f"{target}-{vocoder}.flac")
-    _, seconds = studio.convert(converter, audio, target, "auto", result, max_seconds=studio.limits.compared_seconds)
+    studio.convert(converter, audio, target, "auto", result, max_seconds=studio.limits.compared_seconds)
     wav = load_audio(result, converter.sample_rate)
     sure = converter.similarity(wav, target)
     pitch = median_pitch(extract_f0(wav, converter.sample_rate, converter.voice.mel.hop_length))
-    speaker, how = html.escape(target.capitalize()), html.escape(f"{name}, {vocoder}")
     return (
-        f"<article><h2>{speaker} <small>{how}</small></h2>"
-        f"<p>heard as {speaker} {sure:.0%}; pitch {pitch}; took {seconds:.1f} s</p>"
-        f'<audio controls preload="metadata" aria-label="{speaker}, {how}" src="{_address(result)}"></audio></article>'
+        f"<p>{html.escape(title)}: {sure:.0%} like the speaker to our classifier, {pitch}</p>{_player(title, result)}"
     )
 
 
+def _player(title: str, path: Path) -> str:
+    return f'<audio controls preload="metadata" aria-label="{html.escape(title)}" src="{_address(path)}"></audio>'
+
+
 def _address(path: Path) -> str:
-    return f"/gradio_api/file={quote(str(path))}"
+    return f"gradio_api/file={quote(str(path))}"
 
 
 def _page(done: list[str], next_one: str) -> str:

@@ -1,4 +1,4 @@
-"""Train: recordings of two speakers in, a voice out; watched, paused and tried on the way."""
+"""Builds the Train tab: recordings of two speakers in, a voice out; watched, paused and tried on the way."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from voiceconv.errors import UserError
-from voiceconv.inspection.inspect import inspect_folder
+from voiceconv.inspection.inspect import Inspection, inspect_folder
 from voiceconv.studio.session import Studio, note, told_in_words
 from voiceconv.studio.tabs.convert import CONVERSION, PRIVATE
 from voiceconv.studio.tabs.train_view import curves_html, inspection_html, previews_html, status_html
+from voiceconv.studio.web import text
+from voiceconv.training.dataset import MIN_SPEECH_SECONDS
 from voiceconv.training.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.voice.voice import available_voices
 
 PRESETS = [
-    ("Ordinary computer: about 75 minutes", "cpu"),
-    ("Ordinary computer, beginning with a voice: half of that", "cpu-from"),
-    ("GPU: larger", "gpu"),
-    ("As the MaskCycleGAN-VC paper: weeks", "maskcyclegan-vc"),
-    ("Trial: seconds, only shows that everything runs", "smoke"),
+    ("Standard: about 75 minutes", "cpu"),
+    ("Larger, for a GPU", "gpu"),
+    ("MaskCycleGAN-VC: weeks", "maskcyclegan-vc"),
+    ("Trial run: seconds, no real voice", "smoke"),
 ]
-BUDGETS = [("until it is done", 0), ("30 minutes", 1800), ("1 hour", 3600), ("3 hours", 10800), ("8 hours", 28800)]
-FROM_SCRATCH = "nothing"
+BUDGETS = [("Until it is done", 0), ("30 minutes", 1800), ("1 hour", 3600), ("3 hours", 10800), ("8 hours", 28800)]
+FROM_SCRATCH = "nothing: a new voice"
 EVERY_SECONDS = 3.0
 
 
@@ -49,15 +50,15 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
 
 def _build_new(studio: Studio) -> None:
     gr.HTML(
-        "<h2>A new voice</h2><p>Some minutes of clean speech of each speaker, 20 are good; they need not say the same. "
-        "Everything stays on the computer that runs this page.</p>",
+        "<h2>Make a new voice</h2><p>Bring recordings of two people: at least 5 minutes of each, better 20, without "
+        "noise or music. They need not say the same. Everything stays on the computer that runs this page.</p>",
         elem_classes="words",
     )
     sides = []
     with gr.Row():
-        for letter in "ab":
+        for letter, which in (("a", "First"), ("b", "Second")):
             with gr.Column(min_width=320):
-                name = gr.Textbox(label=f"Speaker {letter.upper()}: name", max_length=64, elem_id=f"speaker-{letter}")
+                name = gr.Textbox(label=f"{which} speaker: name", max_length=64, elem_id=f"speaker-{letter}")
                 files = gr.File(
                     label="Recordings",
                     file_count="multiple",
@@ -65,22 +66,23 @@ def _build_new(studio: Studio) -> None:
                     height=160,
                     elem_id=f"recordings-{letter}",
                 )
-                licence = gr.Textbox(label="Licence of the recordings, if others made them", max_length=500)
-                credits = gr.Textbox(label="Credits", max_length=500)
+                with gr.Accordion("Licence and credits, if others made the recordings", open=False):
+                    licence = gr.Textbox(label="Licence", max_length=500)
+                    credits = gr.Textbox(label="Credits", max_length=500)
                 sides += [name, files, licence, credits]
     check = gr.Button("Check the recordings", variant="primary", elem_id="inspect")
     report = gr.HTML(elem_id="inspection", elem_classes="words")
     draft = gr.State(None)
     with gr.Column(visible=False) as settings:
         consent = gr.Checkbox(
-            label="Both speakers have agreed that a voice is made from their recordings, and what for.",
+            label="Both speakers have agreed to this voice, and know what it is for.",
             elem_id="consent",
         )
         with gr.Row():
-            preset = gr.Dropdown(PRESETS, value="cpu", label="How", elem_id="preset", min_width=240)
-            budget = gr.Dropdown(BUDGETS, value=0, label="How long", elem_id="budget", min_width=160)
+            preset = gr.Dropdown(PRESETS, value="cpu", label="Kind", elem_id="preset", min_width=260)
+            budget = gr.Dropdown(BUDGETS, value=0, label="Stop after", elem_id="budget", min_width=160)
             base = gr.Dropdown([FROM_SCRATCH], value=FROM_SCRATCH, label="Start from", elem_id="from", min_width=160)
-            called = gr.Textbox(label="Call the training", max_length=64, elem_id="training-name", min_width=160)
+            called = gr.Textbox(label="Name", max_length=64, elem_id="training-name", min_width=160)
         start = gr.Button("Start training", variant="primary", elem_id="start")
 
     def inspect(
@@ -117,7 +119,7 @@ def _build_new(studio: Studio) -> None:
         voices = [FROM_SCRATCH, *available_voices()]
         return [
             inspection_html(a, b),
-            (folder, names),
+            (folder, names, _too_little(a, b)),
             gr.update(visible=True),
             gr.update(value="-".join(names)),
             gr.update(choices=voices),
@@ -127,8 +129,16 @@ def _build_new(studio: Studio) -> None:
         with told_in_words():
             if kept is None or not Path(kept[0]).is_dir():
                 raise UserError("Check the recordings first.")
+            if kept[2]:
+                raise UserError(kept[2])
             if not consent:
                 raise UserError("Both speakers must have agreed: confirm it, or do not train on their voices.")
+            if base != FROM_SCRATCH:
+                if preset != "cpu":
+                    raise UserError(
+                        "Only the kind Standard can start from another voice. Choose it, or start from nothing."
+                    )
+                preset = "cpu-from"
             when = time.strftime("confirmed on the page, %Y-%m-%d %H:%M:%S UTC", time.gmtime())
             plan = Plan(
                 called.strip(), kept[1], preset, float(budget) or None, None if base == FROM_SCRATCH else base, when
@@ -136,7 +146,7 @@ def _build_new(studio: Studio) -> None:
             job = Job.create(Path(kept[0]), plan)
             job.start()
         note("training started", preset=preset)
-        gr.Info("The training has started; it goes on when this page is closed.")
+        gr.Info("The training has started. You may close this page: it goes on.")
         return [None, "", gr.update(visible=False), False]
 
     check.click(
@@ -158,10 +168,21 @@ def _build_new(studio: Studio) -> None:
     )
 
 
+def _too_little(*folders: Inspection) -> str:
+    """A sentence if one of the speakers said too little to train at all, otherwise nothing."""
+    for folder in folders:
+        if folder.speech_seconds < MIN_SPEECH_SECONDS:
+            return (
+                f"{folder.name} speaks for {folder.speech_seconds:.0f} seconds only. Training needs at least "
+                f"{MIN_SPEECH_SECONDS:.0f}, and 5 minutes for a good voice: add recordings and check again."
+            )
+    return ""
+
+
 def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
-    gr.HTML("<h2>Trainings</h2>", elem_classes="words")
+    gr.HTML("<h2>Your trainings</h2>", elem_classes="words")
     chosen = gr.Dropdown([], label="Training", elem_id="training", visible=False)
-    status = gr.HTML("<p>There is none yet.</p>", elem_id="training-status", elem_classes="words")
+    status = gr.HTML("<p>None yet.</p>", elem_id="training-status", elem_classes="words", js_on_load=text("use.js"))
     with gr.Row(visible=False) as buttons:
         pause = gr.Button("Pause", elem_id="pause")
         resume = gr.Button("Resume", elem_id="resume")
@@ -184,13 +205,12 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
         jobs = all_jobs()
         names = tuple(job.name for job in jobs)
         if not names:
-            nothing = [gr.update(choices=[], value=None, visible=False), "<p>There is none yet.</p>"]
+            nothing = [gr.update(choices=[], value=None, visible=False), "<p>None yet.</p>"]
             return [*nothing, *[gr.update(visible=False)] * 2, *[gr.skip()] * 7]
         started = set(names) - set(before.names)  # since the last look: that is what the visitor wants to see
         job = jobs[0] if name not in names or (before.names and started) else jobs[names.index(name)]
         now = job.status()
-        if now.state in ("finished", "stopped"):
-            _publish(job)
+        voice = _publish(job) if now.state in ("finished", "stopped") else None
         heard = job.previews()
         sounds = len(list(heard[-1].glob("*.png"))) if heard else 0  # the last preview may be just being written
         seen = Shown(names, job.name, now.step, f"{heard[-1].name}: {sounds}" if heard else "")
@@ -198,7 +218,7 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
         speakers = list(job.plan.speakers)
         return [
             gr.skip() if same and names == before.names else gr.update(choices=names, value=job.name, visible=True),
-            status_html(job, now),
+            status_html(job, now, voice),
             gr.update(visible=True),
             gr.update(visible=job.voice is not None),
             *_buttons(now),
@@ -243,11 +263,13 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     try_it.click(convert, [clip, chosen, target], tried, api_visibility="private", **CONVERSION)
 
 
-def _publish(job: Job) -> None:
+def _publish(job: Job) -> str | None:
+    """The name of a finished training's voice among the user's own."""
     try:
-        job.publish()
+        return job.publish()
     except UserError as error:
         note("voice not published", reason=str(error))
+        return None
 
 
 def _buttons(now: Status) -> list[Any]:

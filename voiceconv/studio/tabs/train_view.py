@@ -1,4 +1,4 @@
-"""What the Train tab shows, as HTML: the report on recordings, how far a training is, its curves and sounds."""
+"""Writes what the Train tab shows, as HTML: the report on recordings, how far a training is, its curves and sounds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from voiceconv.inspection.comparison import compare
 from voiceconv.inspection.inspect import Inspection
 from voiceconv.studio import curves
 from voiceconv.training.jobs import Job, Status
+from voiceconv.voice.voice import available_voices
 
 LISTED_PROBLEMS = 20
-LOSSES = ("generator/total", "discriminator/total")
+LOSSES = {"generator/total": "converter", "discriminator/total": "discriminator"}
 SCORES = {
-    "score": ("Score", "voice and confusion minus phoneme errors; the voice with the highest is kept"),
-    "voice": ("Voice", "0 is the source's, 1 the target's"),
-    "confusion": ("Confusion", "0: easily told from the target's recordings, 1: not at all"),
-    "phoneme_errors": ("Phoneme errors", "words lost on the way, lower is better"),
+    "score": ("Overall", "higher is better; the best is kept"),
+    "voice": ("Sounds like the target", "0: like the source, 1: like the target"),
+    "confusion": ("Passes for real", "0: easily told from real recordings, 1: not at all"),
+    "phoneme_errors": ("Sounds lost", "share of speech sounds that changed, lower is better"),
     "f0_offset": ("Pitch", "semitones from the target's, 0 is best"),
 }
 IN_WORDS = {
@@ -50,14 +51,15 @@ def inspection_html(a: Inspection, b: Inspection) -> str:
         problems = f"<h2>Files to look at ({len(wrong)})</h2><ul>{problems}{more}</ul>" if wrong else ""
         parts.append(
             f"<article><h2>{html.escape(side.name)}</h2><p class={side.grade}>{html.escape(side.verdict)}</p>"
-            f"<div class=wide><table>{rows}</table></div>{problems}</article>"
+            f"<details><summary>Measurements</summary><div class=wide><table>{rows}</table></div></details>"
+            f"{problems}</article>"
         )
     sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in compare(a, b))
     return f'<div class="pair">{"".join(parts)}</div><h2>As a pair</h2><ul>{sentences}</ul>'
 
 
-def status_html(job: Job, now: Status) -> str:
-    """How far a training is, in words and as a bar."""
+def status_html(job: Job, now: Status, voice: str | None = None) -> str:
+    """How far a training is, in words and as a bar; with the name of its voice, buttons to use that."""
     done = f"step {now.step:,}" + (f" of {now.steps:,}" if now.steps else "")
     left = ""
     if now.state == "running" and now.steps and now.step:
@@ -68,20 +70,33 @@ def status_html(job: Job, now: Status) -> str:
     bar = f'<progress max="{now.steps}" value="{now.step}" aria-label="Steps done"></progress>' if now.steps else ""
     why = f"<p class=poor>{html.escape(now.reason.replace(f'{job.folder}/', ''))}</p>" if now.reason else ""
     if now.state == "running" and not now.step:
-        left = ": reading the recordings and preparing, which takes a quarter of the time or more"
+        left = ": preparing the recordings, which takes a quarter of the time or more"
     return (
         f'<p role="status"><strong>{html.escape(job.name)}</strong> {IN_WORDS[now.state]}; {done}, '
-        f"{_minutes(now.seconds)} of training{left}.</p>{bar}{why}"
+        f"{_minutes(now.seconds)} of training{left}.</p>{bar}{why}{_use(job, voice)}"
+    )
+
+
+def _use(job: Job, voice: str | None) -> str:
+    if voice not in available_voices():
+        return ""
+    return "".join(
+        f'<button type="button" data-use="{html.escape(f"{voice}/{speaker}")}">'
+        f"Use this voice: {html.escape(speaker.capitalize())}</button> "
+        for speaker in job.plan.speakers
     )
 
 
 def curves_html(job: Job) -> str:
     """Losses by step and the scores on development speech."""
     rows, scores = read_rows(job.folder / "metrics.jsonl"), read_rows(job.folder / "scores.jsonl")
-    figures = [curves.draw("Losses", rows, LOSSES)]
+    losses = [{LOSSES.get(name, name): value for name, value in row.items()} for row in rows]
+    figures = [curves.draw("Losses", losses, list(LOSSES.values()))]
     for key, (title, meaning) in SCORES.items():
         names = [name for name in (scores[-1] if scores else {}) if name.split("/")[-1] == key]
-        figures.append(curves.draw(title, scores, names, meaning))
+        readable = {name: name.removesuffix(f"/{key}").replace("_to_", " → ") for name in names}
+        named = [{readable.get(name, name): value for name, value in row.items()} for row in scores]
+        figures.append(curves.draw(title, named, list(readable.values()), meaning))
     return f'<div class="pair">{"".join(figures)}</div>'
 
 
@@ -89,7 +104,7 @@ def previews_html(job: Job) -> str:
     """The last preview: what development speech sounds and looks like, converted."""
     folders = job.previews()
     if not folders:
-        return "<p>What can be heard comes every few minutes.</p>"
+        return "<p>The first sounds come after some minutes.</p>"
     figures = []
     for sound in sorted(folders[-1].glob("*.flac")):
         picture = sound.with_suffix(".png")
@@ -102,7 +117,7 @@ def previews_html(job: Job) -> str:
             f'<audio controls aria-label="{label}" src="data:audio/flac;base64,{_base64(sound)}"></audio></figure>'
         )
     step = int(folders[-1].name.removeprefix("step_"))
-    return f'<h2>Step {step:,}, as the vocoder says it</h2><div class="pair">{"".join(figures)}</div>'
+    return f'<h2>Step {step:,}, to hear</h2><div class="pair">{"".join(figures)}</div>'
 
 
 def _base64(path: Path) -> str:

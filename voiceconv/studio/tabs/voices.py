@@ -1,4 +1,4 @@
-"""Voices: who they are and under which terms, how well they do, one to take away, one to bring."""
+"""Builds the Voices tab: who speaks and how well, and voices to share, add, rename and delete."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import gradio as gr
 from voiceconv.convert.import_voice import import_voice
 from voiceconv.errors import UserError
 from voiceconv.studio.session import Studio, note, told_in_words
-from voiceconv.studio.speakers import about
+from voiceconv.studio.speakers import about, marks
 from voiceconv.studio.tabs.convert import PRIVATE
-from voiceconv.user_data import home
-from voiceconv.voice.archive import MAX_FILES, SUFFIX, export_voice
-from voiceconv.voice.voice import VOICES, Voice, available_voices, find_voice, read_record
+from voiceconv.user_data import LONGEST_NAME, home
+from voiceconv.voice.archive import SUFFIX, export_voice
+from voiceconv.voice.own_voices import delete_voice, rename_voice
+from voiceconv.voice.voice import RECORD, VOICES, Voice, available_voices, find_voice, read_record
 
 MOST_FIGURES = 12
+MARKS = ("", "weak", "fair", "good")
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
@@ -27,18 +29,32 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     cards = gr.HTML(all_cards(studio), elem_id="voices", elem_classes="words")
     with gr.Row():
         with gr.Column(min_width=320):
-            chosen = gr.Dropdown(available_voices(), label="A voice to take away", elem_id="voice-chosen")
-            make = gr.Button("Make the file", elem_id="voice-export")
+            chosen = gr.Dropdown(available_voices(), label="Choose a voice", elem_id="voice-chosen")
+            with gr.Row():
+                make = gr.Button("Share as a file", elem_id="voice-export", min_width=120)
+                remove = gr.Button("Delete", elem_id="voice-delete", min_width=100)
+            with gr.Row(visible=False) as question:
+                delete_it = gr.Button("Delete for good", variant="stop", elem_id="voice-delete-it", min_width=120)
+                keep_it = gr.Button("Keep", min_width=100)
             download = gr.DownloadButton("Download", visible=False, elem_id="voice-download")
+            with gr.Row(equal_height=True):
+                new_name = gr.Textbox(
+                    label="New name", max_length=LONGEST_NAME, elem_id="voice-new-name", min_width=160
+                )
+                rename = gr.Button("Rename", elem_id="voice-rename", min_width=100)
         with gr.Column(min_width=320):
             file = gr.File(
-                label=f"A {SUFFIX} file to add", file_types=[SUFFIX], type="filepath", height=120, elem_id="voice-file"
+                label=f"Add a voice from a {SUFFIX} file",
+                file_types=[SUFFIX],
+                type="filepath",
+                height=120,
+                elem_id="voice-file",
             )
-            name = gr.Textbox(label="Call it (if not as it calls itself)", max_length=64, elem_id="voice-name")
-            add = gr.Button("Check and add", elem_id="voice-import")
+            name = gr.Textbox(label="Name it here (optional)", max_length=LONGEST_NAME, elem_id="voice-name")
+            add = gr.Button("Add this voice", elem_id="voice-import")
     gr.HTML(
-        f"<p>A {SUFFIX} file holds weights, a description, a model card and a few recordings: data only, at most "
-        f"{MAX_FILES} files, nothing of it is run. What does not fit is refused with the reason.</p>",
+        f"<p>A {SUFFIX} file holds one voice: its networks, who speaks, under which terms, and a few clips. It is safe "
+        "to open, whoever sent it: nothing in it is run, and whatever is wrong with it is refused with the reason.</p>",
         elem_classes="words",
     )
 
@@ -47,14 +63,29 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
 
     def export(voice: str | None) -> Any:
         with told_in_words():
-            if not voice:
-                raise UserError("Choose the voice first.")
-            if voice not in available_voices():
-                raise UserError(f"There is no voice {voice!r}.")
+            voice = _required(voice)
             path = studio.new_file(f"{voice}{SUFFIX}")
             export_voice(voice, path)
         note("voice exported")
         return gr.update(value=str(path), visible=True, label=f"Download {voice}{SUFFIX}")
+
+    def call(voice: str | None, new_name: str) -> list[Any]:
+        with told_in_words():
+            rename_voice(_required(voice), new_name.strip())
+        note("voice renamed")
+        cards, choices = refresh()
+        return [cards, {**choices, "value": new_name.strip()}, ""]
+
+    def ask(voice: str | None) -> Any:
+        with told_in_words():
+            return gr.update(visible=bool(_required(voice)))
+
+    def delete(voice: str | None) -> list[Any]:
+        with told_in_words():
+            delete_voice(_required(voice))
+        note("voice deleted")
+        cards, choices = refresh()
+        return [cards, {**choices, "value": None}]
 
     def bring(path: str | None, name: str) -> list[Any]:
         with told_in_words(path):
@@ -62,54 +93,79 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
                 raise UserError(f"Choose a {SUFFIX} file first.")
             added = import_voice(Path(path), name.strip() or None)
         note("voice imported")
-        gr.Info(html.escape(f"{added} is now among the voices."))
+        gr.Info(html.escape(f"{added} is now one of your voices."))
         return [None, "", *refresh()]
 
-    make.click(export, chosen, download, concurrency_id="voices", concurrency_limit=1, **PRIVATE)
-    chosen.change(lambda: gr.update(visible=False), None, download, queue=False, **PRIVATE)
-    add.click(
-        bring,
-        [file, name],
-        [file, name, cards, chosen],
-        concurrency_id="voices",
-        concurrency_limit=1,
-        api_visibility="private",
-    )
+    one: dict[str, Any] = {"concurrency_id": "voices", "concurrency_limit": 1}
+    make.click(export, chosen, download, **one, **PRIVATE)
+    rename.click(call, [chosen, new_name], [cards, chosen, new_name], **one, **PRIVATE)
+    remove.click(ask, chosen, question, queue=False, **PRIVATE)
+    delete_it.click(delete, chosen, [cards, chosen], **one, **PRIVATE)
+    hide: dict[str, Any] = {"fn": lambda: [gr.update(visible=False)] * 2, "outputs": [download, question]}
+    gr.on([chosen.change, keep_it.click, delete_it.click], **hide, queue=False, **PRIVATE)
+    add.click(bring, [file, name], [file, name, cards, chosen], api_visibility="private", **one)
     gr.on([page.load, tab.select], refresh, None, [cards, chosen], queue=False, **PRIVATE)
+
+
+def _required(voice: str | None) -> str:
+    if not voice:
+        raise UserError("Choose a voice first.")
+    if voice not in available_voices():
+        raise UserError(f"There is no voice {voice!r}.")
+    return voice
 
 
 def all_cards(studio: Studio) -> str:
     """What each voice says of itself, as HTML; nothing in it is believed to be HTML."""
-    cards = [card(studio.converter.voice, "open on this page")]
-    for name in available_voices():
-        if name == studio.converter.name:
-            continue
-        shipped = (VOICES / name / "voice.json").is_file()
-        try:
-            cards.append(
-                _record_card(
-                    read_record(find_voice(name) / "voice.json"), "came with the program" if shipped else "yours"
-                )
-            )
-        except (OSError, UserError, KeyError, TypeError, AttributeError) as error:
-            reason = html.escape(str(error).replace(f"{home()}/", ""))
-            cards.append(f"<article><h2>{html.escape(name)}</h2><p>Cannot be used: {reason}</p></article>")
-    return "".join(cards)
+    names = available_voices()
+    own = [name for name in names if not (VOICES / name / RECORD).is_file()]
+    opened = studio.converter.voice
+    yours = [_listed(name) for name in own if name != opened.name]
+    shipped = [_listed(name) for name in names if name not in own and name != opened.name]
+    (yours if opened.name in own else shipped).insert(0, card(opened))
+    listed = "".join(yours) or "<p>None yet. Train one, or add one from a file.</p>"
+    return (
+        f"<h2>Came with the program</h2><div class=pair>{''.join(shipped)}</div>"
+        f"<h2>Your voices</h2><div class=pair>{listed}</div>"
+    )
 
 
-def card(voice: Voice, origin: str) -> str:
+def _listed(name: str) -> str:
+    try:
+        return _record_card(read_record(find_voice(name) / RECORD))
+    except (OSError, UserError, KeyError, TypeError, AttributeError) as error:
+        reason = html.escape(str(error).replace(f"{home()}/", ""))
+        return f"<article><h2>{html.escape(name)}</h2><p>Cannot be used: {reason}</p></article>"
+
+
+def card(voice: Voice) -> str:
     """The description of a loaded voice as HTML."""
-    return _record_card({"name": voice.name, "speakers": [vars(s) for s in voice.speakers], **voice.metadata}, origin)
+    return _record_card({"name": voice.name, "speakers": [vars(s) for s in voice.speakers], **voice.metadata})
 
 
-def _record_card(record: Mapping[str, Any], origin: str) -> str:
-    speakers = "".join(f"<li>{introduce(speaker)}</li>" for speaker in record["speakers"])
+def _record_card(record: Mapping[str, Any]) -> str:
+    measured = record.get("measured")
+    measured = measured if isinstance(measured, dict) else {}
+    a, b = record["speakers"]
+    ways = ((target, f"{source['name']} to {target['name']}") for source, target in ((b, a), (a, b)))
+    speakers = "".join(
+        f"<li>{introduce(target)}<div class=marks>{_marks(measured.get(way))}</div></li>" for target, way in ways
+    )
     training = record.get("training")
     trained = ", ".join(f"{key} {value}" for key, value in training.items()) if isinstance(training, dict) else ""
     trained = f"<p>Training: {html.escape(trained)}</p>" if trained else ""
     return (
-        f"<article><h2>{html.escape(str(record['name']))}</h2><p>{html.escape(origin)}</p><ul>{speakers}</ul>"
-        f"{trained}{_figures(record.get('measured'))}</article>"
+        f"<article><h2>{html.escape(str(record['name']))}</h2><ul>{speakers}</ul>"
+        f"<details><summary>Measurements</summary>{trained}{_figures(measured)}</details></article>"
+    )
+
+
+def _marks(figures: Any) -> str:
+    """Plain marks for how a conversion to a speaker was measured."""
+    found = marks(figures) if isinstance(figures, dict) else {}
+    return " ".join(
+        f'<span class="mark mark-{mark}">{name.capitalize()}<i></i><span class=sr>: {MARKS[mark]}. </span></span>'
+        for name, mark in found.items()
     )
 
 
@@ -118,10 +174,8 @@ def introduce(speaker: Mapping[str, Any]) -> str:
     return f"<strong>{html.escape(str(speaker['name']).capitalize())}</strong>: {html.escape(about(speaker))}"
 
 
-def _figures(measured: Any) -> str:
+def _figures(measured: Mapping[str, Any]) -> str:
     """The measured scores as a table; whatever is not a number in them is left out."""
-    if not isinstance(measured, dict):
-        return "<p>Not measured yet: <code>voiceconv evaluate</code> does.</p>"
     ways = {str(way): figures for way, figures in measured.items() if isinstance(figures, dict)}
     names = list(dict.fromkeys(str(name) for figures in ways.values() for name in figures))[:MOST_FIGURES]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
@@ -131,7 +185,11 @@ def _figures(measured: Any) -> str:
     )
     how = ", ".join(f"{key}: {value}" for key, value in measured.items() if isinstance(value, str))
     how = f"<p>Measured on {html.escape(how)}.</p>" if how else ""
-    return f"<div class=wide><table><tr><th></th>{head}</tr>{rows}</table></div>{how}" if rows else ""
+    return (
+        f"<div class=wide><table><tr><th></th>{head}</tr>{rows}</table></div>{how}"
+        if rows
+        else "<p>Not measured yet.</p>"
+    )
 
 
 def _number(value: Any) -> str:

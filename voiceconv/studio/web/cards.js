@@ -80,6 +80,12 @@ function voiceCards(place, {name, onChange = () => {}, onProblem = () => {}}) {
   return {
     chosen: () => cards.find((card) => card.value === value),
     all: () => cards,
+    async choose(asked) {
+      await this.refresh();
+      value = asked;
+      search.value = "";
+      show();
+    },
     async refresh() {
       const [found] = await ask("voices", []);
       if (JSON.stringify(found.cards) !== JSON.stringify(cards)) {

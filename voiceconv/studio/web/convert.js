@@ -171,5 +171,6 @@ pitch.addEventListener("change", again);
 find(".reset").addEventListener("click", () => { pitch.value = 0; pitch.dispatchEvent(new Event("input")); again(); });
 const refresh = () => voices.refresh().then((found) => { longest = found.longest; showExamples(); }, (error) => say(error.message));
 window.addEventListener("voiceconv-voices", refresh);
+window.addEventListener("voiceconv-use", ({detail}) => voices.choose(detail).then(showExamples, (error) => say(error.message)));
 idle();
 refresh();
