@@ -14,9 +14,9 @@ from voiceconv.studio.tabs import convert as convert_tab
 from voiceconv.studio.tabs import live as live_tab
 from voiceconv.studio.tabs import train as train_tab
 from voiceconv.studio.tabs import voices as voices_tab
+from voiceconv.studio.words import said, t, translations
 
 MOST_SESSIONS = 200  # whose page Gradio remembers, 0.3 MB each; it would keep 10,000
-TITLE = "<h1>Speak with another voice</h1><p>Choose who you want to be, say something, and hear it.</p>"
 # Each is a module whose `build(studio, page, tab)` fills the tab that is open. Another tab is a module and a line here.
 TABS = {
     "Convert": convert_tab,
@@ -32,28 +32,33 @@ def build_app(studio: Studio) -> gr.Blocks:
     """The page, which opens with one voice; `launch(**launch_options(limits))` serves it in its own clothes."""
     limits = studio.limits
     with gr.Blocks(title="Voice conversion", analytics_enabled=False) as page:
-        gr.HTML(
-            "<h1>Speak with another voice</h1><p>Choose who you want to be, say something, and hear it.</p>",
-            elem_id="title",
-        )
+        gr.HTML(title(), elem_id="title")
         with gr.Tabs():
             for name, module in TABS.items():
-                with gr.Tab(name, id=name.lower()) as tab:
+                with gr.Tab(t(name), id=name.lower()) as tab:
                     module.build(studio, page, tab)
         gr.HTML(about(limits), elem_classes="words")
     return page.queue(max_size=limits.queue, default_concurrency_limit=1)
 
 
+def title() -> str:
+    hint = said("Choose who you want to be, say something, and hear it.")
+    return f"<h1>{said('Speak with another voice')}</h1><p>{hint}</p>"
+
+
 def about(limits: Limits) -> str:
     """Consent, and what becomes of recordings, as HTML."""
-    hours = limits.kept_seconds / 3600
+    minutes, megabytes = f"{limits.clip_seconds / 60:.3g}", limits.upload_bytes // 2**20
     return (
-        "<p class=consent><strong>Only with consent.</strong> Convert your own voice, or that of someone who agreed. "
-        "The result is synthetic speech: say so when you share it. The downloaded file carries a note that it is.</p>"
-        f"<h2>Your recordings</h2><p>Up to {limits.clip_seconds / 60:g} minutes and {limits.upload_bytes // 2**20} MB "
-        "each. They are converted on the computer that runs this page, sent nowhere else, and deleted after "
-        f"{'an hour' if hours == 1 else f'{hours:g} hours'} or when the program ends; those you train on are kept with "
-        "the training.</p>"
+        f"<p class=consent><strong>{said('Only with consent.')}</strong> "
+        f"{said('Convert your own voice, or that of someone who agreed.')} "
+        f"{said('The result is synthetic speech: say so when you share it.')} "
+        f"{said('The downloaded file carries a note that it is.')}</p>"
+        f"<h2>{said('Your recordings')}</h2>"
+        f"<p>{said('They stay on the computer that runs this page, and go nowhere else.')} "
+        f"{said('They are deleted after an hour and when the program ends.')} "
+        f"{said('Those you train on are kept with the training.')} "
+        f"{said('Longest recording')}: {minutes} min, {megabytes} MB.</p>"
     )
 
 
@@ -62,6 +67,7 @@ def launch_options(limits: Limits) -> dict[str, Any]:
     return {
         "theme": theme(),
         "css": css(),
+        "i18n": translations(),
         "share": False,
         "run_history": False,
         "state_session_capacity": MOST_SESSIONS,

@@ -53,7 +53,7 @@ def test_voices_are_introduced_as_text() -> None:
     assert introduce(allison) == "<strong>Allison</strong>: &lt;script&gt;alert(1)&lt;/script&gt;. Licence: CC0."
     joe = {"name": "joe", "description": "", "licence": "", "credits": ""}
     assert introduce(joe) == "<strong>Joe</strong>: Whoever trained this voice left no description."
-    assert "Up to 1.5 minutes" in about(Limits(clip_seconds=90))
+    assert "1.5 min" in about(Limits(clip_seconds=90))
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +304,17 @@ def test_fits_a_phone_in_the_dark_and_names_its_controls(browser: Browser, serve
         assert (
             page.locator("main").locator("button:visible, input:visible, select:visible").evaluate_all(nameless) == []
         )
+
+
+@slow
+def test_visitors_are_met_in_their_language(browser: Browser, server: str) -> None:
+    with browser.new_context(locale="de-DE") as context:
+        page = context.new_page()
+        page.goto(server)
+        expect(page.get_by_role("heading", name="Sprich mit einer anderen Stimme")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_role("tab", name="Umwandeln", exact=True)).to_be_visible()
+        expect(page.get_by_role("radio", name="Joe, Mann, US-Englisch")).to_be_visible(timeout=WAIT)
+        assert "__i18n__" not in page.locator("body").inner_text()
 
 
 @slow

@@ -224,7 +224,7 @@ def test_a_voice_is_taken_away_and_brought_back(page: Page, tmp_path: Path, home
 
     choose(page, "voice-chosen", "brought")
     page.locator("#voice-new-name input, #voice-new-name textarea").fill("renamed")
-    page.locator("#voice-rename").click()
+    page.locator("#voice-new-name input, #voice-new-name textarea").press("Enter")
     expect(page.locator("#voices h2", has_text="renamed")).to_be_visible(timeout=WAIT)
     page.locator("#voice-delete").click()
     page.locator("#voice-delete-it").click()

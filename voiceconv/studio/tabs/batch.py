@@ -16,23 +16,23 @@ from voiceconv.convert.outputs import OUTPUT_EXTENSIONS
 from voiceconv.errors import UserError, explain
 from voiceconv.studio.session import Studio, told_in_words
 from voiceconv.studio.tabs.convert import PRIVATE, voice_and_pitch
+from voiceconv.studio.words import said, t
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     """Fills the tab that is open."""
-    limits = studio.limits
     gr.HTML(
-        f"<p>Drop up to {limits.batch_files} recordings, of up to {limits.clip_seconds / 60:g} minutes each, and get "
-        "all of them back in one zip file. If one cannot be converted, you are told why and the others go on.</p>",
+        f"<p>{said('Drop many recordings and get all of them back in one zip file.')} "
+        f"{said('If one cannot be converted, you are told why, and the others go on.')}</p>",
         elem_classes="words",
     )
-    files = gr.File(label="Recordings", file_count="multiple", type="filepath", elem_id="batch-files", height=200)
+    files = gr.File(label=t("Recordings"), file_count="multiple", type="filepath", elem_id="batch-files", height=200)
     voice, pitch = voice_and_pitch(studio, "batch-")
     with gr.Row():
-        start = gr.Button("Convert all", variant="primary", elem_id="batch-convert")
-        stop = gr.Button("Stop", visible=False, elem_id="batch-stop")
+        start = gr.Button(t("Convert all"), variant="primary", elem_id="batch-convert")
+        stop = gr.Button(t("Stop"), visible=False, elem_id="batch-stop")
     progress = gr.HTML(elem_id="batch-progress", elem_classes="words")
-    download = gr.DownloadButton("Download the zip", visible=False, elem_id="batch-download")
+    download = gr.DownloadButton(t("Download the zip"), visible=False, elem_id="batch-download")
 
     def convert(paths: list[str] | None, voice: str, pitch: float) -> Iterator[list[Any]]:
         for told, archive in convert_all(studio, [Path(path) for path in paths or []], voice, pitch):

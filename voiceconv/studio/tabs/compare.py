@@ -17,20 +17,20 @@ from voiceconv.features.pitch import extract_f0
 from voiceconv.studio.session import Studio, told_in_words
 from voiceconv.studio.tabs.convert import PRIVATE, median_pitch
 from voiceconv.studio.web import text
+from voiceconv.studio.words import said, t
 
 
 def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     """Fills the tab that is open."""
-    seconds = studio.limits.compared_seconds
-    gr.HTML(f"<p>Hear one clip, of up to {seconds:g} seconds, in every voice.</p>", elem_classes="words")
+    gr.HTML(f"<p>{said('Hear one short clip in every voice.')}</p>", elem_classes="words")
     source = gr.Audio(
-        label="The clip", sources=["microphone", "upload"], type="filepath", buttons=[], elem_id="compare-source"
+        label=t("The clip"), sources=["microphone", "upload"], type="filepath", buttons=[], elem_id="compare-source"
     )
-    with gr.Accordion("Advanced", open=False):
-        every = gr.Checkbox(label="Through every vocoder that is installed", elem_id="compare-vocoders")
+    with gr.Accordion(t("Advanced"), open=False):
+        every = gr.Checkbox(label=t("Through every vocoder that is installed"), elem_id="compare-vocoders")
     with gr.Row():
-        start = gr.Button("Compare", variant="primary", elem_id="compare")
-        stop = gr.Button("Stop", visible=False, elem_id="compare-stop")
+        start = gr.Button(t("Compare"), variant="primary", elem_id="compare")
+        stop = gr.Button(t("Stop"), visible=False, elem_id="compare-stop")
     # A click on "Use this voice" in what the server wrote.
     results = gr.HTML(elem_id="comparison", elem_classes="words", js_on_load=text("use.js"))
 
@@ -59,10 +59,7 @@ def compare_all(studio: Studio, audio: str | None, *, every_vocoder: bool = Fals
             try:
                 converter, target = studio.find(card.value)
                 vocoders = studio.vocoders(converter.voice) if every_vocoder else [converter.vocoder.name]
-                players = []
-                for vocoder in vocoders:
-                    title = f"{card.name} through {vocoder}" if every_vocoder else card.name
-                    players.append(_result(studio, converter, target, vocoder, audio, title))
+                players = [_result(studio, converter, target, vocoder, audio, card.name) for vocoder in vocoders]
             except UserError as error:
                 players = [f"<p>{html.escape(str(error))}</p>"]
             done.append(
@@ -72,16 +69,16 @@ def compare_all(studio: Studio, audio: str | None, *, every_vocoder: bool = Fals
         yield _page(done, "")
 
 
-def _result(studio: Studio, own: VoiceConverter, target: str, vocoder: str, audio: str, title: str) -> str:
+def _result(studio: Studio, own: VoiceConverter, target: str, vocoder: str, audio: str, name: str) -> str:
     converter = studio.load(own.name, vocoder)
     result = studio.new_file(f"{target}-{vocoder}.flac")
     studio.convert(converter, audio, target, "auto", result, max_seconds=studio.limits.compared_seconds)
     wav = load_audio(result, converter.sample_rate)
     sure = converter.similarity(wav, target)
     pitch = median_pitch(extract_f0(wav, converter.sample_rate, converter.voice.mel.hop_length))
-    return (
-        f"<p>{html.escape(title)}: {sure:.0%} like the speaker to our classifier, {pitch}</p>{_player(title, result)}"
-    )
+    through = "" if vocoder == own.vocoder.name else f"Through {vocoder}: "
+    told = f"{through}{sure:.0%} like {name}, by our own measure; {pitch}"
+    return f"<p>{html.escape(told)}</p>{_player(f'{name} {through}', result)}"
 
 
 def _player(title: str, path: Path) -> str:

@@ -29,6 +29,7 @@ from voiceconv.studio.curves import waveform
 from voiceconv.studio.download import save_as
 from voiceconv.studio.session import MAX_SEMITONES, Studio, told_in_words
 from voiceconv.studio.web import REFRESH, script, text
+from voiceconv.studio.words import t
 
 HEARD_SECONDS = 60.0  # of the start: our classifier needs no more, and a long recording has no room in the memory
 DRAWN_SECONDS = 30.0  # pitch and spectrograms of the start of a clip tell enough; of a minute, they take long
@@ -148,7 +149,7 @@ def voice_and_pitch(studio: Studio, prefix: str) -> tuple[gr.Radio, gr.Slider]:
         voice = gr.Radio(
             studio.choices(),
             value=studio.converter.voices[-1],
-            label="Speak as",
+            label=t("Speak as"),
             min_width=200,
             elem_id=f"{prefix}voice",
         )
@@ -157,7 +158,7 @@ def voice_and_pitch(studio: Studio, prefix: str) -> tuple[gr.Radio, gr.Slider]:
             MAX_SEMITONES,
             value=0,
             step=0.5,
-            label="Higher or lower (semitones)",
+            label=t("Higher or lower (semitones)"),
             buttons=[],
             min_width=200,
             elem_id=f"{prefix}pitch",
@@ -176,7 +177,7 @@ def describe(converter: VoiceConverter, target: str, source: Path, result: Path)
     hz_before, hz_after = (median_pitch(f0) for f0 in contours)
     speaker = next(speaker for speaker in converter.voice.speakers if speaker.name == target)
     facts = [
-        (f"Sounds like {name}", f"{sure_after:.0%}", f"to our classifier; before, {sure_before:.0%}"),
+        (f"Sounds like {name}", f"{sure_after:.0%}", f"by our own measure; before, {sure_before:.0%}"),
         ("Pitch", hz_after, f"before, {hz_before}; {name} usually speaks at {speaker.pitch.median_hz:.0f} Hz"),
     ]
     rows = "".join(

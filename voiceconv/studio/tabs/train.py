@@ -15,6 +15,7 @@ from voiceconv.studio.session import Studio, note, told_in_words
 from voiceconv.studio.tabs.convert import CONVERSION, PRIVATE
 from voiceconv.studio.tabs.train_view import curves_html, inspection_html, previews_html, status_html
 from voiceconv.studio.web import text
+from voiceconv.studio.words import said, t
 from voiceconv.training.dataset import MIN_SPEECH_SECONDS
 from voiceconv.training.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
 from voiceconv.voice.voice import available_voices
@@ -50,40 +51,42 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
 
 def _build_new(studio: Studio) -> None:
     gr.HTML(
-        "<h2>Make a new voice</h2><p>Bring recordings of two people: at least 5 minutes of each, better 20, without "
-        "noise or music. They need not say the same. Everything stays on the computer that runs this page.</p>",
+        f"<h2>{said('Make a new voice')}</h2><p>{said('Bring recordings of two people.')} "
+        f"{said('At least 5 minutes of each are needed, 20 are better, without noise or music.')} "
+        f"{said('They need not say the same words.')} "
+        f"{said('Everything stays on the computer that runs this page.')}</p>",
         elem_classes="words",
     )
     sides = []
     with gr.Row():
-        for letter, which in (("a", "First"), ("b", "Second")):
+        for letter, called in (("a", "First speaker: name"), ("b", "Second speaker: name")):
             with gr.Column(min_width=320):
-                name = gr.Textbox(label=f"{which} speaker: name", max_length=64, elem_id=f"speaker-{letter}")
+                name = gr.Textbox(label=t(called), max_length=64, elem_id=f"speaker-{letter}")
                 files = gr.File(
-                    label="Recordings",
+                    label=t("Recordings"),
                     file_count="multiple",
                     type="filepath",
                     height=160,
                     elem_id=f"recordings-{letter}",
                 )
-                with gr.Accordion("Licence and credits, if others made the recordings", open=False):
-                    licence = gr.Textbox(label="Licence", max_length=500)
-                    credits = gr.Textbox(label="Credits", max_length=500)
+                with gr.Accordion(t("Licence and credits, if others made the recordings"), open=False):
+                    licence = gr.Textbox(label=t("Licence"), max_length=500)
+                    credits = gr.Textbox(label=t("Credits"), max_length=500)
                 sides += [name, files, licence, credits]
-    check = gr.Button("Check the recordings", variant="primary", elem_id="inspect")
+    check = gr.Button(t("Check the recordings"), variant="primary", elem_id="inspect")
     report = gr.HTML(elem_id="inspection", elem_classes="words")
     draft = gr.State(None)
     with gr.Column(visible=False) as settings:
         consent = gr.Checkbox(
-            label="Both speakers have agreed to this voice, and know what it is for.",
+            label=t("Both speakers have agreed to this voice, and know what it is for."),
             elem_id="consent",
         )
         with gr.Row():
-            preset = gr.Dropdown(PRESETS, value="cpu", label="Kind", elem_id="preset", min_width=260)
-            budget = gr.Dropdown(BUDGETS, value=0, label="Stop after", elem_id="budget", min_width=160)
-            base = gr.Dropdown([FROM_SCRATCH], value=FROM_SCRATCH, label="Start from", elem_id="from", min_width=160)
-            called = gr.Textbox(label="Name", max_length=64, elem_id="training-name", min_width=160)
-        start = gr.Button("Start training", variant="primary", elem_id="start")
+            preset = gr.Dropdown(PRESETS, value="cpu", label=t("Kind"), elem_id="preset", min_width=260)
+            budget = gr.Dropdown(BUDGETS, value=0, label=t("Stop after"), elem_id="budget", min_width=160)
+            base = gr.Dropdown([FROM_SCRATCH], value=FROM_SCRATCH, label=t("Start from"), elem_id="from", min_width=160)
+            called = gr.Textbox(label=t("Name"), max_length=64, elem_id="training-name", min_width=160)
+        start = gr.Button(t("Start training"), variant="primary", elem_id="start")
 
     def inspect(
         name_a: str,
@@ -180,22 +183,26 @@ def _too_little(*folders: Inspection) -> str:
 
 
 def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
-    gr.HTML("<h2>Your trainings</h2>", elem_classes="words")
-    chosen = gr.Dropdown([], label="Training", elem_id="training", visible=False)
+    gr.HTML(f"<h2>{said('Your trainings')}</h2>", elem_classes="words")
+    chosen = gr.Dropdown([], label=t("Training"), elem_id="training", visible=False)
     status = gr.HTML("<p>None yet.</p>", elem_id="training-status", elem_classes="words", js_on_load=text("use.js"))
     with gr.Row(visible=False) as buttons:
-        pause = gr.Button("Pause", elem_id="pause")
-        resume = gr.Button("Resume", elem_id="resume")
-        stop = gr.Button("Stop", variant="stop", elem_id="stop")
-    with gr.Accordion("Try the voice as it is now", open=False, visible=False) as trying, gr.Row():
+        pause = gr.Button(t("Pause"), elem_id="pause")
+        resume = gr.Button(t("Resume"), elem_id="resume")
+        stop = gr.Button(t("Stop"), variant="stop", elem_id="stop")
+    with gr.Accordion(t("Try the voice as it is now"), open=False, visible=False) as trying, gr.Row():
         with gr.Column(min_width=320):
             clip = gr.Audio(
-                label="Your voice", sources=["microphone", "upload"], type="filepath", buttons=[], elem_id="try-source"
+                label=t("Your voice"),
+                sources=["microphone", "upload"],
+                type="filepath",
+                buttons=[],
+                elem_id="try-source",
             )
-            target = gr.Radio([], label="Speak as", elem_id="try-voice")
-            try_it = gr.Button("Convert", elem_id="try")
+            target = gr.Radio([], label=t("Speak as"), elem_id="try-voice")
+            try_it = gr.Button(t("Convert"), elem_id="try")
         with gr.Column(min_width=320):
-            tried = gr.Audio(label="Converted voice", interactive=False, buttons=[], elem_id="try-result")
+            tried = gr.Audio(label=t("Converted voice"), interactive=False, buttons=[], elem_id="try-result")
     graphs = gr.HTML(elem_id="curves", elem_classes="words")
     previews = gr.HTML(elem_id="previews", elem_classes="words")
     shown = gr.State(NOTHING)

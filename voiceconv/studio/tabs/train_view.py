@@ -94,7 +94,7 @@ def curves_html(job: Job) -> str:
     figures = [curves.draw("Losses", losses, list(LOSSES.values()))]
     for key, (title, meaning) in SCORES.items():
         names = [name for name in (scores[-1] if scores else {}) if name.split("/")[-1] == key]
-        readable = {name: name.removesuffix(f"/{key}").replace("_to_", " → ") for name in names}
+        readable = {name: name.removesuffix(f"/{key}").replace("-to-", " → ") for name in names}
         named = [{readable.get(name, name): value for name, value in row.items()} for row in scores]
         figures.append(curves.draw(title, named, list(readable.values()), meaning))
     return f'<div class="pair">{"".join(figures)}</div>'

@@ -15,6 +15,7 @@ from voiceconv.errors import UserError
 from voiceconv.studio.session import Studio, note, told_in_words
 from voiceconv.studio.speakers import about, marks
 from voiceconv.studio.tabs.convert import PRIVATE
+from voiceconv.studio.words import said, t
 from voiceconv.user_data import LONGEST_NAME, home
 from voiceconv.voice.archive import SUFFIX, export_voice
 from voiceconv.voice.own_voices import delete_voice, rename_voice
@@ -29,32 +30,30 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     cards = gr.HTML(all_cards(studio), elem_id="voices", elem_classes="words")
     with gr.Row():
         with gr.Column(min_width=320):
-            chosen = gr.Dropdown(available_voices(), label="Choose a voice", elem_id="voice-chosen")
+            chosen = gr.Dropdown(available_voices(), label=t("Choose a voice"), elem_id="voice-chosen")
             with gr.Row():
-                make = gr.Button("Share as a file", elem_id="voice-export", min_width=120)
-                remove = gr.Button("Delete", elem_id="voice-delete", min_width=100)
+                make = gr.Button(t("Share as a file"), elem_id="voice-export", min_width=120)
+                remove = gr.Button(t("Delete"), elem_id="voice-delete", min_width=100)
             with gr.Row(visible=False) as question:
-                delete_it = gr.Button("Delete for good", variant="stop", elem_id="voice-delete-it", min_width=120)
-                keep_it = gr.Button("Keep", min_width=100)
+                delete_it = gr.Button(t("Delete for good"), variant="stop", elem_id="voice-delete-it", min_width=120)
+                keep_it = gr.Button(t("Keep"), min_width=100)
             download = gr.DownloadButton("Download", visible=False, elem_id="voice-download")
-            with gr.Row(equal_height=True):
-                new_name = gr.Textbox(
-                    label="New name", max_length=LONGEST_NAME, elem_id="voice-new-name", min_width=160
-                )
-                rename = gr.Button("Rename", elem_id="voice-rename", min_width=100)
+            new_name = gr.Textbox(
+                label=t("New name"), max_length=LONGEST_NAME, submit_btn="Rename", elem_id="voice-new-name"
+            )
         with gr.Column(min_width=320):
             file = gr.File(
-                label=f"Add a voice from a {SUFFIX} file",
+                label=t("Add a voice from a .voice file"),
                 file_types=[SUFFIX],
                 type="filepath",
                 height=120,
                 elem_id="voice-file",
             )
-            name = gr.Textbox(label="Name it here (optional)", max_length=LONGEST_NAME, elem_id="voice-name")
-            add = gr.Button("Add this voice", elem_id="voice-import")
+            name = gr.Textbox(label=t("Name it here (optional)"), max_length=LONGEST_NAME, elem_id="voice-name")
+            add = gr.Button(t("Add this voice"), elem_id="voice-import")
     gr.HTML(
-        f"<p>A {SUFFIX} file holds one voice: its networks, who speaks, under which terms, and a few clips. It is safe "
-        "to open, whoever sent it: nothing in it is run, and whatever is wrong with it is refused with the reason.</p>",
+        f"<p>{said('A .voice file holds one voice: its networks, who speaks, under which terms, and a few clips.')} "
+        f"{said('It is safe to open, whoever sent it: nothing in it is run.')}</p>",
         elem_classes="words",
     )
 
@@ -98,7 +97,7 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
 
     one: dict[str, Any] = {"concurrency_id": "voices", "concurrency_limit": 1}
     make.click(export, chosen, download, **one, **PRIVATE)
-    rename.click(call, [chosen, new_name], [cards, chosen, new_name], **one, **PRIVATE)
+    new_name.submit(call, [chosen, new_name], [cards, chosen, new_name], **one, **PRIVATE)
     remove.click(ask, chosen, question, queue=False, **PRIVATE)
     delete_it.click(delete, chosen, [cards, chosen], **one, **PRIVATE)
     hide: dict[str, Any] = {"fn": lambda: [gr.update(visible=False)] * 2, "outputs": [download, question]}
@@ -117,16 +116,16 @@ def _required(voice: str | None) -> str:
 
 def all_cards(studio: Studio) -> str:
     """What each voice says of itself, as HTML; nothing in it is believed to be HTML."""
-    names = available_voices()
-    own = [name for name in names if not (VOICES / name / RECORD).is_file()]
     opened = studio.converter.voice
-    yours = [_listed(name) for name in own if name != opened.name]
-    shipped = [_listed(name) for name in names if name not in own and name != opened.name]
-    (yours if opened.name in own else shipped).insert(0, card(opened))
-    listed = "".join(yours) or "<p>None yet. Train one, or add one from a file.</p>"
+    shipped: list[str] = []
+    yours: list[str] = []
+    for name in (opened.name, *(name for name in available_voices() if name != opened.name)):
+        told = card(opened) if name == opened.name else _listed(name)
+        (shipped if (VOICES / name / RECORD).is_file() else yours).append(told)
+    listed = "".join(yours) or f"<p>{said('None yet. Train one, or add one from a file.')}</p>"
     return (
-        f"<h2>Came with the program</h2><div class=pair>{''.join(shipped)}</div>"
-        f"<h2>Your voices</h2><div class=pair>{listed}</div>"
+        f"<h2>{said('Came with the program')}</h2><div class=pair>{''.join(shipped)}</div>"
+        f"<h2>{said('Your voices')}</h2><div class=pair>{listed}</div>"
     )
 
 

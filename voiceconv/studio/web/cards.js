@@ -52,11 +52,11 @@ function voiceCards(place, {name, onChange = () => {}, onProblem = () => {}}) {
     const marks = Object.entries(card.marks).map(([key, mark]) =>
       make("span", {class: `mark mark-${mark}`, title: `${t(MARK_NAMES[key])}: ${t(MARKS[mark])}`}, t(MARK_NAMES[key]),
         make("i", {"aria-hidden": "true"}), make("span", {class: "sr"}, `: ${t(MARKS[mark])}. `)));
-    const input = make("input", {type: "radio", name, value: card.value, "aria-label": [card.name, card.who].filter(Boolean).join(", ")});
+    const input = make("input", {type: "radio", name, value: card.value, "aria-label": [card.name, card.who && t(card.who)].filter(Boolean).join(", ")});
     input.addEventListener("change", () => { value = card.value; onChange(card); });
     const portrait = make("span", {class: "portrait", style: `--hue: ${hueOf(card.name)}`, "aria-hidden": "true"}, [...card.name][0]);
     return make("div", {class: "card", title: card.about}, input, portrait,
-      make("div", {class: "who"}, make("strong", {}, card.name), make("small", {}, card.who),
+      make("div", {class: "who"}, make("strong", {}, card.name), make("small", {}, card.who && t(card.who)),
         make("div", {class: "marks"}, ...(marks.length ? marks : [make("span", {class: "mark"}, t("Not measured yet"))]))),
       card.clips ? button : "",
       card.warning ? make("p", {class: "warning"}, `⚠ ${t(card.warning)}`) : "");

@@ -6,9 +6,24 @@ const API = new URL("gradio_api/", ROOT);
 /** The text in the visitor's language; `{name}` is replaced by `values.name`. */
 function t(text, values = {}) {
   const words = window.gradio_config?.i18n_translations ?? {};
-  const language = navigator.languages.map((each) => each.split("-")[0]).find((each) => each === "en" || words[each]);
-  return (words[language]?.[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  const known = (language) => Object.keys(words).find((each) => each.split("-")[0] === language.split("-")[0]);
+  const language = navigator.languages.find((each) => each.startsWith("en") || known(each)) ?? "en";
+  return (words[known(language)]?.[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
+
+function translate(elements) {
+  for (const each of elements) each.textContent = t(each.textContent);
+}
+
+/** Translates what the server wrote as HTML, now and whenever it comes. */
+function translateSaid() {
+  const found = document.querySelectorAll("[data-said]");
+  for (const each of found) each.removeAttribute("data-said");
+  translate(found);
+}
+window.voiceconvSaid ??= new MutationObserver(translateSaid);
+window.voiceconvSaid.observe(document.body, {childList: true, subtree: true});
+translateSaid();
 
 /** An HTML element with attributes and children; texts are never read as HTML. */
 function make(name, attributes = {}, ...children) {

@@ -5,9 +5,7 @@ const DEAD_SECONDS = 2;      // without any sound, after which the microphone is
 const DEAD_LEVEL = 0.02;
 
 const find = (selector) => element.querySelector(selector);
-for (const label of ["h2", ".hint", ".upload", ".adjust summary", ".reset", ".go", ".working button"]) {
-  find(label).textContent = t(find(label).textContent);
-}
+translate(element.querySelectorAll("h2, .hint, .upload, .adjust summary, .adjust span, .reset, .go, .working button"));
 const [microphone, hint, meter, problem, working] =
   [".microphone", ".hint", ".level", ".speak > .problem", ".working"].map(find);
 const pitch = find(".pitch");

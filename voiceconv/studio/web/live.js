@@ -53,9 +53,7 @@ const PLAYER = `
 const TOLD_EVERY = 500;      // ms
 
 const find = (selector) => element.querySelector(selector);
-for (const words of element.querySelectorAll("h2, .hint, .note, .meters span, .others button, .adjust summary, .adjust span")) {
-  words.textContent = t(words.textContent);
-}
+translate(element.querySelectorAll("h2, .hint, .note, .meters span, .others button, .adjust summary, .adjust span"));
 const [button, hint, facts, problem, pitch, gate] =
   [".microphone", ".hint", ".facts-line", ".problem", ".pitch", ".gate"].map(find);
 const [microphones, outputs, bypass, keep] = [".microphones", ".outputs select", ".bypass", ".keep"].map(find);

@@ -63,7 +63,7 @@ function resultPlayer(result) {
 
   const pitch = result.pitch ? ` · ${t("pitch {pitch}", {pitch: `${result.pitch > 0 ? "+" : "−"}${Math.abs(result.pitch)}`})}` : "";
   const article = make("article", {class: "result", "aria-label": result.title},
-    make("h3", {}, result.title, make("small", {}, `${result.seconds.toFixed(1)} s${pitch}`)),
+    make("h3", {}, result.title, make("small", {}, `${result.seconds < 60 ? `${result.seconds.toFixed(1)} s` : clock(result.seconds)}${pitch}`)),
     make("div", {class: "player"}, button, seek, time),
     make("div", {class: "row"},
       make("div", {class: "switch", role: "group", "aria-label": t("Hear")}, ...switches),

@@ -2,6 +2,6 @@
 element.addEventListener("click", ({target}) => {
   const value = target.closest("[data-use]")?.dataset.use;
   if (value === undefined) return;
-  [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Convert").click();
+  [...document.querySelectorAll("[role=tab]")].find((tab) => tab.offsetParent).click();   // Convert comes first
   window.dispatchEvent(new CustomEvent("voiceconv-use", {detail: value}));
 });
