@@ -211,7 +211,9 @@ def test_a_voice_is_taken_away_and_brought_back(page: Page, tmp_path: Path, home
     expect(page.locator("#voices article h2", has_text="brought")).to_be_visible(timeout=WAIT)
     assert (home_folder / "voices" / "brought" / "weights.safetensors").is_file()
     open_tab(page, "Convert")
-    page.get_by_role("radio", name="Joe (brought)").check(timeout=WAIT)
+    page.locator("#convert").get_by_role("radio", name="Joe (brought)").check(timeout=WAIT)
+    page.locator("#convert").get_by_role("searchbox", name="Find a voice").fill("brought")  # there are nine by now
+    expect(page.locator("#convert .card strong")).to_have_text(["Allison (brought)", "Joe (brought)"])
 
     with zipfile.ZipFile(tmp_path / "evil.voice", "w") as archive:
         archive.writestr("../../evil.txt", "x")

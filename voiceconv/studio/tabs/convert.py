@@ -80,11 +80,11 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
             return {"path": str(save_as(path, format_, studio.new_file(path.stem)))}
 
     # Programs may write what visitors choose; one that misspells a voice is told the nearest.
-    words, pitch = gr.Textbox(visible=False), gr.Textbox("auto", visible=False)
+    voice, pitch = (gr.Textbox(value, visible=False) for value in (studio.converter.voices[-1], "auto"))
     start = gr.Button(visible=False)
-    start.click(
-        convert, [gr.Audio(type="filepath", visible=False), words, pitch], result, api_name="convert", **CONVERSION
-    )
+    recording = gr.Audio(type="filepath", visible=False)
+    start.click(convert, [recording, voice, pitch], result, api_name="convert", **CONVERSION)
+    words = gr.Textbox(visible=False)
     file, another = (gr.File(type="filepath", visible=False) for _ in range(2))
     number, answer = gr.Number(visible=False), gr.JSON(visible=False)
     for function, inputs, options in (

@@ -59,9 +59,9 @@ def _build_new(studio: Studio) -> None:
     )
     sides = []
     with gr.Row():
-        for letter, called in (("a", "First speaker: name"), ("b", "Second speaker: name")):
+        for letter, label in (("a", "First speaker: name"), ("b", "Second speaker: name")):
             with gr.Column(min_width=320):
-                name = gr.Textbox(label=t(called), max_length=64, elem_id=f"speaker-{letter}")
+                name = gr.Textbox(label=t(label), max_length=64, elem_id=f"speaker-{letter}")
                 files = gr.File(
                     label=t("Recordings"),
                     file_count="multiple",

@@ -33,7 +33,8 @@ async function toggle() {
   if (opening) return;
   opening = true;
   say("");
-  players.forEach((player) => player.pause());
+  giveUp();
+  for (const audio of document.querySelectorAll("audio")) audio.pause();   // the microphone would hear it
   hint.textContent = t("Opening the microphone …");
   let loudest = 0;
   try {
@@ -76,14 +77,20 @@ function take(taken) {
   convert();
 }
 
-function forget() {
+function giveUp() {
   running?.abort();
+  running = null;
+  working.hidden = true;
+}
+
+function forget() {
+  giveUp();
   source = null;
   find(".source").hidden = true;
   find(".source").replaceChildren();
 }
 
-const again = () => { if (source) convert(); };
+const again = () => { if (source && !recording) convert(); };
 
 async function convert() {
   say("");
@@ -163,7 +170,7 @@ element.addEventListener("dragover", (event) => event.preventDefault());
 element.addEventListener("drop", (event) => { event.preventDefault(); takeFile(event.dataTransfer.files[0]); });
 microphone.addEventListener("click", toggle);
 find(".go").addEventListener("click", convert);
-working.querySelector("button").addEventListener("click", () => { running?.abort(); running = null; working.hidden = true; });
+working.querySelector("button").addEventListener("click", giveUp);
 pitch.addEventListener("input", () => { find(".adjust output").textContent = pitch.value; });
 pitch.addEventListener("change", again);
 find(".reset").addEventListener("click", () => { pitch.value = 0; pitch.dispatchEvent(new Event("input")); again(); });
