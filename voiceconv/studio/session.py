@@ -170,6 +170,15 @@ class Studio:
         )
         return recording.seconds, seconds
 
+    def uploaded(self, names: str) -> list[str]:
+        """The files of a JSON list of paths; nothing but what visitors uploaded is among them."""
+        inside = self.cache.resolve()
+        try:
+            paths = [Path(name).resolve() for name in json.loads(names)]
+        except (ValueError, TypeError, RecursionError):
+            return []
+        return [str(path) for path in paths if inside in path.parents and path.is_file()]
+
     def new_file(self, name: str) -> Path:
         """In a folder of its own that nobody can guess, among what the server serves and cleans."""
         folder = self.cache / secrets.token_hex(16)

@@ -26,6 +26,7 @@ from tests.waiting import PATIENCE, wait_for
 from voiceconv.errors import UserError
 from voiceconv.studio import curves
 from voiceconv.studio.server import LOCK, for_other_devices, listening_host, remove_abandoned
+from voiceconv.studio.session import Studio
 from voiceconv.studio.tabs.voices import _record_card
 
 slow = pytest.mark.slow
@@ -284,6 +285,49 @@ def test_a_voice_is_trained_from_the_page(
     open_tab(page, "Voices")
     expect(page.locator("#voices article h2", has_text="high-low")).to_be_visible(timeout=WAIT)
     assert (home_folder / "voices" / "high-low" / "examples" / "low").is_dir()
+
+
+@slow
+def test_a_speaker_is_recorded_on_the_page(page: Page, two_speakers: tuple[Path, Path]) -> None:
+    open_tab(page, "Train")
+    page.get_by_text("Or record here").first.click()
+    takes = page.locator("#takes-a")
+    expect(takes.locator("li")).to_have_count(10)
+    for number in range(2):
+        takes.get_by_role("button", name="Record").click()
+        expect(takes.locator(".counter")).to_have_text(f"0:0{2 * number + 2}", timeout=WAIT)
+        takes.get_by_role("button", name="Stop").click()
+        expect(takes.get_by_role("button", name="Record")).to_be_enabled(timeout=WAIT)
+    takes.get_by_role("button", name="Take back").click()
+    expect(takes.locator(".counter")).to_have_text(re.compile("0:0[23]"))
+    page.locator("#speaker-a input, #speaker-a textarea").fill("visitor")
+    page.locator("#speaker-b input, #speaker-b textarea").fill("high")
+    page.locator("#recordings-b input[type=file]").set_input_files(sorted(two_speakers[0].glob("*.wav")))
+    expect(page.locator("#recordings-b")).to_contain_text("11")
+    page.locator("#inspect").click()
+    expect(page.locator("#inspection h2", has_text="visitor")).to_be_visible(timeout=WAIT)
+    page.get_by_label("Both speakers have agreed").check()
+    page.locator("#start").click()
+    expect(page.locator(".toast-body")).to_contain_text("Training needs at least 20")
+
+
+def test_only_uploads_are_trained_on(tmp_path: Path) -> None:
+    studio = Studio.__new__(Studio)
+    studio.cache = tmp_path / "files"
+    write(tmp_path, "outside.wav")
+    studio.cache.mkdir()
+    inside = write(studio.cache, "inside.wav")
+    (studio.cache / "link.wav").symlink_to(tmp_path / "outside.wav")
+    asked = [
+        str(inside),
+        str(tmp_path / "outside.wav"),
+        f"{studio.cache}/../outside.wav",
+        f"{studio.cache}/link.wav",
+        3,
+    ]
+    assert studio.uploaded(json.dumps(asked[:4])) == [str(inside)]
+    for nonsense in (json.dumps(asked), "x", "3", "[" * 100_000, json.dumps(["\0"])):
+        assert studio.uploaded(nonsense) == []
 
 
 @slow

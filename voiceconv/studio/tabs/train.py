@@ -14,7 +14,7 @@ from voiceconv.inspection.inspect import Inspection, inspect_folder
 from voiceconv.studio.session import Studio, note, told_in_words
 from voiceconv.studio.tabs.convert import CONVERSION, PRIVATE
 from voiceconv.studio.tabs.train_view import curves_html, inspection_html, previews_html, status_html
-from voiceconv.studio.web import text
+from voiceconv.studio.web import script, text
 from voiceconv.studio.words import said, t
 from voiceconv.training.dataset import MIN_SPEECH_SECONDS
 from voiceconv.training.jobs import Job, Plan, Status, add_recordings, all_jobs, find_job, new_draft
@@ -69,10 +69,19 @@ def _build_new(studio: Studio) -> None:
                     height=160,
                     elem_id=f"recordings-{letter}",
                 )
+                with gr.Accordion(t("Or record here"), open=False):
+                    gr.HTML(
+                        text("takes.html"),
+                        js_on_load=script("takes.js"),
+                        apply_default_css=False,
+                        elem_id=f"takes-{letter}",
+                        box=f"taken-{letter}",
+                    )
+                    taken = gr.Textbox("[]", visible="hidden", elem_id=f"taken-{letter}")
                 with gr.Accordion(t("Licence and credits, if others made the recordings"), open=False):
                     licence = gr.Textbox(label=t("Licence"), max_length=500)
                     credits = gr.Textbox(label=t("Credits"), max_length=500)
-                sides += [name, files, licence, credits]
+                sides += [name, files, taken, licence, credits]
     check = gr.Button(t("Check the recordings"), variant="primary", elem_id="inspect")
     report = gr.HTML(elem_id="inspection", elem_classes="words")
     draft = gr.State(None)
@@ -91,15 +100,18 @@ def _build_new(studio: Studio) -> None:
     def inspect(
         name_a: str,
         files_a: list[str] | None,
+        taken_a: str,
         licence_a: str,
         credits_a: str,
         name_b: str,
         files_b: list[str] | None,
+        taken_b: str,
         licence_b: str,
         credits_b: str,
         before: Any,
     ) -> list[Any]:
-        with told_in_words(*(files_a or []), *(files_b or [])):
+        files_a, files_b = (files_a or []) + studio.uploaded(taken_a), (files_b or []) + studio.uploaded(taken_b)
+        with told_in_words(*files_a, *files_b):
             if not (files_a and files_b and name_a.strip() and name_b.strip()):
                 raise UserError("Give both speakers a name and recordings first.")
             if before is not None:
