@@ -16,6 +16,7 @@ import torch
 from playwright.sync_api import Browser, expect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.browser import browsing
 from tests.serving import WAIT, serving
@@ -25,7 +26,7 @@ from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder.istft import ISTFTVocoder
 
-PROXY = "https://studio.example.org"  # where a proxy would show the page
+PROXY = Origin("https://studio.example.org")  # where a proxy would show the page
 pytestmark = pytest.mark.slow
 
 
@@ -48,8 +49,7 @@ def vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tiny_voice: Path, vocoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("live-server")
     options = ("--model", tiny_voice, "--vocoder", vocoder, "--home", tmp_path_factory.mktemp("home"))
-    options += ("--origin", PROXY)
-    with serving(folder, *options) as address:
+    with serving(folder, *options, "--origin", PROXY) as address:
         yield address
 
 
@@ -135,8 +135,8 @@ def test_nonsense_ends_the_conversation_and_not_the_server(server: str) -> None:
 
 def test_other_pages_and_a_third_visitor_are_turned_away(server: str) -> None:
     with pytest.raises(InvalidStatus):
-        connect(wire(server, "voice=joe"), origin="https://example.org")  # type: ignore[arg-type]
-    with connect(wire(server, "voice=joe"), origin=PROXY) as socket:  # type: ignore[arg-type]
+        connect(wire(server, "voice=joe"), origin=Origin("https://example.org"))
+    with connect(wire(server, "voice=joe"), origin=PROXY) as socket:
         assert "latency" in socket.recv()
     with connect(wire(server, "voice=joe")) as one, connect(wire(server, "voice=joe")) as two:
         assert "latency" in one.recv()
