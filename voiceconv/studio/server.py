@@ -123,6 +123,7 @@ def serve(
             with kept_clean(cache, limits.kept_seconds):
                 page.block_thread()
         finally:
+            studio.end()
             # The server runs in a daemon thread, which Python would end by force, also inside compiled code.
             page.close(verbose=False)
     return 0

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_SEMITONES = 12
 NICENESS = 10  # of threads that convert recordings, where live speech has 0
+ENDING_SECONDS = 10.0  # at most, for the conversion at hand
 MOST_LOADED = 4  # voices kept in memory, of those that visitors asked for
 log = logging.getLogger("voiceconv.studio")
 
@@ -67,6 +68,7 @@ class Studio:
 
     def __post_init__(self) -> None:
         self.at_work = threading.Lock()  # one conversion at a time: torch uses all cores for one
+        self._ending = threading.Event()
         self._loading = threading.RLock()
         self._loaded: OrderedDict[tuple[str, int, str], VoiceConverter] = OrderedDict()
         self._vocoders: dict[tuple[str, str], Vocoder] = {}
@@ -146,18 +148,22 @@ class Studio:
 
         Raises `UserError` for what cannot be converted.
         """
+
+        def go_on(done: float, total: float) -> None:
+            if self._ending.is_set():
+                raise UserError("The server is ending.")
+            on_progress(done, total)
+
         comment = f"Synthetic speech: {converter.comment(target)}"
         longest = max_seconds or self.limits.clip_seconds
-        with open_recording(
-            converter, source, result.parent, max_seconds=longest, on_progress=on_progress
-        ) as recording:
+        with open_recording(converter, source, result.parent, max_seconds=longest, on_progress=go_on) as recording:
             asked = time.perf_counter()
             with self.at_work:
                 give_way()
                 start = time.perf_counter()
                 # It refuses what is not a pitch.
                 save_conversion(
-                    converter, recording, result, target, cast("Pitch", pitch), comment=comment, on_progress=on_progress
+                    converter, recording, result, target, cast("Pitch", pitch), comment=comment, on_progress=go_on
                 )
                 seconds = time.perf_counter() - start
         note(
@@ -169,6 +175,11 @@ class Studio:
             waited=start - asked,
         )
         return recording.seconds, seconds
+
+    def end(self) -> None:
+        """Ends the conversion at hand: Python would end its thread by force, also inside compiled code."""
+        self._ending.set()
+        self.at_work.acquire(timeout=ENDING_SECONDS)
 
     def uploaded(self, names: str) -> list[str]:
         """The files of a JSON list of paths; nothing but what visitors uploaded is among them."""
