@@ -224,13 +224,14 @@ def test_every_result_is_named_by_what_was_converted(page: Page) -> None:
     examples.get_by_role("button", name="Carlo").click()
     result(page, "Carlo 1 → Joe")
     expect(page.get_by_role("radio", name="Joe")).to_be_checked()
-    expect(page.locator(".result")).to_have_count(1)
     page.get_by_role("radio", name="Joe").press("ArrowUp")  # converts again, as Allison
     result(page, "Carlo 1 → Allison")
     page.get_by_text("Adjust").click()
     page.get_by_role("slider", name="Pitch").press("ArrowRight")
     expect(page.locator(".result.latest")).to_contain_text("pitch +0.5", timeout=WAIT)
-    assert page.locator(".result h3").all_inner_texts()[-1].startswith("Carlo 1 → Joe")
+    titles = [title.splitlines()[0] for title in page.locator(".result h3").all_inner_texts()]
+    assert titles[:3] == ["Carlo 1 → Allison", "Carlo 1 → Allison", "Carlo 1 → Joe"]
+    assert titles[3:] in ([], ["Allison 1 → Joe"])  # unless it was overtaken by the next click
 
 
 @slow
