@@ -82,8 +82,14 @@ class Studio:
         return [(card.name, card.value) for card in self.cards()]
 
     def find(self, choice: str) -> tuple[VoiceConverter, str]:
-        """ "joe" or "voice/joe" -> the converter and its speaker; raises `UserError` that names the nearest."""
+        """ "joe" or "voice/joe" -> the converter and its speaker; raises `UserError` that names the nearest.
+
+        A name alone may also be that of a speaker in another voice.
+        """
         voice, _, speaker = str(choice).rpartition("/")
+        if not voice and speaker not in self.converter.voices:
+            found = (card.value for card in self.cards() if card.value.endswith(f"/{speaker}"))
+            voice = next(found, "").rpartition("/")[0]
         converter = self.load(voice) if voice and voice != self.converter.name else self.converter
         converter.voice.index(speaker)
         return converter, speaker

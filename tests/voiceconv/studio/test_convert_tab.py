@@ -327,6 +327,7 @@ def test_endpoint(server: str, tmp_path: Path, converter: VoiceConverter) -> Non
         result = client.predict(handle_file(source), "joe", **pitch, api_name="/convert")
         converted = load_audio(result, converter.sample_rate, loudness=None)
         assert_spoken_by("joe", converted, recorded, converter)
+    assert client.predict(handle_file(source), "carlo", api_name="/convert").endswith("-carlo.wav")
     with pytest.raises(AppError, match="'joe'"):
         client.predict(handle_file(source), "jo", api_name="/convert")
     with pytest.raises(AppError, match="semitones"):
