@@ -102,7 +102,7 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     delete_it.click(delete, chosen, [cards, chosen], **one, **PRIVATE)
     hide: dict[str, Any] = {"fn": lambda: [gr.update(visible=False)] * 2, "outputs": [download, question]}
     gr.on([chosen.change, keep_it.click, delete_it.click], **hide, queue=False, **PRIVATE)
-    add.click(bring, [file, name], [file, name, cards, chosen], api_visibility="private", **one)
+    add.click(bring, [file, name], [file, name, cards, chosen], **one, **PRIVATE)
     gr.on([page.load, tab.select], refresh, None, [cards, chosen], queue=False, **PRIVATE)
 
 
