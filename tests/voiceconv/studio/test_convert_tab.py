@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
@@ -75,7 +76,9 @@ def outside() -> Iterator[socket.socket]:
 def server(tmp_path_factory: pytest.TempPathFactory, outside: socket.socket) -> Iterator[str]:
     """The address of `app.py`, which must never have tried to go out."""
     proxy = f"http://127.0.0.1:{outside.getsockname()[1]}"
-    proxies = {name: proxy for key in ("http_proxy", "https_proxy", "all_proxy") for name in (key, key.upper())}
+    proxies: dict[str, Any] = {
+        name: proxy for key in ("http_proxy", "https_proxy", "all_proxy") for name in (key, key.upper())
+    }
     options = ("--model", VOICE, "--max-seconds", MAX_SECONDS, "--home", tmp_path_factory.mktemp("home"))
     with serving(tmp_path_factory.mktemp("server"), *options, **proxies, no_proxy="", NO_PROXY="") as address:
         yield address
