@@ -79,8 +79,8 @@ def _build_new(studio: Studio) -> None:
                     )
                     taken = gr.Textbox("[]", visible="hidden", elem_id=f"taken-{letter}")
                 with gr.Accordion(t("Licence and credits, if others made the recordings"), open=False):
-                    licence = gr.Textbox(label=t("Licence"), max_length=500)
-                    credits = gr.Textbox(label=t("Credits"), max_length=500)
+                    licence = gr.Textbox("", label=t("Licence"), max_length=500)
+                    credits = gr.Textbox("", label=t("Credits"), max_length=500)
                 sides += [name, files, taken, licence, credits]
     check = gr.Button(t("Check the recordings"), variant="primary", elem_id="inspect")
     report = gr.HTML(elem_id="inspection", elem_classes="words")
