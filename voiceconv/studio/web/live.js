@@ -15,6 +15,7 @@ const PLAYER = `
       this.playing = false;
       this.dropouts = 0;         // times that nothing was there to play, or too much
       this.port.onmessage = ({data}) => {
+        if (!data.length) return;  // nothing is ready yet; reading from it would give NaN, which is silence for good
         this.queue.push(data);
         this.waiting += data.length;
         if (this.waiting > TOO_MUCH) this.dropouts++;
