@@ -35,6 +35,7 @@ from torch.nn import functional as F
 
 from generative_core.training.precision import autocast_where_fast
 from recipes.common.command import run_recipe
+from recipes.common.espeak import load_espeak
 from voiceconv.audio.files import find_audio, load_audio
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
@@ -143,21 +144,9 @@ def read_folder(text: str, seed: int, *, smoke: bool) -> list[Utterance]:
 
 def to_phonemes(texts: Sequence[str], language: str) -> list[list[str]]:
     """Texts -> their phonemes in IPA without stress and length, by espeak-ng."""
-    try:
-        import espeakng_loader
-        from phonemizer.backend import EspeakBackend
-        from phonemizer.backend.espeak.wrapper import EspeakWrapper
-        from phonemizer.separator import Separator
-    except ImportError as error:
-        raise UserError(
-            f"Turning text into phonemes needs the extra: pip install 'voiceconv[phonemes]' ({error})"
-        ) from error
-    EspeakWrapper.set_library(espeakng_loader.get_library_path())
-    EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-    try:
-        backend = EspeakBackend(language, language_switch="remove-flags")
-    except RuntimeError as error:
-        raise UserError(f"espeak-ng has no language {language!r}; English is en-us, Italian it.") from error
+    backend = load_espeak(language)
+    from phonemizer.separator import Separator
+
     separator = Separator(phone=" ", word="|")
     said = []
     for text in texts:  # one by one: empty results would be left out of a list
