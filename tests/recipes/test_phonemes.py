@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from recipes.phonemes import PhonemesConfig, Utterance, align, main, realign, to_phonemes
+from recipes.common.transcribed import Utterance, realign, to_phonemes
+from recipes.phonemes import PhonemesConfig, align, main
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
 from voiceconv.errors import UserError

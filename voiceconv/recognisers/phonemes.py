@@ -28,29 +28,44 @@ SWITCH_COST = 2.5  # nats that a change of phoneme must gain: single frames do n
 class PhonemeRecogniser(nn.Module):
     """log-mel `(B, n_mels, T)` -> logits `(B, len(phonemes), T)`; the first phoneme is silence.
 
-    A frame sees `receptive_frames` to either side and nothing of the clip's length.
+    A frame sees a neighbourhood and nothing of the clip's length. With a `stride` of 2 the network works on every
+    second frame, in half of the time, and tells two frames at once what they are.
     """
 
     def __init__(
-        self, phonemes: list[str], *, bands: int = 80, channels: int = 192, blocks: int = 6, kernel_size: int = 7
+        self,
+        phonemes: list[str],
+        *,
+        bands: int = 80,
+        channels: int = 192,
+        blocks: int = 6,
+        kernel_size: int = 7,
+        stride: int = 1,
     ) -> None:
         super().__init__()
         self.phonemes = list(phonemes)
+        self.stride = stride
         self.size = {"bands": bands, "channels": channels, "blocks": blocks, "kernel_size": kernel_size}
-        self.enter = nn.Conv1d(bands, channels, kernel_size, padding=kernel_size // 2)
+        self.size["stride"] = stride
+        self.enter = nn.Conv1d(bands, channels, kernel_size, stride=stride, padding=kernel_size // 2)
         self.blocks = nn.Sequential(
             *(ConvNeXtBlock1d(channels, kernel_size=kernel_size, scale=1 / blocks) for _ in range(blocks))
         )
         self.norm = nn.LayerNorm(channels)
-        self.leave = nn.Linear(channels, len(self.phonemes))
+        self.leave = nn.Linear(channels, stride * len(self.phonemes))
 
     def forward(self, mel: Tensor) -> Tensor:
-        return self.leave(self.features(mel).transpose(1, 2)).transpose(1, 2)
+        logits = self.leave(self._strided(mel)).unflatten(2, (self.stride, len(self.phonemes)))
+        return logits.flatten(1, 2)[:, : mel.shape[2]].transpose(1, 2)
 
     def features(self, mel: Tensor) -> Tensor:
         """log-mel `(B, n_mels, T)` -> the features that the phonemes are read from, `(B, channels, T)`."""
+        return self._strided(mel).repeat_interleave(self.stride, 1)[:, : mel.shape[2]].transpose(1, 2)
+
+    def _strided(self, mel: Tensor) -> Tensor:
+        """`(B, n_mels, T)` -> `(B, ceil(T / stride), channels)`."""
         h = self.blocks(self.enter((mel + 5) / 2.5))  # about zero mean and unit variance
-        return self.norm(h.transpose(1, 2)).transpose(1, 2)
+        return self.norm(h.transpose(1, 2))
 
     def transcribe(self, mel: Tensor) -> list[str]:
         """The phonemes in a log-mel `(n_mels, T)`, without silence: the best path of runs of one phoneme each."""

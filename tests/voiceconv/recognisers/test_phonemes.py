@@ -49,6 +49,19 @@ def test_a_saved_recogniser_comes_back(tmp_path: Path) -> None:
     assert not any(p.requires_grad for p in again.parameters())
 
 
+def test_a_stride_works_on_every_second_frame_and_answers_for_each(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    recogniser = PhonemeRecogniser(["_", "a"], channels=8, blocks=1, kernel_size=3, stride=2).eval()
+    for frames in (40, 41):
+        mel = torch.randn(2, 80, frames) - 5
+        assert recogniser(mel).shape == (2, 2, frames)
+        heard = recogniser.features(mel)
+        assert heard.shape == (2, 8, frames)
+        torch.testing.assert_close(heard[..., 0:40:2], heard[..., 1:40:2])
+    recogniser.save(tmp_path / "r.safetensors")
+    assert PhonemeRecogniser.load(tmp_path / "r.safetensors").stride == 2
+
+
 @pytest.mark.parametrize("name", ["training", "scoring"])
 def test_shipped_recognisers_hear_words_in_either_voice(name: str) -> None:
     """The same clip with pitch and formants moved is heard alike, another clip is not."""
