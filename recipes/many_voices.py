@@ -14,7 +14,8 @@ It says the sentences, words of theirs in random order, so that nothing can be g
 they were written in another language, for the phonemes that English does not have. What utterance number N is depends
 on the seed and N alone: a run that was stopped goes on where it was, and ends with the files it would have written.
 
-`OUT/meta.jsonl` has a line for each recording (`recipes/common/corpus.py`). Two to three times real time on one core.
+`OUT/meta.jsonl` has a line for each recording (`recipes/common/corpus.py`). An hour of it takes
+twenty to thirty minutes on one core; `--smoke` takes half a minute.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class ManyVoicesConfig:
     workers: int = 1
     """Processes, with one thread each."""
     seed: int = 0
+    smoke: bool = False
+    """Only check that everything runs: a few seconds of speech."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,10 @@ def main(config: ManyVoicesConfig) -> None:
     styles = read_styles(config.voices, config.leave_out)
     index = begin(config, sentences, list(styles))
     done = drop_last(index)
+    wanted = 3.0 if config.smoke else 3600 * config.hours
     seconds = sum(sum(recording.durations) for recording in done)
-    print(f"{seconds / 3600:.2f} of {config.hours:g} hours are there.", flush=True)
-    if seconds >= 3600 * config.hours:
+    print(f"{seconds / 3600:.2f} hours are there.", flush=True)
+    if seconds >= wanted:
         return
     names, first = list(styles), 1 + max((recording.number for recording in done), default=-1)
     utterances = (plan(config.seed, number, sentences, names) for number in itertools.count(first))
@@ -114,10 +118,10 @@ def main(config: ManyVoicesConfig) -> None:
                 seconds += sum(recording.durations)
             lines.write("".join(recording.to_line() for recording, _ in versions))
             lines.flush()
-            if seconds >= 3600 * config.hours:
+            if seconds >= wanted:
                 break
             if count % 100 == 0:
-                print(f"{seconds / 3600:.2f} of {config.hours:g} hours", flush=True)
+                print(f"{seconds / 3600:.2f} of {wanted / 3600:g} hours", flush=True)
     print(f"{seconds / 3600:.2f} hours of speech are in {config.out}.")
 
 
