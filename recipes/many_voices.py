@@ -60,7 +60,6 @@ PROSODY = "/encoder/Slice_output_0"  # in the graph: the prosody, quantised once
 DURATIONS = "/encoder/Round_output_0"
 FOREIGN = ("it", "es", "fr-fr", "de", "cs", "pl", "pt-br", "sv")
 SHARE_OF_WORDS, SHARE_OF_FOREIGN = 0.25, 0.25
-SHARE_OF_BLENDS = 0.45
 SHARE_IN_THREE_VOICES = 0.6
 SHORTEST, LONGEST = 12, 180  # symbols
 QUIETEST, LOUDEST = 0.02, 0.95  # peaks, of full scale
@@ -79,6 +78,8 @@ class ManyVoicesConfig:
     """Of speech; more hours go on with a corpus that is there."""
     leave_out: tuple[str, ...] = ()
     """Voices that are not to be heard, neither alone nor in blends."""
+    speakers: int = 400
+    """All other voices, and blends of them."""
     workers: int = 1
     """Processes, with one thread each."""
     seed: int = 0
@@ -110,7 +111,8 @@ def main(config: ManyVoicesConfig) -> None:
     if seconds >= wanted:
         return
     names, first = list(styles), 1 + max((recording.number for recording in done), default=-1)
-    utterances = (plan(config.seed, number, sentences, names) for number in itertools.count(first))
+    speakers = cast(config.seed, names, config.speakers)
+    utterances = (plan(config.seed, number, sentences, names, speakers) for number in itertools.count(first))
     with index.open("a", encoding="utf-8") as lines, closing(in_order(utterances, styles, config.workers)) as spoken:
         for count, versions in enumerate(spoken, 1):
             for recording, flac in versions:
@@ -151,7 +153,7 @@ def read_styles(folder: Path, leave_out: Sequence[str]) -> dict[str, NDArray[np.
 def begin(config: ManyVoicesConfig, sentences: list[str], names: list[str]) -> Path:
     """The index of the corpus, new or of the same settings; raises `UserError` where it was begun with others."""
     digest = hashlib.sha256("\n".join(sentences).encode()).hexdigest()
-    settings = {"seed": config.seed, "voices": names, "sentences_sha256": digest}
+    settings = {"seed": config.seed, "voices": names, "speakers": config.speakers, "sentences_sha256": digest}
     config.out.mkdir(parents=True, exist_ok=True)
     path = config.out / SETTINGS
     if not path.exists():
@@ -170,28 +172,28 @@ def drop_last(index: Path) -> list[Recording]:
     return sure
 
 
-def plan(seed: int, number: int, sentences: Sequence[str], names: Sequence[str]) -> Utterance:
-    """Utterance `number` of the corpus of a seed."""
+def cast(seed: int, names: Sequence[str], size: int) -> list[str]:
+    """The speakers of a corpus: all voices by name, and blends of two or three of them until there are `size`."""
+    chance, speakers = random.Random(seed), list(names)
+    while len(speakers) < size:
+        chosen = chance.sample(names, chance.choice([2, 2, 3]))
+        weights = [chance.gammavariate(1.5, 1.0) for _ in chosen]  # shares of a Dirichlet distribution
+        shares = [weight / sum(weights) for weight in weights]
+        speakers.append("+".join(f"{name}*{share:.2f}" for name, share in zip(chosen, shares, strict=True)))
+    return speakers
+
+
+def plan(seed: int, number: int, sentences: Sequence[str], names: Sequence[str], speakers: Sequence[str]) -> Utterance:
+    """Utterance `number` of the corpus of a seed: said by the voice whose rhythm it has, and often by two more."""
     chance = random.Random(f"{seed}/{number}")
     text = chance.choice(sentences)
     if chance.random() < SHARE_OF_WORDS:
         text = " ".join(chance.choice(chance.choice(sentences).split()) for _ in range(chance.randint(4, 12)))
     language = chance.choice(FOREIGN) if chance.random() < SHARE_OF_FOREIGN else "en-us"
     rhythm = chance.choice(names)
-    voices = [rhythm]
-    if chance.random() < SHARE_IN_THREE_VOICES:
-        voices += [blend(chance, names), blend(chance, names)]
+    others = chance.sample(speakers, 2) if chance.random() < SHARE_IN_THREE_VOICES else []
     speed = round(min(max(chance.gauss(1.08, 0.13), 0.8), 1.5), 3)
-    return Utterance(number, text, language, rhythm, tuple(voices), speed)
-
-
-def blend(chance: random.Random, names: Sequence[str]) -> str:
-    """A voice, or the shares of two or three."""
-    if chance.random() > SHARE_OF_BLENDS:
-        return chance.choice(names)
-    chosen = chance.sample(names, chance.choice([2, 2, 3]))
-    weights = [chance.gammavariate(1.5, 1.0) for _ in chosen]  # shares of a Dirichlet distribution
-    return "+".join(f"{name}*{weight / sum(weights):.2f}" for name, weight in zip(chosen, weights, strict=True))
+    return Utterance(number, text, language, rhythm, (rhythm, *others), speed)
 
 
 def style_of(voice: str, styles: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from recipes import many_voices
 from recipes.common.corpus import Recording, frame_labels, read_corpus
-from recipes.many_voices import DURATIONS, PROSODY, ManyVoicesConfig, Utterance, blend, cut, plan, style_of, to_symbols
+from recipes.many_voices import DURATIONS, PROSODY, ManyVoicesConfig, Utterance, cast, cut, plan, style_of, to_symbols
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 
@@ -84,14 +83,29 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_an_utterance_depends_on_the_seed_and_its_number_only() -> None:
     names = ["a", "b", "c", "d"]
-    assert plan(3, 7, SENTENCES, names) == plan(3, 7, SENTENCES, names)
-    planned = [plan(3, number, SENTENCES, names) for number in range(300)]
-    assert len({u.text for u in planned}) > 50  # beside the three sentences their words in other orders
-    assert sum(u.text in SENTENCES for u in planned) > 150
-    assert {u.language for u in planned} > {"en-us", "it", "cs"}
-    assert {len(u.voices) for u in planned} == {1, 3}
-    assert all(u.voices[0] == u.rhythm for u in planned)
-    assert planned != [plan(4, number, SENTENCES, names) for number in range(300)]
+    speakers = cast(3, names, 20)
+
+    def planned(seed: int) -> list[Utterance]:
+        return [plan(seed, number, SENTENCES, names, speakers) for number in range(300)]
+
+    utterances = planned(3)
+    assert plan(3, 7, SENTENCES, names, speakers) == utterances[7]
+    assert planned(4) != utterances
+    assert len({u.text for u in utterances}) > 50  # beside the three sentences their words in other orders
+    assert sum(u.text in SENTENCES for u in utterances) > 150
+    assert {u.language for u in utterances} > {"en-us", "it", "cs"}
+    assert {len(u.voices) for u in utterances} == {1, 3}
+    assert all(u.voices[0] == u.rhythm for u in utterances)
+    assert {voice for u in utterances for voice in u.voices} == set(speakers)
+
+
+def test_speakers_are_all_voices_and_blends_of_them() -> None:
+    names = ["a", "b", "c", "d"]
+    speakers = cast(0, names, 50)
+    assert speakers == cast(0, names, 50)
+    assert cast(0, names, 60)[:50] == speakers
+    assert speakers[:4] == names
+    assert {name.count("*") for name in speakers[4:]} == {2, 3}
 
 
 def test_a_blend_is_the_mean_that_its_name_says() -> None:
@@ -99,9 +113,6 @@ def test_a_blend_is_the_mean_that_its_name_says() -> None:
     assert style_of("b", styles) is styles["b"]
     assert style_of("a*0.25+b*0.75", styles) == pytest.approx(np.full((2, 256), 0.75))
     assert style_of("a*0.33+b*0.66", styles) == pytest.approx(np.full((2, 256), 2 / 3))  # shares are rounded in names
-    blends = [blend(random.Random(seed), ["a", "b", "c"]) for seed in range(50)]
-    assert {"a", "b", "c"} < set(blends)
-    assert {name.count("*") for name in blends} == {0, 2, 3}
 
 
 def test_texts_are_read_in_their_language() -> None:
