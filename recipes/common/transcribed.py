@@ -35,11 +35,13 @@ SPLIT |= {"iə": "i ə", "ss": "s", "ɒ": "ɑ", "ʔ": "t"}
 
 @dataclass
 class Utterance:
-    """Log-mels `(n_mels, T)` of a recording as it is and altered, what is said, and (later) what each frame is."""
+    """Log-mels `(n_mels, T)` of a recording as it is and altered, what is said, its F0 `(T,)` in Hz, and (later) what
+    each frame is."""
 
     mels: list[Tensor]
     phonemes: list[str]
     held_out: bool
+    f0: Tensor | None = None
     frames: Tensor | None = None
 
 
@@ -67,7 +69,7 @@ def read_folder(text: str, seed: int, *, smoke: bool) -> list[Utterance]:
         f0 = torch.from_numpy(extract_f0(samples, mel.config.sample_rate, mel.config.hop_length))
         altered = [move(mel, wav, f0, vary.uniform(-10, 10), vary.uniform(-4, 4)) for _ in range(ALTERED_VERSIONS)]
         aside = f"{path.relative_to(folder).as_posix()}#0" in held_out
-        utterances.append(Utterance([mel(wav), *altered], phonemes, aside))
+        utterances.append(Utterance([mel(wav), *altered], phonemes, aside, f0))
     return utterances
 
 
