@@ -1,17 +1,18 @@
-"""A decoder that says in one voice what a content encoder hears: from content, F0 and level, and no mel.
+"""Trains a decoder that speaks in one voice from content, F0 and level, and measures a content encoder by its words.
 
     python -m recipes.content_decoder --target data/joe:en-us --sources data/allison:en-us \\
         --encoder runs/content-encoder/encoder.safetensors
 
-Nothing of another voice can pass but what is left of it in the content, and the decoder has only ever spoken as its
-target. So the words that it keeps of speakers whom the encoder has never heard are the measure of that encoder: frames
-right on synthetic voices are not. It learns from the target's recordings, whose content it reads from disguised
-versions (`--disguise channel`: pitch and formants moved, and other rooms and microphones; `voice`: without these), so
-that it does not rely on how its target sounds (NANSY, Choi et al. 2021, arXiv:2110.14513).
+Of another voice only what is left of it in the content can pass, since the decoder is trained on its target alone. So
+the words that it keeps of speakers unknown to the encoder measure that encoder; its accuracy on synthetic voices does
+not (docs/experiments_foundation.md). The content comes from disguised versions of the target's recordings, so that the
+decoder does not rely on how the target sounds (NANSY, Choi et al. 2021, arXiv:2110.14513): with `--disguise voice`
+pitch and formants are shifted, with `channel` rooms, microphones and noise are added, which brings the voice closer and
+costs words.
 
-For each folder of sources the held-out clips are said in the target's voice: phoneme errors against the text by the
-recogniser that scores, and the cosine to target and source by the speaker encoder; the same for copy-synthesis, and for
-the target itself. The clips are kept in OUT, for other recognisers. `--smoke` takes seconds.
+For each folder of sources the held-out clips are converted to the target. Printed are phoneme errors against the text,
+by the scoring recogniser, and the cosine to target and source, by the speaker encoder; the same for copy-synthesis and
+for the target's own clips. The clips are written to OUT, for other recognisers. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -50,20 +51,20 @@ LEAST_RECORDINGS = 8
 
 @dataclass(frozen=True)
 class ContentDecoderConfig:
-    """Whose voice, what it reads, who is to be said in it, and where to."""
+    """The target, the encoder, the sources, the schedule and the output folder."""
 
     target: str
     """Folder of the target's recordings with its language: FOLDER:LANGUAGE."""
     sources: tuple[str, ...] = ()
-    """Folders of others, whose held-out clips are said: FOLDER:LANGUAGE."""
+    """Folders of other speakers, whose held-out clips are converted: FOLDER:LANGUAGE."""
     encoder: Path | None = None
-    """A file that recipes.content_encoder or recipes.phonemes wrote; default: the recogniser that holds the words."""
-    disguise: Literal["none", "voice", "channel"] = "channel"
-    """How the target's recordings are altered before they are read."""
+    """A file that recipes.content_encoder or recipes.phonemes wrote; default: the shipped recogniser."""
+    disguise: Literal["none", "voice", "channel"] = "voice"
+    """How the target's recordings are altered before they are encoded."""
     out: Path = Path("runs/content-decoder")
     """Folder for the clips."""
     clips: int = 20
-    """How many held-out clips of each folder are said."""
+    """Number of held-out clips of each folder to convert."""
     steps: int = 2000
     batch_size: int = 16
     channels: int = 256
@@ -149,7 +150,7 @@ def moved(utterance: Utterance, own: PitchStatistics, target: PitchStatistics) -
 
 @torch.no_grad()
 def disguised(encoder: PhonemeRecogniser, utterance: Utterance, disguise: str) -> list[Tensor]:
-    """What the encoder hears `(content, T)` (float16) in a recording as it is, and in altered versions of it."""
+    """The content `(content, T)` (float16) of a recording and of its altered versions."""
     versions = utterance.mels[:1] if disguise == "none" else utterance.mels
     if disguise == "channel":
         channel = Channel(MelConfig())
@@ -163,7 +164,7 @@ def learn(
     steps: int,
     config: ContentDecoderConfig,
 ) -> None:
-    """By L1 from versions of the content `(content, T)`, prosody `(3, T)` and log-mel `(n_mels, T)` of recordings."""
+    """Trains by L1 on recordings: versions of their content `(content, T)`, prosody `(3, T)`, log-mel `(n_mels, T)`."""
     chance, lengths = random.Random(config.seed), [mel.shape[1] for _, _, mel in examples]
     optimizer = torch.optim.AdamW(decoder.parameters(), config.rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.rate, total_steps=steps, pct_start=0.1)
@@ -190,13 +191,13 @@ def learn(
 
 @torch.no_grad()
 def decode(decoder: ContentDecoder, encoder: PhonemeRecogniser, utterance: Utterance, own: PitchStatistics) -> Tensor:
-    """A recording as the target would say it, a log-mel `(n_mels, T)`."""
+    """Converts a recording to the target, a log-mel `(n_mels, T)`."""
     content = encoder.features(utterance.mels[0][None])[0]
     return decoder(torch.cat([content, prosody(utterance, own)])[None])[0]
 
 
 class Score:
-    """Prints how well words were kept and whose voice is heard, and keeps the clips."""
+    """Prints how well words are kept and how near the voice is, and writes the clips."""
 
     def __init__(self, target: Sequence[Utterance], clips: int, out: Path) -> None:
         self.mel, self.out, self.clips = MelSpectrogram(), out, clips

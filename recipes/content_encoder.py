@@ -1,13 +1,14 @@
-"""The content encoder: hears what is said, whoever says it and in whatever recording.
+"""Trains a content encoder: a phoneme recogniser for any speaker and any recording.
 
     python -m recipes.content_encoder --corpus runs/many-voices \\
         --data data/allison:en-us data/joe:en-us data/carlo:it
 
-The corpus is that of `recipes.many_voices`: hundreds of synthetic voices, and what each of their frames is. A network
-that has heard only those mistakes two thirds of the phonemes in recordings. So real speech is in every batch, too: the
-folders, which hold recordings and a `metadata.csv` (`clip|text|...`), behind the colon the language. When each of their
-phonemes is said the network finds out itself, first after a quarter of the steps on synthetic speech alone, and once
-more when it has heard real speech. Vocal-tract lengths, rooms, microphones, band limits and noise vary in both.
+The corpus is that of `recipes.many_voices`: hundreds of synthetic voices with a phoneme for each frame. A network that
+is trained on nothing else gets most phonemes of recordings wrong, however long it is trained
+(docs/experiments_foundation.md). So half of every batch is recordings: each folder holds some with a `metadata.csv`
+(`clip|text|...`), and the language follows the colon. The network aligns them with their texts itself, first after a
+quarter of the steps, on synthetic speech alone, and again when it has learned from recordings. Vocal-tract lengths,
+rooms, microphones, band limits and noise vary in both. `PhonemeRecogniser.features` is the content.
 
 `--init FILE` goes on from an encoder that this recipe wrote. `--smoke` takes seconds.
 """
@@ -45,7 +46,7 @@ LEAST_RECORDINGS = 8
 
 @dataclass(frozen=True)
 class ContentEncoderConfig:
-    """What to hear, how long, and where to."""
+    """The data, the size of the network, the schedule and the file to write."""
 
     corpus: Path
     """The folder that recipes.many_voices wrote."""
@@ -129,7 +130,7 @@ def can_be_aligned(utterance: Utterance) -> bool:
 
 
 def spoken(labels: Sequence[str]) -> list[str]:
-    """The phonemes that the labels of frames tell, once each."""
+    """Labels of frames -> the sequence of phonemes."""
     runs = [label for i, label in enumerate(labels) if i == 0 or label != labels[i - 1]]
     return [label for label in runs if label not in (SILENCE, BETWEEN_WORDS)]
 
@@ -144,7 +145,7 @@ def numbered(mel: Tensor, labels: Sequence[str], numbers: dict[str, int]) -> Ten
 def begin(
     config: ContentEncoderConfig, synthetic: Sequence[Labelled], recordings: Sequence[Utterance], channels: int
 ) -> PhonemeRecogniser:
-    """A new encoder for all symbols that are said, or the one to go on from."""
+    """A new encoder for all symbols in the data, or the one to go on from."""
     if config.init is not None:
         return PhonemeRecogniser.load(config.init).requires_grad_(True)
     symbols = {label for _, labels in synthetic for label in labels} | {p for u in recordings for p in u.phonemes}
@@ -161,7 +162,7 @@ def learn(
     steps: int,
     config: ContentEncoderConfig,
 ) -> None:
-    """By cross-entropy on frames; an encoder to go on from knows at once when the phonemes of recordings are said."""
+    """Trains by cross-entropy on frames; an encoder to go on from can align recordings at once."""
     chance, channel = random.Random(config.seed), Channel(MelConfig())
     optimizer = torch.optim.AdamW(encoder.parameters(), config.rate, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.rate, total_steps=steps, pct_start=0.08)
@@ -190,7 +191,7 @@ def learn(
 
 
 def align(encoder: PhonemeRecogniser, recordings: Sequence[Utterance]) -> list[Clip]:
-    """Recordings with what each of their frames is, as the encoder hears it."""
+    """Labels the frames of recordings by the best path of the encoder through their phonemes."""
     encoder.eval()
     numbers = {symbol: number for number, symbol in enumerate(encoder.phonemes)}
     known = [u for u in recordings if set(u.phonemes) <= set(numbers)]

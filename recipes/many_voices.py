@@ -1,4 +1,4 @@
-"""Speech in any number of voices with exact phoneme times: what recognisers and converters begin with.
+"""Generates speech in hundreds of synthetic voices with exact phoneme times, to train recognisers and converters on.
 
     pip install 'voiceconv[many-voices]'
     npm pack kokoro-js && tar xzf kokoro-js-*.tgz     # the voices, in package/voices
@@ -6,16 +6,17 @@
         --leave-out af_river am_onyx bf_lily bm_lewis im_nicola ff_siwis
 
 The open-weight synthesiser Kokoro-82M (Apache-2.0) takes phonemes and a style vector: 128 numbers of timbre and 128 of
-prosody. Its graph is cut so that durations follow the prosody of one voice, F0 and energy that of another. So the same
-is said with the same timing in any voices, aligned to the sample, and how long each phoneme lasts is known. Weighted
-means of style vectors are new speakers.
+prosody. Its graph is cut so that durations follow the prosody of one voice, and F0 and energy that of another. So
+several voices say a text with the same timing, aligned to the sample, and the duration of each phoneme is known.
+Weighted means of style vectors are new speakers.
 
-It says the sentences, words of theirs in random order, so that nothing can be guessed from the context, and both as if
-they were written in another language, for the phonemes that English does not have. What utterance number N is depends
-on the seed and N alone: a run that was stopped goes on where it was, and ends with the files it would have written.
+The texts are the sentences, sequences of random words from them, so that nothing can be guessed from the context, and
+both as if they were written in another language, for the phonemes that English does not have. Utterance number N
+depends on the seed and N only: a run that was stopped goes on where it was and ends with the same files, with any
+number of workers.
 
-`OUT/meta.jsonl` has a line for each recording (`recipes/common/corpus.py`). An hour of it takes
-twenty to thirty minutes on one core; `--smoke` takes half a minute.
+`OUT/meta.jsonl` has a line for each recording (`recipes/common/corpus.py`). An hour of speech takes twenty to thirty
+minutes on one core; `--smoke` takes half a minute.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ QUIETEST, LOUDEST = 0.02, 0.95  # peaks, of full scale
 
 @dataclass(frozen=True)
 class ManyVoicesConfig:
-    """What to say, in which voices, how much and where to."""
+    """Texts, voices, hours and the output folder."""
 
     sentences: Path
     """A text file with an English sentence on each line."""
@@ -77,11 +78,11 @@ class ManyVoicesConfig:
     hours: float = 15.0
     """Of speech; more hours go on with a corpus that is there."""
     leave_out: tuple[str, ...] = ()
-    """Voices that are not to be heard, neither alone nor in blends."""
+    """Voices to hold out, also from blends."""
     speakers: int = 400
-    """All other voices, and blends of them."""
+    """Number of speakers: all other voices, and blends of them."""
     workers: int = 1
-    """Processes, with one thread each."""
+    """Number of processes, with one thread each."""
     seed: int = 0
     smoke: bool = False
     """Only check that everything runs: a few seconds of speech."""
@@ -89,7 +90,7 @@ class ManyVoicesConfig:
 
 @dataclass(frozen=True)
 class Utterance:
-    """What is said, how and by whom."""
+    """A text, and the voices and the speed to say it with."""
 
     number: int
     text: str
@@ -165,7 +166,7 @@ def begin(config: ManyVoicesConfig, sentences: list[str], names: list[str]) -> P
 
 
 def drop_last(index: Path) -> list[Recording]:
-    """The recordings that an index is sure of; the last utterance may have lost some and is to be spoken again."""
+    """Drops the last utterance from an index, since some of its recordings may be missing, and returns the others."""
     recordings = whole_lines(index) if index.exists() else []
     sure = [recording for recording in recordings if recording.number < recordings[-1].number]
     write_atomically(index, "".join(recording.to_line() for recording in sure).encode())
@@ -184,7 +185,7 @@ def cast(seed: int, names: Sequence[str], size: int) -> list[str]:
 
 
 def plan(seed: int, number: int, sentences: Sequence[str], names: Sequence[str], speakers: Sequence[str]) -> Utterance:
-    """Utterance `number` of the corpus of a seed: said by the voice whose rhythm it has, and often by two more."""
+    """Utterance `number` of the corpus of a seed: by the voice whose rhythm it has, and in most cases by two more."""
     chance = random.Random(f"{seed}/{number}")
     text = chance.choice(sentences)
     if chance.random() < SHARE_OF_WORDS:
@@ -208,7 +209,7 @@ def style_of(voice: str, styles: dict[str, NDArray[np.float32]]) -> NDArray[np.f
 def in_order(
     utterances: Iterator[Utterance], styles: dict[str, NDArray[np.float32]], workers: int
 ) -> Generator[list[tuple[Recording, bytes]], None, None]:
-    """Speaks endlessly many utterances, some at a time, and gives them in their order."""
+    """Renders an endless sequence of utterances, `workers` at a time, in their order."""
     model, vocabulary = cut(read_model()), read_vocabulary()
     if workers == 1:
         kokoro = Kokoro(model, vocabulary)
@@ -238,8 +239,8 @@ def _render(utterance: Utterance) -> list[tuple[Recording, bytes]]:
 def render(
     utterance: Utterance, styles: dict[str, NDArray[np.float32]], kokoro: Kokoro
 ) -> list[tuple[Recording, bytes]]:
-    """The recordings of an utterance as FLAC, one for each of its voices; none if it is too short or too long, or
-    where the synthesiser fails."""
+    """The recordings of an utterance as FLAC, one for each of its voices: none if the text is too short or too long,
+    and none of a voice that comes out silent."""
     symbols = to_symbols(utterance.text, utterance.language, kokoro.vocabulary)
     if not SHORTEST <= len(symbols) <= LONGEST:
         return []
@@ -320,7 +321,7 @@ def cut(model: bytes) -> bytes:
 
 
 class Kokoro:
-    """The network that `cut` gives, on one thread, so that it says the same wherever it runs."""
+    """The network that `cut` returns, on one thread, so that the result does not depend on the number of cores."""
 
     def __init__(self, model: bytes, vocabulary: dict[str, int]) -> None:
         import onnxruntime
@@ -333,8 +334,8 @@ class Kokoro:
     def say(
         self, symbols: str, rhythm: NDArray[np.float32], voice: NDArray[np.float32], speed: float
     ) -> tuple[NDArray[np.float32], list[int]]:
-        """In the durations of one voice and all else of another, `(lengths, 256)` each -> samples at `KOKORO_RATE`, and
-        how many frames each symbol lasts, with the pauses before and after."""
+        """Style vectors `(lengths, 256)` of the voice that sets the durations and of the one that is heard -> samples
+        at `KOKORO_RATE`, and the frames of each symbol, with the pauses before and after."""
         tokens = [self.vocabulary[symbol] for symbol in symbols]
         row = min(len(tokens), len(rhythm) - 1)
         inputs = {

@@ -1,5 +1,6 @@
-"""What speakers and recordings do to speech, drawn at random and applied to log-mels: vocal-tract length, rooms,
-microphones, band limits and noise. So that a network listens to what is said, whoever says it and wherever."""
+"""Augments log-mels with random vocal-tract lengths, rooms, microphones, band limits and noise.
+
+So a network learns to recognise what is said, whoever says it and wherever."""
 
 from __future__ import annotations
 

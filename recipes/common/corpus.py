@@ -1,4 +1,4 @@
-"""A corpus of synthetic speech whose phonemes have exact times: what its index says, and what each frame of a mel is.
+"""Reads a corpus of synthetic speech, and labels the frames of a mel with its phonemes.
 
 `recipes/many_voices.py` writes it; recipes that learn from it read it here.
 """

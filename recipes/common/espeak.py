@@ -1,4 +1,4 @@
-"""Text to phonemes by espeak-ng, which the package espeakng-loader brings along."""
+"""Opens espeak-ng, which turns texts into phonemes."""
 
 from __future__ import annotations
 

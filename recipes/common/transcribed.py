@@ -1,4 +1,4 @@
-"""Recordings with their text: phonemes by espeak-ng, when each is said by a network's own hearing, and its errors."""
+"""Reads recordings with their text as phonemes, aligns the two with a recogniser, and counts its errors."""
 
 from __future__ import annotations
 
