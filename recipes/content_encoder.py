@@ -4,11 +4,11 @@
         --data data/allison:en-us data/joe:en-us data/carlo:it
 
 The corpus is that of `recipes.many_voices`: hundreds of synthetic voices with a phoneme for each frame. A network that
-is trained on nothing else gets most phonemes of recordings wrong, however long it is trained
-(docs/experiments_foundation.md). So half of every batch is recordings: each folder holds some with a `metadata.csv`
-(`clip|text|...`), and the language follows the colon. The network aligns them with their texts itself, first after a
-quarter of the steps, on synthetic speech alone, and again when it has learned from recordings. Vocal-tract lengths,
-rooms, microphones, band limits and noise vary in both. `PhonemeRecogniser.features` is the content.
+is trained on nothing else gets most phonemes of recordings wrong (docs/experiments_foundation.md). So half of every
+batch is recordings: each folder holds some with a `metadata.csv` (`clip|text|...`), and the language follows the colon.
+The network aligns them with their texts itself, first after a quarter of the steps, on synthetic speech alone, and
+again when it has learned from recordings. Vocal-tract lengths, rooms, microphones, band limits and noise vary in both.
+`PhonemeRecogniser.features` is the content.
 
 `--init FILE` goes on from an encoder that this recipe wrote. `--smoke` takes seconds.
 """
@@ -171,7 +171,9 @@ def learn(
     started = time.monotonic()
     for step in range(steps):
         if recordings and step in aligned_at:
-            draw_real = crops(align(encoder, recordings), chance)
+            aligned = align(encoder, recordings)
+            print(f"step {step} of {steps}: {len(aligned)} of {len(recordings)} recordings aligned", flush=True)
+            draw_real = crops(aligned, chance) if aligned else None
         real = round(config.batch_size * config.share_of_recordings) if draw_real else 0
         batch = [draw_synthetic() for _ in range(config.batch_size - real)]
         batch += [draw_real() for _ in range(real)] if draw_real else []
@@ -191,7 +193,8 @@ def learn(
 
 
 def align(encoder: PhonemeRecogniser, recordings: Sequence[Utterance]) -> list[Clip]:
-    """Labels the frames of recordings by the best path of the encoder through their phonemes."""
+    """Labels the frames of recordings by the best path of the encoder through their phonemes; leaves out recordings
+    with a phoneme that the encoder does not know."""
     encoder.eval()
     numbers = {symbol: number for number, symbol in enumerate(encoder.phonemes)}
     known = [u for u in recordings if set(u.phonemes) <= set(numbers)]

@@ -15,8 +15,8 @@ both as if they were written in another language, for the phonemes that English 
 depends on the seed and N only: a run that was stopped goes on where it was and ends with the same files, with any
 number of workers.
 
-`OUT/meta.jsonl` has a line for each recording (`recipes/common/corpus.py`). An hour of speech takes twenty to thirty
-minutes on one core; `--smoke` takes half a minute.
+`OUT/meta.jsonl` has a line for each recording (`recipes/common/corpus.py`). An hour of speech takes about 35 minutes
+on one core; `--smoke` takes half a minute.
 """
 
 from __future__ import annotations
