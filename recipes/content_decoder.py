@@ -12,7 +12,10 @@ costs words.
 
 For each folder of sources the held-out clips are converted to the target. Printed are phoneme errors against the text,
 by the scoring recogniser, and the cosine to target and source, by the speaker encoder; the same for copy-synthesis and
-for the target's own clips. The clips are written to OUT, for other recognisers. `--smoke` takes seconds.
+for the target's own clips. The clips are written to OUT, for other recognisers.
+
+Should reach: from that encoder with 192 channels, 5 blocks and 700 steps, Allison with 46 % phoneme errors
+(copy-synthesis 32 %) and a cosine of .93 to Joe (his own clips .97). `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -66,12 +69,17 @@ class ContentDecoderConfig:
     clips: int = 20
     """Number of held-out clips of each folder to convert."""
     steps: int = 2000
+    """Training steps."""
     batch_size: int = 16
+    """Crops in a step."""
     channels: int = 256
+    """Channels of the decoder."""
     blocks: int = 6
+    """Blocks of the decoder."""
     rate: float = 1.5e-3
     """The highest learning rate."""
     seed: int = 0
+    """Seed of all random numbers."""
     smoke: bool = False
     """Only check that everything runs, within seconds."""
 

@@ -10,7 +10,9 @@ The network aligns them with their texts itself, first after a quarter of the st
 again when it has learned from recordings. Vocal-tract lengths, rooms, microphones, band limits and noise vary in both.
 `PhonemeRecogniser.features` is the content.
 
-`--init FILE` goes on from an encoder that this recipe wrote. `--smoke` takes seconds.
+Should reach: with half an hour of corpus, Joe and Carlo, 1,600 steps (eight minutes on one free core), 36 % phoneme
+errors on Joe's held-out clips, 46 % on Carlo's, 42 % on synthetic ones and 69 % on Allison, who is unknown to it; the
+default steps were never run. `--init FILE` goes on from an encoder that this recipe wrote. `--smoke` takes seconds.
 """
 
 from __future__ import annotations
@@ -57,16 +59,23 @@ class ContentEncoderConfig:
     init: Path | None = None
     """An encoder to go on from."""
     steps: int = 6000
+    """Training steps."""
     batch_size: int = 24
+    """Crops in a step."""
     share_of_recordings: float = 0.5
     """Of every batch; the rest is of the corpus."""
     channels: int = 256
+    """Channels of the network."""
     blocks: int = 8
+    """Blocks of the network."""
     kernel_size: int = 7
+    """Frames that a convolution covers."""
     stride: int = 2
+    """Frames that the network steps over at a time."""
     rate: float = 1.5e-3
     """The highest learning rate."""
     seed: int = 0
+    """Seed of all random numbers."""
     smoke: bool = False
     """Only check that everything runs, within seconds."""
 

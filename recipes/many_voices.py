@@ -75,6 +75,7 @@ class ManyVoicesConfig:
     voices: Path
     """The folder package/voices of the npm package kokoro-js."""
     out: Path = Path("runs/many-voices")
+    """Folder for the corpus."""
     hours: float = 15.0
     """Of speech; more hours go on with a corpus that is there."""
     leave_out: tuple[str, ...] = ()
@@ -84,6 +85,7 @@ class ManyVoicesConfig:
     workers: int = 1
     """Number of processes, with one thread each."""
     seed: int = 0
+    """Seed of all random numbers."""
     smoke: bool = False
     """Only check that everything runs: a few seconds of speech."""
 
