@@ -5,7 +5,7 @@
 
 Of another voice only what is left of it in the content can pass, since the decoder is trained on its target alone. So
 the words that it keeps of speakers unknown to the encoder measure that encoder; its accuracy on synthetic voices does
-not (docs/experiments_foundation.md). The content comes from disguised versions of the target's recordings, so that the
+not (docs/experiments-many-voices.md). The content comes from disguised versions of the target's recordings, so that the
 decoder does not rely on how the target sounds (NANSY, Choi et al. 2021, arXiv:2110.14513): with `--disguise voice`
 pitch and formants are shifted, with `channel` rooms, microphones and noise are added, which brings the voice closer and
 costs words.

@@ -4,7 +4,7 @@
         --data data/allison:en-us data/joe:en-us data/carlo:it
 
 The corpus is that of `recipes.many_voices`: hundreds of synthetic voices with a phoneme for each frame. A network that
-is trained on nothing else gets most phonemes of recordings wrong (docs/experiments_foundation.md). So half of every
+is trained on nothing else gets most phonemes of recordings wrong (docs/experiments-many-voices.md). So half of every
 batch is recordings: each folder holds some with a `metadata.csv` (`clip|text|...`), and the language follows the colon.
 The network aligns them with their texts itself, first after a quarter of the steps, on synthetic speech alone, and
 again when it has learned from recordings. Vocal-tract lengths, rooms, microphones, band limits and noise vary in both.
