@@ -96,6 +96,7 @@ async function start() {
   relabel(button, "stop", t("Stop"));
   button.classList.add("on");
   try {
+    if (!voices.chosen()) await voices.refresh();   // who is faster than the page
     mine.stream = await openMicrophone(microphones.value);
     const opened = await connect(mine);
     mine.context = new AudioContext({sampleRate: opened.rate, latencyHint: "interactive"});
