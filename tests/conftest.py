@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import save_audio
@@ -24,6 +25,9 @@ from voiceconv.voice.voice import Voice, build_generator, build_speaker_classifi
 # a busy machine cost more than they bring.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The same examples in every run: looking for new ones is what benchmarks/fuzz.py is for.
+settings.register_profile("tests", derandomize=True, deadline=None, database=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,9 @@ from benchmarks.fuzzing.run_folders import change_run
 from voiceconv.audio.files import load_audio
 from voiceconv.errors import UserError
 
-a_few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+# Warnings name files that no encoding has, which a worker of pytest-xdist cannot report.
+pytestmark = pytest.mark.filterwarnings("ignore")
+a_few = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 # Seeds, since most of what is odd is drawn by libraries from their own generators.
 chances = st.integers(0, 2**32).map(random.Random)
 
