@@ -95,10 +95,26 @@ def streaming(tiny_voice: Path) -> VoiceConverter:
 
 @pytest.fixture(scope="session")
 def two_speakers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two folders with twelve short recordings each, high and low."""
+    """Two folders with twelve short recordings each, high and low: just enough to train on."""
     root = tmp_path_factory.mktemp("recordings")
     for name, f0 in (("high", 210.0), ("low", 110.0)):
         (root / name).mkdir()
         for number in range(12):
-            save_audio(root / name / f"{number:02d}.wav", hum(f0, 2.5, number), SAMPLE_RATE)
+            save_audio(root / name / f"{number:02d}.wav", hum(f0, 1.75, number), SAMPLE_RATE)
     return root / "high", root / "low"
+
+
+def shorten_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, trainings prepare and score few segments; how it is done stays."""
+    monkeypatch.setattr("voiceconv.training.disguise.ALTERED_VERSIONS", 1)
+    monkeypatch.setattr("voiceconv.training.preview.COMPARED_CLIPS", 3)
+    monkeypatch.setattr("voiceconv.training.preview.CENTROID_CLIPS", 3)
+    monkeypatch.setattr("voiceconv.training.preview.HEARD_CLIPS", 1)
+
+
+@pytest.fixture
+def brief_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings take seconds: they write no report, and their classifier of the two speakers has learned nothing."""
+    shorten_training(monkeypatch)
+    monkeypatch.setattr("voiceconv.training.preview.write_voice_report", lambda run_dir: None)
+    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)

@@ -20,11 +20,16 @@ def snippets(language: str) -> list[str]:
 
 
 @pytest.fixture
-def desk(tiny_voice: Path, two_speakers: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(
+    tiny_voice: Path,
+    two_speakers: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    brief_training: None,
+) -> Path:
     """A working folder like a clone with two speakers' recordings in it; the shipped voice is the tiny one."""
     shutil.copytree(tiny_voice, tmp_path / "voices" / "allison-joe")
     monkeypatch.setattr("voiceconv.voice.voice.VOICES", tmp_path / "voices")
-    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)
     for name, folder in zip(("alice", "bob"), two_speakers, strict=True):
         shutil.copytree(folder, tmp_path / name)
     shutil.copy(two_speakers[0] / "00.wav", tmp_path / "in.wav")

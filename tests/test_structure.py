@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -69,7 +70,11 @@ def imported(tree: ast.AST) -> set[str]:
 # Read before any test runs: Python 3.11 may fail to parse while a thread that a test left behind is parsing too
 # (python/cpython issue 106905).
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for room in MAY_IMPORT for path in modules(room)}
-IMPORTS = {path: imported(tree) for path, tree in TREES.items()}
+
+
+@cache
+def imports(path: Path) -> set[str]:
+    return imported(TREES[path])
 
 
 def test_imported_sees_every_form() -> None:
@@ -83,7 +88,7 @@ def test_imports_point_one_way(room: str) -> None:
     assert files, f"{room} has no Python files"
     for path in files:
         name = path.relative_to(ROOT).as_posix()
-        forbidden = (IMPORTS[path] & FIRST_PARTY) - MAY_IMPORT[room]
+        forbidden = (imports(path) & FIRST_PARTY) - MAY_IMPORT[room]
         assert not forbidden, f"{name} imports {sorted(forbidden)}"
 
 
@@ -113,7 +118,7 @@ def test_no_modules_import_each_other() -> None:
 
 @pytest.mark.parametrize("path", modules("generative_core"), ids=lambda path: path.name)
 def test_core_knows_no_sound_and_no_picture_format(path: Path) -> None:
-    assert not IMPORTS[path] & NOT_IN_THE_CORE
+    assert not imports(path) & NOT_IN_THE_CORE
 
 
 def test_every_import_is_declared() -> None:
@@ -125,7 +130,7 @@ def test_every_import_is_declared() -> None:
     for room in MAY_IMPORT:
         for path in modules(room):
             # Our own packages, and what Python brings along.
-            third_party = IMPORTS[path] - FIRST_PARTY - set(sys.stdlib_module_names)
+            third_party = imports(path) - FIRST_PARTY - set(sys.stdlib_module_names)
             missing = {name for name in third_party if name.lower() not in declared}
             assert not missing, (
                 f"{path.relative_to(ROOT)} imports {sorted(missing)}, which pyproject.toml does not name"

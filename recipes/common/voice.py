@@ -58,7 +58,7 @@ def link_recordings(recordings: Iterable[Recording], info: SpeakerInfo, folder: 
     return folder
 
 
-def synthetic_speaker(folder: Path, f0: float, clips: int = 12, seconds: float = 2.5) -> Path:
+def synthetic_speaker(folder: Path, f0: float, clips: int = 12, seconds: float = 1.75) -> Path:
     """Fills `folder` with clips of a hum at about `f0` Hz, for runs that only check that everything runs."""
     folder.mkdir(parents=True, exist_ok=True)
     sample_rate = 22050

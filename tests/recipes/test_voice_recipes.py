@@ -58,9 +58,8 @@ def vctk(root: Path, seconds: float = BRIEF) -> voice_vctk.VctkConfig:
         for number in range(1, 13):
             name = f"{speaker}_{number:03d}"
             for mic in ("mic1", "mic2"):
-                write(
-                    data / "wav48_silence_trimmed" / speaker / f"{name}_{mic}.flac", f0, number, seconds=5.5, rate=48000
-                )
+                path = data / "wav48_silence_trimmed" / speaker / f"{name}_{mic}.flac"
+                write(path, f0, number, seconds * 48000 / SAMPLE_RATE, rate=48000)
             text = data / "txt" / speaker / f"{name}.txt"
             text.parent.mkdir(parents=True, exist_ok=True)
             text.write_text(f"Sentence {number}.\n")
@@ -106,11 +105,11 @@ def test_every_voice_recipe_is_tested() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("brief_training")
 @pytest.mark.parametrize("name", RECIPES)
-def test_smoke_leaves_a_voice(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)
+def test_smoke_leaves_a_voice(name: str, tmp_path: Path) -> None:
     recipe, lay_out, names = RECIPES[name]
-    config = with_training(lay_out(tmp_path / "data", seconds=5.5), smoke=True, run=tmp_path / "run")
+    config = with_training(lay_out(tmp_path / "data", seconds=1.75), smoke=True, run=tmp_path / "run")
     recipe.main(config)
     voice = Voice.load(tmp_path / "run")
     assert voice.names == names
@@ -119,8 +118,8 @@ def test_smoke_leaves_a_voice(name: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("brief_training")
 def test_smoke_without_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)
     monkeypatch.chdir(tmp_path)
     voice_pair.main(voice_pair.PairConfig(training=TrainingConfig(smoke=True)))
     assert list(tmp_path.iterdir()) == []

@@ -32,7 +32,7 @@ def test_what_paths_and_terminals_might_misread_does_not(name: str) -> None:
     assert not is_name(name)
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=200))
 def test_names_fit_into_file_names_and_stay_what_they_are(text: str) -> None:
     name = shortened(normalised(text))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from generative_core.training.data import UnpairedLoader
@@ -18,8 +18,9 @@ BATCH_SIZE = 16  # of each speaker
 
 def train_speaker_classifier(
     speakers: tuple[Speaker, Speaker], data: tuple[SpeakerData, SpeakerData], seed: int
-) -> nn.Module:
-    """A small classifier of the two speakers' real speech, which scores previews and conversions; no loss uses it.
+) -> dict[str, Tensor]:
+    """Weights of a small classifier of the two speakers' real speech, which scores previews and conversions; no loss
+    uses it.
 
     Levels and tilts of the spectrum vary at random, so that it cannot go by the microphone alone.
     """
@@ -46,4 +47,4 @@ def train_speaker_classifier(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    return classifier.eval().requires_grad_(False)
+    return classifier.state_dict()

@@ -20,7 +20,7 @@ from voiceconv.training.run_folder import RunFolder, find_preset
 from voiceconv.training.speaker_classifier import train_speaker_classifier
 from voiceconv.user_data import shortened
 from voiceconv.voice.speaker_info import SpeakerInfo
-from voiceconv.voice.voice import Voice
+from voiceconv.voice.voice import Voice, build_speaker_classifier
 
 
 def train(
@@ -60,7 +60,10 @@ def train(
     mel = MelSpectrogram()
     pair = read_pair(folders, infos, run.features, settings, mel, seed)
     run.record_split(pair.split)
-    classifier = train_speaker_classifier(pair.speakers, pair.data, seed)
+    classifier = build_speaker_classifier().eval().requires_grad_(False)
+    classifier.load_state_dict(
+        run.prepared("speaker classifier", lambda: train_speaker_classifier(pair.speakers, pair.data, seed))
+    )
     targets = None
     if settings.teacher:
         targets = run.prepared(

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -69,9 +70,10 @@ def running_threads():
     return names
 
 if __name__ == "__main__":
-    family, run_dir, budget, deadly = sys.argv[1:]
     with join_processes():
-        trainer(family, run_dir, float(budget), Deadly if deadly == "deadly" else TensorLoader).fit(resume=True)
+        for words in sys.argv[1:]:
+            family, run_dir, budget, *deadly = words.split(",")
+            trainer(family, run_dir, float(budget), Deadly if deadly else TensorLoader).fit(resume=True)
     # A thread that has been waited for may still be listed for a moment, and be gone when its name is read.
     for _ in range(100):
         if "pt_gloo_runloop" not in running_threads():
@@ -81,28 +83,55 @@ if __name__ == "__main__":
         sys.exit("still there when the interpreter ends, the threads of the process group may abort the process")
 """
 
+Ended = list[subprocess.CompletedProcess[str]]
 
-def alone(family: str, run: Path) -> None:
-    namespace: dict[str, object] = {"__name__": "script"}
+
+class Runs(NamedTuple):
+    """What two processes trained in `folder`, when they were started, and when they were started again."""
+
+    folder: Path
+    first: Ended
+    stopped_at: int
+    second: Ended
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """`stopped` and `lost` are interrupted at first, and resumed by other processes, which train `whole` and `gan`."""
+    folder = tmp_path_factory.mktemp("together")
+    first = together(folder, "diffusion,stopped,0", "diffusion,lost,600,deadly")
+    stopped_at = final_state(folder / "stopped")["step"]
+    second = together(folder, "diffusion,whole,600", "gan,gan,600", "diffusion,stopped,600", "diffusion,lost,600")
+    return Runs(folder, first, stopped_at, second)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone")
+    namespace: dict[str, Any] = {"__name__": "script"}
     exec(SCRIPT, namespace)
-    assert namespace["trainer"](family, run).fit()  # type: ignore[operator]
+    for family in ("diffusion", "gan"):
+        assert namespace["trainer"](family, folder / family).fit()
+    return folder
 
 
-def together(
-    family: str, run: Path, scratch: Path, *, budget: float = 60.0, deadly: str = ""
-) -> list[subprocess.CompletedProcess[str]]:
-    """Two processes, started as `torchrun` would."""
-    script = scratch / "script.py"
+def together(folder: Path, *trainings: str) -> Ended:
+    """Two processes, started as `torchrun` would: one training after the other, each a family, a run and a budget."""
+    script = folder / "script.py"
     script.write_text(SCRIPT)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {**os.environ, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     shared |= {"MASTER_PORT": str(port), "CUDA_VISIBLE_DEVICES": ""}
-    words = [sys.executable, str(script), family, str(run), str(budget), deadly]
+    words = [sys.executable, str(script), *trainings]
     workers = [
         subprocess.Popen(
-            words, env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True
+            words,
+            cwd=folder,
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(2)
     ]
@@ -113,54 +142,51 @@ def together(
     ]
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
+def final_state(run: Path) -> dict[str, Any]:
     state = load_latest_checkpoint(run / "checkpoints")
     assert state is not None
+    return state
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = final_state(run)
     assert state["step"] == 6
     return {**state["model"], **{f"ema/{name}": value for name, value in state["ema"].items()}}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["diffusion", "gan"])
-def test_two_processes_give_the_result_of_one(family: str, tmp_path: Path) -> None:
-    alone(family, tmp_path / "alone")
-    workers = together(family, tmp_path / "together", tmp_path)
-    assert [worker.returncode for worker in workers] == [0, 0], workers
-    one, two = weights(tmp_path / "alone"), weights(tmp_path / "together")
+@pytest.mark.parametrize(("family", "run"), [("diffusion", "whole"), ("gan", "gan")])
+def test_two_processes_give_the_result_of_one(family: str, run: str, runs: Runs, alone: Path) -> None:
+    assert [worker.returncode for worker in runs.second] == [0, 0], runs.second
+    folders = alone / family, runs.folder / run
+    one, two = map(weights, folders)
     for name, value in one.items():
         assert torch.allclose(value, two[name], atol=1e-5), name
-    logs = [(tmp_path / run / "metrics.jsonl").read_text().splitlines() for run in ("alone", "together")]
+    logs = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
     assert len(logs[1]) == 3, "written by one of them"
     for single, double in zip(*logs, strict=True):
         a, b = json.loads(single), json.loads(double)
         for name in a.keys() - {"seconds", "generator/spread"}:  # the spread is over each process's own rows
             assert a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5), name
-    assert len(list_checkpoints(tmp_path / "together" / "checkpoints")) == 2
+    assert len(list_checkpoints(folders[1] / "checkpoints")) == 2
 
 
 @pytest.mark.slow
-def test_two_processes_resume_exactly(tmp_path: Path) -> None:
-    together("diffusion", tmp_path / "whole", tmp_path)
-    stopped = together("diffusion", tmp_path / "stopped", tmp_path, budget=0.0)
-    assert [worker.returncode for worker in stopped] == [0, 0], stopped
-    state = load_latest_checkpoint(tmp_path / "stopped" / "checkpoints")
-    assert state is not None
-    assert state["step"] == 1
-    together("diffusion", tmp_path / "stopped", tmp_path)
-    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+def test_two_processes_resume_exactly(runs: Runs) -> None:
+    assert runs.stopped_at == 1
+    assert [worker.returncode for worker in runs.second] == [0, 0], runs.second
+    whole, resumed = weights(runs.folder / "whole"), weights(runs.folder / "stopped")
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
 @pytest.mark.slow
-def test_the_death_of_one_is_said_and_leaves_a_run_to_resume(tmp_path: Path) -> None:
-    survivor, dead = together("diffusion", tmp_path / "run", tmp_path, deadly="deadly")
+def test_the_death_of_one_is_said_and_leaves_a_run_to_resume(runs: Runs, alone: Path) -> None:
+    survivor, dead = runs.first
     assert dead.returncode == -9
     assert survivor.returncode == 1
     assert "Another process of this training died or cannot be reached any more, at step 4" in survivor.stderr
     assert "start all processes again and resume it" in survivor.stderr
-    together("diffusion", tmp_path / "run", tmp_path)
-    alone("diffusion", tmp_path / "alone")
-    one, two = weights(tmp_path / "alone"), weights(tmp_path / "run")
+    one, two = weights(alone / "diffusion"), weights(runs.folder / "lost")
     assert all(torch.allclose(value, two[name], atol=1e-5) for name, value in one.items())
 
 

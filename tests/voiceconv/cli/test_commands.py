@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -242,23 +243,21 @@ def test_what_lies_beside_a_recording_is_not_overwritten_unasked(command, speech
     assert command("convert", recording, speech, "--to", "joe")[0] == 0, "asked for by name it is"
 
 
-def test_names_that_no_encoding_has_can_be_told(speech: Path, tmp_path: Path) -> None:
+def test_names_that_no_encoding_has_can_be_told(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     try:
         speech.rename(folder / os.fsdecode(b"caf\xe9.wav"))
     except OSError:
         pytest.skip("this file system has only names in UTF-8")
-    process = subprocess.run(
-        [sys.executable, "-m", "voiceconv", "inspect", folder],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert (process.returncode, process.stderr) == (0, "")
-    assert "caf\\udce9.wav: cannot be used" in process.stdout
+    output = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
+    monkeypatch.setattr("sys.stdout", output)
+    assert main(["inspect", str(folder)]) == 0
+    assert capsys.readouterr().err == ""
+    output.seek(0)
+    assert "caf\\udce9.wav: cannot be used" in output.read()
 
 
 def test_resynth_is_the_same_sound_again(command, speech: Path, tmp_path: Path) -> None:
@@ -315,10 +314,8 @@ def test_inspect_compares_two_speakers(command, two_speakers: tuple[Path, Path])
 
 
 @pytest.mark.slow
-def test_train_resume_convert(
-    command, two_speakers: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("voiceconv.training.speaker_classifier.STEPS", 2)
+@pytest.mark.usefixtures("brief_training")
+def test_train_resume_convert(command, two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
     high, low = two_speakers
     train = ("train", high, low, "--run", tmp_path / "run", "--preset", "smoke")
     status, out, _ = command(*train, "--budget", "0.01s")

@@ -101,11 +101,11 @@ def test_a_long_recording_stays_the_same_and_is_not_kept(converter: VoiceConvert
 def test_every_sample_comes_when_promised(converter: VoiceConverter, target: str) -> None:
     stream = converter.stream(target)
     latency = round(stream.latency * SAMPLE_RATE)
-    wav, sent = speech(), 0
-    for position in range(0, LENGTH - 100, 100):
+    wav, sent = speech()[:14_000], 0
+    for position in range(0, len(wav) - 100, 100):
         sent += len(stream.push(wav[position : position + 100]))
         assert sent >= position + 100 - latency
-    assert sent < LENGTH  # it does not know the future
+    assert sent < len(wav)  # it does not know the future
 
 
 @pytest.mark.parametrize("target", ["joe", "allison"])

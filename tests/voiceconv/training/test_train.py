@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from generative_core.training.checkpoint import list_checkpoints
+from tests.conftest import shorten_training
 from tests.signals import hum
 from voiceconv.audio.files import save_audio
 from voiceconv.convert.converter import VoiceConverter
@@ -26,7 +27,9 @@ from voiceconv.voice.voice import build_generator
 @pytest.fixture(scope="module")
 def run(two_speakers: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "high-low"
-    assert train(*two_speakers, folder, preset="smoke", device="cpu")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shorten_training(monkeypatch)
+        assert train(*two_speakers, folder, preset="smoke", device="cpu")
     return folder
 
 
@@ -59,6 +62,7 @@ def test_training_leaves_its_trail(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("brief_training")
 def test_a_stopped_training_resumes_to_the_same_weights(
     run: Path, two_speakers: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -92,6 +96,7 @@ def test_a_stopped_training_resumes_to_the_same_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("brief_training")
 def test_a_new_pair_starts_from_a_voice(run: Path, two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
     folder, third = tmp_path / "next", tmp_path / "third"
     free = SpeakerInfo("high", licence="CC0"), SpeakerInfo("low", licence="CC-BY 4.0")
@@ -122,6 +127,7 @@ def test_the_preset_that_goes_on_from_a_voice_wants_one(two_speakers: tuple[Path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("brief_training")
 def test_the_published_model_trains_and_converts(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
     """MaskCycleGAN-VC, with small networks: one step of it, then a voice that reads a mask and no moved pitch."""
     preset = PRESETS["maskcyclegan-vc"]

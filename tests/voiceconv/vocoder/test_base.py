@@ -54,7 +54,7 @@ def test_name_and_definition(vocoder: Vocoder) -> None:
     assert vocoder.mel == MelConfig()
 
 
-@pytest.mark.parametrize("frames", [1, 2, 5, 41])
+@pytest.mark.parametrize("frames", [1, 2, 5, 21])
 def test_one_hop_of_samples_per_frame(vocoder: Vocoder, frames: int) -> None:
     wav = vocoder(torch.full((2, 80, frames), -5.0))
     assert wav.shape == (2, frames * 256)
@@ -63,7 +63,7 @@ def test_one_hop_of_samples_per_frame(vocoder: Vocoder, frames: int) -> None:
 
 
 def test_sounds_like_the_original(trained_vocoder: Vocoder) -> None:
-    wav = torch.from_numpy(hum(140, 1.0))
+    wav = torch.from_numpy(hum(140, 0.5))
     mel = to_mel(wav)
     again = to_mel(trained_vocoder(mel[None]))[0]
     audible = mel > -9
@@ -83,11 +83,11 @@ def test_aligned_with_the_original(trained_vocoder: Vocoder) -> None:
 
 
 def test_silence_stays_silent(vocoder: Vocoder) -> None:
-    assert vocoder(to_mel(torch.zeros(1, 256 * 40))).abs().max() < 1e-3  # -60 dBFS
+    assert vocoder(to_mel(torch.zeros(1, 256 * 12))).abs().max() < 1e-3  # -60 dBFS
 
 
 def test_same_input_same_output_and_no_random_numbers(vocoder: Vocoder) -> None:
-    mel = to_mel(bursts(70))[None]
+    mel = to_mel(bursts(70))[None, :, 10:30]
     torch.manual_seed(1)
     first = vocoder(mel)
     state = torch.get_rng_state()
@@ -98,8 +98,8 @@ def test_same_input_same_output_and_no_random_numbers(vocoder: Vocoder) -> None:
 
 
 def test_a_batch_is_its_clips_one_by_one(vocoder: Vocoder) -> None:
-    mel = torch.stack([to_mel(bursts(70))[:, 10:35], to_mel(torch.from_numpy(hum(200, 0.3)))[:, :25]])
-    f0 = torch.tensor([[0.0] * 10 + [110.0] * 15, [200.0] * 25])
+    mel = torch.stack([to_mel(bursts(70))[:, 10:22], to_mel(torch.from_numpy(hum(200, 0.3)))[:, :12]])
+    f0 = torch.tensor([[0.0] * 5 + [110.0] * 7, [200.0] * 12])
     together, pitch = vocoder(mel, f0), vocoder.pitch(mel)
     for i in range(2):
         torch.testing.assert_close(together[i : i + 1], vocoder(mel[i : i + 1], f0[i : i + 1]), atol=1e-3, rtol=0)
