@@ -183,12 +183,16 @@ def test_speak_and_be_heard_in_a_browser(browser: Browser, server: str, tmp_path
         page.wait_for_function("document.querySelector('#live .in').ariaValueNow > 0", timeout=WAIT)
         page.locator("#live").get_by_role("radio", name="Allison").first.check()
         expect(page.locator("#live .hint")).to_contain_text("heard as Allison", timeout=WAIT)
+        page.evaluate("() => { for (const _ of [1, 2]) document.querySelector('#live .keep').click(); }")
+        expect(page.locator("#live .problem")).to_contain_text("Nothing was recorded yet")
         page.locator("#live").get_by_role("button", name="Record what is heard").click()
-        page.wait_for_function("document.querySelector('#live .out').ariaValueNow > 0", timeout=WAIT)
+        recording = page.locator("#live").get_by_role("button", name=re.compile("Recording 0:0[1-9]"))
+        expect(recording).to_be_visible(timeout=WAIT)
         with page.expect_download() as event:
-            page.locator("#live").get_by_role("button", name="Record what is heard").click()
+            page.locator("#live .keep").click()  # whatever it says by now
         event.value.save_as(tmp_path / "kept.wav")
         assert soundfile.info(tmp_path / "kept.wav").samplerate == SAMPLE_RATE
+        assert soundfile.info(tmp_path / "kept.wav").frames >= SAMPLE_RATE
 
         page.get_by_role("tab", name="Batch", exact=True).click()
         page.get_by_role("button", name="Live is still on").click()

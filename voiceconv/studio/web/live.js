@@ -62,7 +62,7 @@ const say = (text) => { problem.textContent = text; problem.hidden = !text; };
 const voices = voiceCards(find(".voices"), {name: "live-voice", onProblem: say, onChange: change});
 const title = document.title;
 let live = null;             // what runs: stream, context, socket and nodes
-let kept = null;             // blocks of what is heard, while it is recorded
+let kept = null;             // 16-bit blocks of what is heard, while it is recorded
 // Seen on the other tabs of the page while this one runs.
 const banner = make("button", {type: "button", class: "live-banner", hidden: true, onclick: () => stop()},
   t("Live is still on. Press to stop."));
@@ -77,7 +77,9 @@ function stop(why = "") {
   ended?.stream?.getTracks().forEach((track) => track.stop());
   ended?.socket?.close();
   ended?.context?.close();
-  if (pressed(keep)) saveKept(ended?.context?.sampleRate);
+  if (kept?.length) saveKept(ended.context.sampleRate);
+  kept = null;
+  showKept();
   button.classList.remove("on");
   relabel(button, "microphone", t("Start"));
   hint.textContent = t(ended ? "Stopped." : "Press, speak, and hear yourself as somebody else a moment later.");
@@ -145,7 +147,9 @@ function wire(mine, opened) {
   hearOwn(pressed(bypass));
   collector.port.onmessage = ({data}) => {
     showLevel(find(".out"), level(data));
-    kept?.push(Int16Array.from(data, (sample) => 32767 * Math.max(-1, Math.min(1, sample))));
+    if (!kept) return;
+    kept.push(Int16Array.from(data, (sample) => 32767 * Math.max(-1, Math.min(1, sample))));
+    showKept(context.sampleRate);
   };
   socket.onclose = () => { if (live === mine) stop(t("The server ended the conversation.")); };
   socket.onmessage = ({data}) => {
@@ -197,13 +201,21 @@ function hearOwn(own) {
   live.converted.gain.value = own ? 0 : 1;
 }
 
+const samplesOf = (blocks) => blocks.reduce((sum, block) => sum + block.length, 0);
+
+/** What the button that records says: how much there is, or what it is for. */
+function showKept(rate) {
+  const said = kept ? t("Recording {time}. Press to save.", {time: clock(samplesOf(kept) / rate)}) : t("Record what is heard");
+  if (keep.textContent !== said) keep.textContent = said;
+  keep.setAttribute("aria-pressed", String(kept !== null));
+}
+
 function saveKept(rate) {
-  const blocks = kept ?? [];
+  const blocks = kept;
   kept = null;
-  keep.setAttribute("aria-pressed", "false");
-  if (!blocks.length || !rate) return;
-  const samples = blocks.reduce((sum, block) => sum + block.length, 0);
-  const url = URL.createObjectURL(new Blob([wavHeader(samples, rate), ...blocks], {type: "audio/wav"}));
+  showKept(rate);
+  if (!blocks.length) { say(t("Nothing was recorded yet: it takes a moment until you are heard.")); return; }
+  const url = URL.createObjectURL(new Blob([wavHeader(samplesOf(blocks), rate), ...blocks], {type: "audio/wav"}));
   const link = make("a", {href: url, download: `live as ${voices.chosen().name}.wav`, hidden: true});
   element.append(link);
   link.click();
@@ -249,8 +261,8 @@ bypass.addEventListener("click", () => {
   hearOwn(pressed(bypass));
 });
 keep.addEventListener("click", () => {
-  if (pressed(keep)) saveKept(live?.context?.sampleRate);
-  else if (live) { kept = []; keep.setAttribute("aria-pressed", "true"); }
+  if (kept) saveKept(live.context.sampleRate);
+  else if (live?.context) { kept = []; showKept(live.context.sampleRate); }
   else say(t("Start first."));
 });
 const refresh = () => voices.refresh().catch((error) => say(error.message));
