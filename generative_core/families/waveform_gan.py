@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from generative_core.losses import (
     Adversarial,
     adversarial_discriminator_loss,
     adversarial_generator_loss,
     decision_threshold,
+    relative_distance,
 )
 from generative_core.training.precision import autocast_where_fast
 
@@ -139,13 +139,7 @@ class WaveformGAN(nn.Module):
                 wanted = self._outputs(discriminator, real)[1]
             outputs, features = self._outputs(discriminator, fake)
             adversarial.append(adversarial_generator_loss(self.config.adversarial, outputs))
-            # Relative to the size of the features, as in EnCodec (Defossez et al. 2022, arXiv:2210.13438): otherwise
-            # what this weighs depends on how discriminators were initialised and how loud the speech is.
-            distances = [
-                F.l1_loss(a.float(), b.float()) / b.float().abs().mean().clamp_min(1e-6)
-                for a, b in zip(features, wanted, strict=True)
-            ]
-            matching.append(torch.stack(distances).mean())
+            matching.append(relative_distance(features, wanted))
         self.discriminators.requires_grad_(True)
         return {
             "generator/adversarial": torch.stack(adversarial).mean(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -51,6 +51,10 @@ class PatchDiscriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
+    def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The outputs, and what every activation gives on the way to them."""
+        return _with_features([*self.features, *self.head], x)
+
 
 class PixelDiscriminator(nn.Module):
     """`(B, planes, H, W)` -> outputs `(B, 1, H, W)`, one for every pixel on its own (the paper's 1x1 PixelGAN): it can
@@ -69,6 +73,19 @@ class PixelDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
+
+    def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The outputs, and what every activation gives on the way to them."""
+        return _with_features(self.layers, x)
+
+
+def _with_features(layers: Iterable[nn.Module], x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    found = []
+    for layer in layers:
+        x = layer(x)
+        if isinstance(layer, nn.LeakyReLU):
+            found.append(x)
+    return x, found
 
 
 class PatchClassifier(nn.Module):

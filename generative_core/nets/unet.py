@@ -19,6 +19,10 @@ class UNetGenerator(nn.Module):
     With 8 layers it is the paper's U-Net for 256x256, with 7 the one for 128x128; at least 5. `dropout` silences half
     of the values in the inner decoder layers, and is the paper's only source of chance. A batch of one picture makes
     the paper's batch normalisation the same as instance normalisation, which does not change when training ends.
+
+    The paper's skip connections begin at half of the picture's size, so that every edge is drawn anew from there. With
+    `input_skip` the last layer gives `channels` planes, and two convolutions at full size make the picture of them and
+    the input.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class UNetGenerator(nn.Module):
         norm: Literal["batch", "instance"] = "instance",
         dropout: bool = True,
         upsampling: Upsampling = "transposed",
+        input_skip: bool = False,
     ) -> None:
         super().__init__()
         if layers < 5:
@@ -48,22 +53,35 @@ class UNetGenerator(nn.Module):
             self.down.append(nn.Sequential(*down))
 
             inputs = width if layer == layers - 1 else 2 * width  # all but the innermost get a skip connection
-            outputs = widths[layer - 1] if layer else out_planes
+            outputs = widths[layer - 1] if layer else channels if input_skip else out_planes
             up: list[nn.Module] = [nn.ReLU(inplace=True)]
             up.append(upsample2d(upsampling, inputs, outputs, kernel_size=4, bias=bias or not layer))
-            up += norm2d(norm, outputs) if layer else [nn.Tanh()]
+            if layer:
+                up += norm2d(norm, outputs)
+            else:
+                up.append(nn.LeakyReLU(0.2) if input_skip else nn.Tanh())
             if dropout and 4 <= layer < layers - 1:
                 up.append(nn.Dropout(0.5))
             self.up.append(nn.Sequential(*up))
+        self.at_full_size = (
+            nn.Sequential(
+                nn.Conv2d(channels + planes, channels, 3, padding=1),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(channels, out_planes, 3, padding=1),
+                nn.Tanh(),
+            )
+            if input_skip
+            else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.compiler.is_compiling():
             smallest_map(x.shape[1:], self.layers)
-        skips = []
+        skips, picture = [], x
         for down in self.down:  # which changes x in place: rectified twice, what is skipped comes out the same
             x = down(x)
             skips.append(x)
         x = self.up[-1](skips.pop())
         for up in reversed(self.up[:-1]):
             x = up(torch.cat([skips.pop(), x], dim=1))
-        return x
+        return x if self.at_full_size is None else self.at_full_size(torch.cat([x, picture], dim=1))

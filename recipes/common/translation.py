@@ -101,22 +101,31 @@ class GeneratorDescription:
     norm: Literal["batch", "instance"]
     dropout: bool
     upsampling: Upsampling
+    input_skip: bool = False
 
     def build(self) -> ResNetGenerator | UNetGenerator:
-        options: dict[str, Any] = {key: value for key, value in asdict(self).items() if key != "network"}
+        options: dict[str, Any] = asdict(self)
+        del options["network"], options["input_skip"]
         network: ResNetGenerator | UNetGenerator
         if self.network.startswith("unet"):
-            network = UNetGenerator(layers=7 if self.network == "unet_128" else 8, **options)
+            layers = 7 if self.network == "unet_128" else 8
+            network = UNetGenerator(layers=layers, input_skip=self.input_skip, **options)
         else:
             network = ResNetGenerator(blocks=6 if self.network == "resnet_6blocks" else 9, **options)
         return initialise_normal(network)
 
 
 def describe_generator(
-    config: TranslationConfig, setting: Setting, planes: int, out_planes: int, *, dropout: bool = False
+    config: TranslationConfig,
+    setting: Setting,
+    planes: int,
+    out_planes: int,
+    *,
+    dropout: bool = False,
+    input_skip: bool = False,
 ) -> GeneratorDescription:
     return GeneratorDescription(
-        setting.network, planes, out_planes, setting.channels, config.norm, dropout, config.upsampling
+        setting.network, planes, out_planes, setting.channels, config.norm, dropout, config.upsampling, input_skip
     )
 
 

@@ -94,6 +94,13 @@ def test_domains_without_pairs_are_scored_by_fid_alone(tmp_path: Path) -> None:
         assert all(row["L1"] is None and isinstance(row["FID"], float) for row in rows)
 
 
+def test_pix2pix_refuses_options_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--averaged does not fit"):
+        pix2pix(Pix2PixRecipe(run=tmp_path, averaged=True, norm="batch"))
+    with pytest.raises(UserError, match="--input-skip is for U-Nets, and the network is resnet_6blocks"):
+        pix2pix(Pix2PixRecipe(run=tmp_path, input_skip=True, network="resnet_6blocks"))
+
+
 def test_options_that_do_not_fit_together() -> None:
     def settled(**options: object) -> object:
         return settle(Pix2PixRecipe(**options), 256, "unet_256")  # type: ignore[arg-type]

@@ -60,6 +60,54 @@ def test_losses_by_hand_and_the_discriminator_sees_input_and_output() -> None:
     assert all(p.requires_grad for p in model.parameters())
 
 
+def test_features_of_the_truth_are_asked_for_and_weights_averaged() -> None:
+    torch.manual_seed(0)
+    model = Pix2Pix(
+        Pix2PixConfig(adversarial="lsgan", lambda_l1=0.0, lambda_features=10.0, averaged=True),
+        generator=Shade,
+        discriminator=lambda: PixelDiscriminator(channels=4, norm="none"),
+    )
+    assert model.ema_modules == ("generator",)
+    batch = {"a": torch.empty(1, 0, 4, 4), "b": torch.full((1, 3, 4, 4), 0.9)}
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        "generator": torch.optim.SGD(model.generator.parameters(), 0.0),
+        "discriminator": torch.optim.SGD(model.discriminator.parameters(), 0.0),
+    }
+    losses = model.training_step(batch, optimizers, 0)
+    wanted, found = (
+        [x.detach() for x in model.discriminator.with_features(torch.full((1, 3, 4, 4), value))[1]]  # type: ignore[operator]
+        for value in (0.9, 0.5)
+    )
+    assert len(wanted) == 2
+    by_hand = [float((a - b).abs().mean() / b.abs().mean()) for a, b in zip(found, wanted, strict=True)]
+    assert losses["generator/features"].item() == pytest.approx(sum(by_hand) / 2, rel=1e-5)
+    expected = losses["generator/adversarial"] + 10 * losses["generator/features"]
+    assert losses["generator/total"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert all(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize("discriminator", [PatchDiscriminator, PixelDiscriminator])
+def test_features_come_with_the_same_outputs(discriminator: type[PatchDiscriminator]) -> None:
+    torch.manual_seed(0)
+    network, x = discriminator(channels=2), torch.rand(1, 3, 32, 32)
+    outputs, features = network.with_features(x)
+    assert torch.equal(outputs, network(x))
+    assert len(features) == sum(isinstance(module, nn.LeakyReLU) for module in network.modules())
+
+
+def test_an_input_skip_hands_single_pixels_on() -> None:
+    """Which pixels of the input move one of the output when all that passes the U-Net is switched off."""
+    torch.manual_seed(0)
+    network = UNetGenerator(channels=2, layers=5, input_skip=True)
+    x = torch.rand(1, 3, 32, 32, requires_grad=True)
+    assert network(x).shape == (1, 3, 32, 32)
+    for parameter in network.up[0].parameters():
+        nn.init.zeros_(parameter)
+    (gradient,) = torch.autograd.grad(network(x)[0, :, 16, 16].sum(), x)
+    rows, columns = gradient.abs().sum((0, 1)).nonzero(as_tuple=True)
+    assert {*rows.tolist()} == {*columns.tolist()} == {14, 15, 16, 17, 18}  # two convolutions of 3x3
+
+
 def test_a_colour_that_can_be_known_is_learned() -> None:
     torch.manual_seed(0)
     model = Pix2Pix(
