@@ -32,6 +32,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from generative_core import PairedLoader, Pix2Pix, Pix2PixConfig
+from generative_core.saved import FILE as MODEL_FILE
+from generative_core.saved import save_model
 from recipes.common.command import run_recipe
 from recipes.common.image_run import open_run
 from recipes.common.translation import (
@@ -146,6 +148,8 @@ def main(config: Pix2PixRecipe) -> None:
             decay_steps=run.steps(config.train.steps) // 2,
         )
         save_generator(run.folder / "generator_ab.safetensors", model.generator, description)
+        whole = {"size": prepared.crop_size} if prepared.mode == "resize_and_crop" else {}
+        save_model(run.folder / MODEL_FILE, model, {"generator": description.for_model_file()}, whole)
 
         inputs, truths = held_out(domains, setting)
         fakes = translate_all(model.translate, inputs, run.device)

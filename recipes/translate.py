@@ -4,12 +4,14 @@
     python -m recipes.translate RUN IN OUT --direction ba
     python -m recipes.translate RUN --onnx model.onnx    writes the generator for use without PyTorch
     python -m recipes.translate RUN --app                a page to try it on
+    python -m recipes.translate flat-to-3d IN OUT        by a model that came with the program
 
 RUN is the folder of a run of `recipes.pix2pix` or `recipes.cyclegan`, or a generator saved by the reference
 implementation (`latest_net_G.pth`, `latest_net_G_A.pth`; ResNet or U-Net, instance or batch normalisation). Pictures
-keep their size; those larger than `--tile` pixels are translated in overlapping tiles, without seams. Originals are
-never overwritten. Pictures of a folder that cannot be read are named at the end, with the exit status 2. A picture of
-512x512 pixels takes about ten seconds on one core with the paper's ResNet.
+keep their size; those larger than `--tile` pixels are translated in overlapping tiles, without seams. Shipped models
+draw whole pictures at one size instead: flat-to-3d at 128 pixels, on white. Originals are never overwritten. Pictures
+of a folder that cannot be read are named at the end, with the exit status 2. A picture of 512x512 pixels takes about
+ten seconds on one core with the paper's ResNet.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class TranslateConfig:
     """Translates pictures, exports the generator or opens a page."""
 
     run: tyro.conf.Positional[Path]
-    """Folder of a run, or a .pth file of the reference implementation."""
+    """Folder of a run, a .pth file of the reference implementation, or the name of a shipped model."""
     source: tyro.conf.Positional[Path | None] = None
     """A picture or a folder."""
     out: tyro.conf.Positional[Path | None] = None

@@ -7,11 +7,14 @@ what it is trained on: images, mel-spectrograms, points.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from generative_core.saved import load_model
 
 Noise = Literal["none", "gaussian", "salt-and-pepper"]
 
@@ -53,6 +56,13 @@ class Autoencoder(nn.Module):
         # Where the codes of the training samples lie, for `sample`.
         self.register_buffer("code_mean", torch.zeros(config.latent))
         self.register_buffer("code_covariance", torch.eye(config.latent))
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> Autoencoder:
+        """Trained weights by name or from a file or folder, to be used only. Raises `UserError`."""
+        return load_model(
+            name_or_path, "Autoencoder", AutoencoderConfig, lambda config, networks: cls(config, **networks)
+        )
 
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"autoencoder": torch.optim.Adam(self.parameters(), self.config.rate)}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generative_core.samplers import SAMPLERS
+from generative_core.saved import load_model
 from generative_core.training.parallel import own_share
 
 Condition = Mapping[str, Tensor]
@@ -126,6 +128,11 @@ class Diffusion(nn.Module):
         self.formulation: Formulation = EDM(config.sigma_data) if config.formulation == "edm" else RectifiedFlow()
         needed = {"y": config.classes, "tokens": config.text, "image": config.image_planes}
         self.conditions = tuple(name for name, count in needed.items() if count)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> Diffusion:
+        """Trained weights by name or from a file or folder, to draw samples with. Raises `UserError`."""
+        return load_model(name_or_path, "Diffusion", DiffusionConfig, lambda config, networks: cls(config, **networks))
 
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"diffusion": torch.optim.Adam(self.network.parameters(), self.config.rate, self.config.betas)}

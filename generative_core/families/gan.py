@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from generative_core.losses import (
     mix_samples,
     spread,
 )
+from generative_core.saved import load_model
 from generative_core.training.parallel import own_share
 
 
@@ -68,6 +70,15 @@ class GAN(nn.Module):
         self.config = config or GANConfig()
         self.generator, self.discriminator = generator(), discriminator()
         self.augment = augment or nn.Identity()
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> GAN:
+        """Trained weights by name or from a file or folder, to draw samples with. Raises `UserError`."""
+
+        def build(config: GANConfig, networks: dict[str, nn.Module]) -> GAN:
+            return cls(config, generator=lambda: networks["generator"], discriminator=nn.Identity)
+
+        return load_model(name_or_path, "GAN", GANConfig, build)
 
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         config = self.config

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from generative_core.losses import (
     spread,
 )
 from generative_core.nets import PatchDiscriminator, UNetGenerator
+from generative_core.saved import load_model
 from generative_core.training.precision import autocast_where_fast
 
 
@@ -58,6 +60,15 @@ class Pix2Pix(nn.Module):
         self.config = config or Pix2PixConfig()
         self.ema_modules = ("generator",) if self.config.averaged else ()
         self.generator, self.discriminator = generator(), discriminator()
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> Pix2Pix:
+        """Trained weights by name or from a file or folder, to translate with. Raises `UserError`."""
+
+        def build(config: Pix2PixConfig, networks: dict[str, nn.Module]) -> Pix2Pix:
+            return cls(config, generator=lambda: networks["generator"], discriminator=nn.Identity)
+
+        return load_model(name_or_path, "Pix2Pix", Pix2PixConfig, build)
 
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         config = self.config

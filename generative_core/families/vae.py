@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from generative_core.saved import load_model
 from generative_core.training.parallel import own_share
 
 Likelihood = Literal["bernoulli", "gaussian"]
@@ -64,6 +66,11 @@ class VAE(nn.Module):
         super().__init__()
         self.config = config or VAEConfig()
         self.encoder, self.decoder = encoder, decoder
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> VAE:
+        """Trained weights by name or from a file or folder, to be used only. Raises `UserError`."""
+        return load_model(name_or_path, "VAE", VAEConfig, lambda config, networks: cls(config, **networks))
 
     def configure_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"vae": torch.optim.Adam(self.parameters(), self.config.rate)}

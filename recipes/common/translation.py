@@ -104,15 +104,18 @@ class GeneratorDescription:
     input_skip: bool = False
 
     def build(self) -> ResNetGenerator | UNetGenerator:
+        options = self.for_model_file()
+        kind = UNetGenerator if options.pop("kind") == "UNetGenerator" else ResNetGenerator
+        return initialise_normal(kind(**options))
+
+    def for_model_file(self) -> dict[str, Any]:
+        """As `generative_core.saved` describes a network."""
         options: dict[str, Any] = asdict(self)
         del options["network"], options["input_skip"]
-        network: ResNetGenerator | UNetGenerator
         if self.network.startswith("unet"):
             layers = 7 if self.network == "unet_128" else 8
-            network = UNetGenerator(layers=layers, input_skip=self.input_skip, **options)
-        else:
-            network = ResNetGenerator(blocks=6 if self.network == "resnet_6blocks" else 9, **options)
-        return initialise_normal(network)
+            return {"kind": "UNetGenerator", "layers": layers, "input_skip": self.input_skip, **options}
+        return {"kind": "ResNetGenerator", "blocks": 6 if self.network == "resnet_6blocks" else 9, **options}
 
 
 def describe_generator(

@@ -11,8 +11,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from generative_core import Pix2Pix
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from generative_core.pretrained import load_reference_generator
+from generative_core.saved import about_model
 from recipes.common.gan import to_images
 from recipes.common.translation import load_generator
 from recipes.common.translation_data import Direction
@@ -25,10 +27,18 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 class Translator:
     """Translates pictures by a generator; those larger than `tile` pixels piece by piece. Unless given, a tile is 512
-    pixels wide, or as wide as what a U-Net was made for."""
+    pixels wide, or as wide as what a U-Net was made for.
+
+    A generator that has only seen whole things of one size is given `size`: pictures are scaled to so many pixels on
+    their longer side, and stay so."""
 
     def __init__(
-        self, generator: ResNetGenerator | UNetGenerator, planes: int, tile: int | None, device: torch.device
+        self,
+        generator: ResNetGenerator | UNetGenerator,
+        planes: int,
+        tile: int | None,
+        device: torch.device,
+        size: int | None = None,
     ) -> None:
         if tile is None:
             tile = generator.multiple if isinstance(generator, UNetGenerator) else TILE
@@ -40,10 +50,15 @@ class Translator:
         self.planes = planes
         self.tile = tile // generator.multiple * generator.multiple
         self.device = device
+        self.size = size
 
     @torch.no_grad()
     def __call__(self, picture: Image.Image) -> Image.Image:
-        """A picture in colour -> one in colour of the same size."""
+        """A picture in colour -> one in colour of the same size, or of `size` on its longer side."""
+        if self.size is not None:
+            scale = self.size / max(picture.size)
+            width, height = (max(1, round(side * scale)) for side in picture.size)
+            picture = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
         pixels = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).float() / 127.5 - 1
         if self.planes == 1:
             pixels = (pixels * torch.tensor(LUMINANCE).view(3, 1, 1)).sum(0, keepdim=True)
@@ -57,8 +72,10 @@ class Translator:
 
 
 def load_translators(run: Path, tile: int | None, device: torch.device) -> dict[Direction, Translator]:
-    """The translators of a run's folder, by direction; of a file of the reference implementation, or one
-    `generator_ab.safetensors`, just "ab". Raises `UserError` if there are none."""
+    """The translators of a run's folder, by direction; of a shipped model by its name, of a file of the reference
+    implementation, or one `generator_ab.safetensors`, just "ab". Raises `UserError` if there are none."""
+    if not run.exists():
+        return {"ab": shipped_translator(str(run), tile, device)}
     if run.is_dir():
         found = {direction: run / f"generator_{direction}.safetensors" for direction in DIRECTIONS}
         generators = {key: load_generator(path) for key, path in found.items() if path.is_file()}
@@ -72,6 +89,12 @@ def load_translators(run: Path, tile: int | None, device: torch.device) -> dict[
     else:
         generators = {"ab": load_reference_generator(run)}
     return {key: Translator(network, _planes(network), tile, device) for key, network in generators.items()}
+
+
+def shipped_translator(name: str, tile: int | None, device: torch.device) -> Translator:
+    network = Pix2Pix.from_pretrained(name).generator
+    assert isinstance(network, ResNetGenerator | UNetGenerator)
+    return Translator(network, _planes(network), tile, device, about_model(name).get("size"))
 
 
 def pad_to_multiple(x: Tensor, multiple: int, tile: int) -> Tensor:

@@ -12,7 +12,9 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
+from generative_core import Pix2Pix
 from generative_core.nets import ResNetGenerator, UNetGenerator
 from generative_core.training.checkpoint import list_checkpoints, load_checkpoint
 from recipes.common.extractor import Extractor, perceptual_distance
@@ -70,6 +72,9 @@ def test_a_stopped_run_is_resumed_exactly_and_translates(tmp_path: Path) -> None
     assert scores[0] == scores[1]
     translate(TranslateConfig(tmp_path / "whole", noise(tmp_path / "in.png"), tmp_path / "out.png", device="cpu"))
     assert Image.open(tmp_path / "out.png").size == (50, 36)
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    generator = load_generator(tmp_path / "whole" / "generator_ab.safetensors")
+    assert torch.allclose(Pix2Pix.from_pretrained(tmp_path / "whole").translate(x), generator(x), atol=0.01)
 
 
 @pytest.mark.slow
@@ -117,6 +122,21 @@ def test_options_that_do_not_fit_together() -> None:
     with pytest.raises(UserError, match="looks into a ResNet"):
         cyclegan(CycleGANRecipe(model="cut", network="unet_128", smoke=True))
     assert settled(preprocess="none").network == "unet_256"  # type: ignore[attr-defined]
+
+
+def test_a_model_that_draws_at_one_size_is_shown_whole_pictures(tmp_path: Path) -> None:
+    class Half(ResNetGenerator):
+        seen: tuple[int, ...] = ()
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen = tuple(x.shape)
+            return x
+
+    generator = Half(channels=2, blocks=1)
+    translator = Translator(generator, 3, None, CPU, size=32)
+    assert translator(Image.open(noise(tmp_path / "large.png", (100, 50)))).size == (32, 16)
+    assert generator.seen == (1, 3, 16, 32)
+    assert translator(Image.open(noise(tmp_path / "small.png", (8, 16)))).size == (16, 32)
 
 
 def test_a_saved_generator_comes_back_the_same(tmp_path: Path) -> None:
