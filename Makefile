@@ -8,10 +8,11 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_in
 PYTHON ?= $(shell for candidate in python3 python3.12 python3.13 python3.11 python3.10 python; do \
 	"$$candidate" -c '$(SUPPORTED)' >/dev/null 2>&1 && echo "$$candidate" && break; done)
 
-.PHONY: help demo test browser check docs eval gallery clean
+.PHONY: help demo play test browser check docs eval gallery clean
 
 help:
 	@echo "make demo    install and open the page on http://127.0.0.1:7860"
+	@echo "make play    install and open the lecture's ideas to play with, on http://127.0.0.1:7861"
 	@echo "make test    install what the tests need, a browser too, and run every check and test"
 	@echo "make eval    install what voiceconv evaluate measures with"
 	@echo "make gallery MNIST=FOLDER EMOJI=FOLDER OPENMOJI=FOLDER EARTH=FOLDER SPEECH=FOLDER"
@@ -22,6 +23,9 @@ help:
 
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/python app.py
+
+play: $(VENV)/.installed-play
+	$(VENV)/bin/python -m recipes.play
 
 test: browser check
 	$(VENV)/bin/python -m pytest
@@ -54,6 +58,10 @@ $(VENV)/bin/python:
 $(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing voiceconv into $(VENV); the first time this takes some minutes."
 	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-play: pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --editable '.[recipes]'
 	@touch $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python

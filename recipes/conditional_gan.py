@@ -23,6 +23,7 @@ from torch import Tensor
 
 from generative_core import GAN, GANConfig
 from generative_core.metrics import fid
+from generative_core.saved import FILE, save_model
 from recipes.common.command import run_recipe
 from recipes.common.extractor import train_extractor
 from recipes.common.gan import (
@@ -31,6 +32,7 @@ from recipes.common.gan import (
     SCORED,
     check_images,
     convolutional_gan,
+    describe_generator,
     sample_images,
     score,
     to_images,
@@ -69,6 +71,7 @@ def main(config: ConditionalRecipe) -> None:
             ema_decay=EMA_DECAY,
             decay_steps=run.steps(config.train.steps) // 2,
         )
+        save_model(run.folder / FILE, model, {"generator": describe_generator(gan, train.shape)})
 
         # As many samples and training images of each class as there are test images of it.
         fake = sample_images(model, len(test), config.seed, test.y)

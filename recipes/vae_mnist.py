@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from torch import Tensor, nn
 from generative_core import VAE, Autoencoder, AutoencoderConfig, VAEConfig, interpolate
 from generative_core.metrics import fid
 from generative_core.nets import MLPDecoder, MLPEncoder
+from generative_core.saved import FILE, save_model
 from recipes.common.command import run_recipe
 from recipes.common.extractor import Extractor, train_extractor
 from recipes.common.image_data import Images
@@ -67,6 +69,20 @@ def build_vae(latent: int, shape: tuple[int, ...]) -> VAE:
     """The same networks but for the encoder's outputs: a mean and a log-variance for each latent."""
     encoder, decoder = MLPEncoder(shape=shape, outputs=2 * latent), MLPDecoder(shape=shape, latent=latent)
     return VAE(VAEConfig(latent=latent), encoder=encoder, decoder=decoder)
+
+
+def save_for_use(folder: Path, model: Autoencoder | VAE, shape: tuple[int, ...]) -> None:
+    """Writes what `from_pretrained` reads."""
+    latent, variational = model.config.latent, isinstance(model, VAE)
+    decoder = {"kind": "MLPDecoder", "shape": shape, "latent": latent}
+    save_model(
+        folder / FILE,
+        model,
+        {
+            "encoder": {"kind": "MLPEncoder", "shape": shape, "outputs": 2 * latent if variational else latent},
+            "decoder": decoder if variational else [decoder, {"kind": "Sigmoid"}],
+        },
+    )
 
 
 def density(model: VAE, test: Images, config: VAERecipe) -> dict[str, Any]:
@@ -131,6 +147,8 @@ def main(config: VAERecipe) -> None:
             autoencoder, vae = partial(build_autoencoder, latent, train.shape), partial(build_vae, latent, train.shape)
             models[f"AE, {latent} latents"] = run.train(f"ae-{latent}", autoencoder, run.loader(x=train.x))
             models[f"VAE, {latent} latents"] = run.train(f"vae-{latent}", vae, run.loader(x=train.x))
+            for kind in ("AE", "VAE"):
+                save_for_use(run.folder / f"{kind.lower()}-{latent}", models[f"{kind}, {latent} latents"], train.shape)
         densities = {name: density(model, test, config) for name, model in models.items() if isinstance(model, VAE)}
         qualities = {name: quality(model, test, acceptance, config.seed) for name, model in models.items()}
         count = min(SAMPLES, len(test))

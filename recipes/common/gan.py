@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -77,6 +77,12 @@ def convolutional_gan(
         discriminator=lambda: ImageDiscriminator(shape=shape, classes=config.classes, channels=channels, layers=layers),
         augment=augment,
     )
+
+
+def describe_generator(config: GANConfig, shape: Sequence[int], *, channels: int = 32) -> dict[str, Any]:
+    """Of `convolutional_gan`, as `generative_core.saved` describes a network."""
+    sizes = {"shape": list(shape), "z_dim": config.z_dim, "classes": config.classes, "channels": channels}
+    return {"kind": "ConvGenerator", "layers": halvings(shape), **sizes}
 
 
 def sample_images(model: GAN, count: int, seed: int, y: Tensor | None = None, **options: float) -> Tensor:
