@@ -34,7 +34,7 @@ class Config:
 
 def curves(run: Path) -> dict[str, tuple[list[float], list[float]]]:
     """For each score, named by way where it has one: minutes and values."""
-    metrics, scores = read_rows(run / "metrics.jsonl"), read_rows(run / "scores.jsonl")
+    metrics, scores = read_rows(run / "metrics.jsonl", "seconds"), read_rows(run / "scores.jsonl")
     if not metrics or not scores:
         raise UserError(f"{run} has no metrics.jsonl and scores.jsonl with rows: give a run folder after a preview.")
     steps, minutes = [row["step"] for row in metrics], [row["seconds"] / 60 for row in metrics]

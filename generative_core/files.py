@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,15 +37,33 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file, none if there is no file. A last line that is not whole, because it is being written or
-    its process was killed, does not count."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+def read_rows(path: Path, *needed: str) -> list[dict[str, Any]]:
+    """The rows of a log in JSONL, numbers by name, none if there is no file.
+
+    Each has a whole number "step" and the numbers `needed`. A line without them does not count: it is damaged, being
+    written, or was cut off when its process was killed.
+    """
+    rows = []
+    for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else []:
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if line.endswith(b"\n") and _is_row(row, needed):
+                rows.append(row)
+    return rows
 
 
-def drop_rows_after(path: Path, step: int) -> list[dict[str, Any]]:
-    """Rewrites a log without what a killed process wrote beyond the step that is resumed from; the rows that stay."""
-    rows = [row for row in read_rows(path) if row["step"] <= step]
+def _is_row(row: Any, needed: tuple[str, ...]) -> bool:
+    return (
+        isinstance(row, dict)
+        and all(isinstance(value, int | float) for value in row.values())
+        and isinstance(row.get("step"), int)
+        and row.keys() >= set(needed)
+    )
+
+
+def drop_rows_after(path: Path, step: int, *needed: str) -> list[dict[str, Any]]:
+    """Rewrites a log without what a killed process wrote beyond the step that is resumed from, and without what
+    `read_rows` does not count; the rows that stay."""
+    rows = [row for row in read_rows(path, *needed) if row["step"] <= step]
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     return rows

@@ -39,7 +39,7 @@ class MetricsLog(Callback):
         self.window: dict[str, list[float]] = defaultdict(list)
         trainer.run_dir.mkdir(parents=True, exist_ok=True)
         self.path = trainer.run_dir / "metrics.jsonl"
-        kept = drop_rows_after(self.path, trainer.step)
+        kept = drop_rows_after(self.path, trainer.step, "seconds")
         self.seconds = kept[-1]["seconds"] if kept else 0.0
         self.clock = time.monotonic()
         self.board = SummaryWriter(str(trainer.run_dir / "tensorboard"), purge_step=trainer.step + 1)

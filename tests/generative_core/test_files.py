@@ -26,6 +26,26 @@ def test_rows_are_dropped_from_a_log_all_at_once(tmp_path: Path, monkeypatch: py
     assert log.read_text() == '{"step": 1}\n{"step": 2}\n'
 
 
+def test_damaged_rows_do_not_count(tmp_path: Path) -> None:
+    log = tmp_path / "scores.jsonl"
+    damaged = [
+        b"\xff\xfe\n",
+        b"[1]\n",
+        b"3\n",
+        b"\n",
+        b'{"step": "x"}\n',
+        b'{"score": 1}\n',
+        b'{"step": 3, "score": []}\n',
+    ]
+    log.write_bytes(b'{"step": 1}\n' + b"".join(damaged) + b"[" * 100_000 + b'\n{"step": 2, "score": 0.5}\n{"step": 4}')
+    assert read_rows(log) == [{"step": 1}, {"step": 2, "score": 0.5}]
+    assert read_rows(log, "score") == [{"step": 2, "score": 0.5}]
+    assert drop_rows_after(log, 1, "score") == []
+    log.unlink()
+    log.mkdir()
+    assert read_rows(log) == []
+
+
 def test_what_is_unfinished_is_found_by_its_name_and_nothing_else_is(tmp_path: Path) -> None:
     for name in ("song.mp3.part", ".upload.part", ".0123456789abcdeg.part"):
         (tmp_path / name).touch()

@@ -167,14 +167,27 @@ def read_segments(folder: Path, sample_rate: int) -> Iterator[tuple[str, NDArray
 
 
 def cached(cache: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors kept at `cache` if they are of the same `key`, otherwise what `compute` gives, kept from then on."""
+    """The tensors kept at `cache` if they are whole and of the same `key`, otherwise what `compute` gives, kept from
+    then on."""
     with contextlib.suppress(OSError, SafetensorError), safe_open(cache, "pt") as file:  # none yet, or it is cut off
-        if (file.metadata() or {}).get("key") == key:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        known = (file.metadata() or {}).get("key", "")
+        if known.startswith(key):
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            if known in (key, _sealed(key, tensors)):  # the key alone in the files of earlier versions
+                return tensors
     tensors = compute()
     cache.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(cache, save_tensors(tensors, {"key": key}))
+    write_atomically(cache, save_tensors(tensors, {"key": _sealed(key, tensors)}))
     return tensors
+
+
+def _sealed(key: str, tensors: dict[str, Tensor]) -> str:
+    """The key and a digest of the tensors, by which damage is found."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return f"{key} {digest.hexdigest()}"
 
 
 def _compute_features(folder: Path, config: MelConfig) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import re
 import shutil
@@ -113,9 +114,8 @@ class Job:
         """Raises `UserError` if there is no training in `folder`."""
         self.folder = folder
         try:
-            record = json.loads((folder / JOB).read_text(encoding="utf-8"))
-            self.plan = Plan(**{**record, "speakers": tuple(record["speakers"])})
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            self.plan = _read_plan(folder / JOB)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise UserError(f"There is no training in {folder} ({error}).") from error
 
     @classmethod
@@ -147,9 +147,11 @@ class Job:
 
     def status(self) -> Status:
         """Read from the run folder alone."""
-        rows = read_rows(self.folder / "metrics.jsonl")
+        rows = read_rows(self.folder / "metrics.jsonl", "seconds")
         step, seconds = (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
-        settings = _read_json(self.folder / "config.json").get("settings", {})
+        settings = _read_json(self.folder / "config.json").get("settings")
+        steps = settings.get("steps") if isinstance(settings, dict) else None
+        steps = steps if isinstance(steps, int) and steps > 0 else None
         ended = _read_json(self.folder / STATE)
         state: State = "ready"
         if is_locked(self.folder / LOCK) or self._is_starting():
@@ -162,9 +164,9 @@ class Job:
             state = ended["state"]
         elif self._wanted() == "run":
             state = "interrupted"
-        if state == "finished" and settings.get("steps"):
-            step = settings["steps"]
-        return Status(state, step, settings.get("steps"), seconds, str(ended.get("reason", "")))
+        if state == "finished" and steps:
+            step = steps
+        return Status(state, step, steps, seconds, str(ended.get("reason", "")))
 
     def start(self) -> None:
         """Starts or resumes the training, exactly where its last checkpoint was; returns when its process is at work.
@@ -219,7 +221,7 @@ class Job:
 
         with _one_at_a_time:
             if (self.folder / PUBLISHED).is_file():
-                return (self.folder / PUBLISHED).read_text(encoding="utf-8")
+                return _read_word(self.folder / PUBLISHED)
             if self.voice is None or self.status().state not in ("finished", "stopped"):
                 return None
             taken = {known.casefold() for known in available_voices()}
@@ -241,7 +243,8 @@ class Job:
 
     def previews(self) -> list[Path]:
         """The folders of what was heard on the way, oldest first."""
-        return sorted((self.folder / "previews").glob("step_*"))
+        found = (self.folder / "previews").glob("step_*")
+        return sorted(path for path in found if path.is_dir() and re.fullmatch(r"step_\d+", path.name))
 
     def _examples(self, metadata: Mapping[str, Any]) -> dict[str, list[Path]]:
         """Two short recordings of each speaker that were kept from training."""
@@ -260,15 +263,15 @@ class Job:
 
     def _pid(self) -> int | None:
         pid = _read_json(self.folder / STATE).get("pid")
-        return pid if isinstance(pid, int) else None
+        # Others are no process, but groups of processes, or all that there are.
+        return pid if isinstance(pid, int) and 1 < pid < 2**31 else None
 
     def _is_starting(self) -> bool:
         process = _started.get(self.folder)
         return process is not None and process.poll() is None
 
     def _wanted(self) -> str:
-        path = self.folder / WANTED
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return _read_word(self.folder / WANTED)
 
     def _want(self, what: str) -> None:
         write_atomically(self.folder / WANTED, what.encode())
@@ -281,9 +284,9 @@ def all_jobs() -> list[Job]:
     found = []
     for path in runs_folder().glob(f"*/{JOB}"):
         if not path.parent.name.startswith("."):
-            with contextlib.suppress(UserError):
-                found.append(Job(path.parent))
-    return sorted(found, key=lambda job: (job.folder / JOB).stat().st_mtime, reverse=True)
+            with contextlib.suppress(UserError, FileNotFoundError):  # deleted meanwhile
+                found.append((path.stat().st_mtime, Job(path.parent)))
+    return [job for _, job in sorted(found, key=lambda entry: entry[0], reverse=True)]
 
 
 def find_job(name: str) -> Job:
@@ -332,9 +335,30 @@ def _write_state(run: Path, state: str, reason: str = "") -> None:
     write_atomically(run / STATE, json.dumps({"state": state, "pid": os.getpid(), "reason": reason}).encode())
 
 
+def _read_plan(path: Path) -> Plan:
+    """Raises `OSError`, `ValueError`, `TypeError` or `KeyError` if there is none at `path`, or not as it was written:
+    the folder may come from anywhere, and speakers are names of folders in it."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    plan = Plan(**{**record, "speakers": tuple(record["speakers"])})
+    texts = (plan.name, plan.preset, plan.consent, plan.start_from or "")
+    if len(plan.speakers) != 2 or not all(isinstance(text, str) for text in (*texts, *plan.speakers)):
+        raise ValueError("its entries are not those of a training")
+    for speaker in plan.speakers:
+        if not is_name(speaker):
+            raise ValueError(f"a speaker cannot be called {speaker!r}: {NAME_RULE}")
+    if plan.budget_seconds is not None and not 0 <= float(plan.budget_seconds) < math.inf:
+        raise ValueError("its budget is not a number of seconds")
+    return plan
+
+
+def _read_word(path: Path) -> str:
+    """A file of one word, empty if there is none."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}

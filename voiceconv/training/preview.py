@@ -144,11 +144,12 @@ class Preview(PeriodicPreview):
             min(scores[f"{way}/voice"], 1) + scores[f"{way}/confusion"] - scores[f"{way}/phoneme_errors"]
             for way in _ways(voice)
         )
-        best = max(self.rows, key=lambda row: row["score"], default={"step": 0, "score": -math.inf})
+        rows = [row for row in self.rows if "score" in row]  # not in a log that was damaged
+        best = max(rows, key=lambda row: row["score"], default={"step": 0, "score": -math.inf})
         if scores["score"] >= best["score"]:
             voice.save(trainer.run_dir / "voice")
-        latest = [row["score"] for row in self.rows[-1:]] + [scores["score"]]
-        if len(self.rows) > 1 and all(score < best["score"] - COLLAPSE for score in latest):
+        latest = [row["score"] for row in rows[-1:]] + [scores["score"]]
+        if len(rows) > 1 and all(score < best["score"] - COLLAPSE for score in latest):
             trainer.stop(
                 f"the score on development speech fell from {best['score']:.2f} (step {best['step']:.0f}) to "
                 f"{scores['score']:.2f}: the training collapsed. The voice that is kept is that of the best step; "

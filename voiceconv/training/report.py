@@ -20,7 +20,7 @@ def write_run_report(run_dir: Path, score_meanings: Mapping[str, str], preview_t
     `score_meanings` says what each score of `scores.jsonl` is, which ends in "/" and its name.
     """
     config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
-    metrics, scores = read_rows(run_dir / "metrics.jsonl"), read_rows(run_dir / "scores.jsonl")
+    metrics, scores = read_rows(run_dir / "metrics.jsonl", "seconds"), read_rows(run_dir / "scores.jsonl")
     report = Report(f"Training run {run_dir.name}")
     if metrics:
         last = metrics[-1]
@@ -44,7 +44,9 @@ def write_run_report(run_dir: Path, score_meanings: Mapping[str, str], preview_t
                 report.figure(load_picture(audio.with_suffix(".png")), audio.stem)
     report.heading("Settings")
     report.table([[key, json.dumps(value)] for key, value in config["settings"].items()], ["setting", "value"])
-    report.table(list(config["versions"].items()), ["software", "version"])
+    versions = config.get("versions")
+    if isinstance(versions, dict):  # which nothing depends on, and a damaged file may lack
+        report.table(list(versions.items()), ["software", "version"])
     report.save(run_dir / "report.html")
 
 

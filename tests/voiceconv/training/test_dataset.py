@@ -111,6 +111,11 @@ def test_features_are_computed_once_until_something_changes(two_speakers: tuple[
     cache.write_bytes(content[: len(content) // 2])
     assert makes(copy, MelConfig(f_max=7000.0)), "cut off"
     assert cache.read_bytes() == content
+    cache.write_bytes(content.replace(b'"f0/00.wav#0"', b'"f0/00.wav#9"'))
+    assert makes(copy, MelConfig(f_max=7000.0)), "a name in it is damaged"
+    cache.write_bytes(content[:-1] + bytes([content[-1] ^ 0x40]))
+    assert makes(copy, MelConfig(f_max=7000.0)), "a value in it is damaged"
+    assert cache.read_bytes() == content
 
 
 def test_unusable_recordings_are_named_and_left_out(tmp_path: Path) -> None:

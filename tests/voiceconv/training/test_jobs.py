@@ -86,6 +86,45 @@ def test_the_state_is_read_from_the_folder(job: Job, ended: str, wanted: str, ex
         assert state(job) == ("running" if wanted == "run" else "stopping")
 
 
+def test_what_is_damaged_in_a_run_folder_is_no_training_or_has_no_state(job: Job) -> None:
+    """A run folder may come from anywhere: nothing outside it is named by it, and no other process is told to end."""
+    plan = json.loads((job.folder / "job.json").read_text())
+    odd: list[object] = [{"speakers": ["../high", "low"]}, {"speakers": ["high"]}, {"speakers": [1, 2]}, {"preset": 3}]
+    odd += [{"budget_seconds": "x"}, {"budget_seconds": -1}, {"budget_seconds": float("nan")}, {"more": 1}]
+    for change in odd:
+        (job.folder / "job.json").write_text(json.dumps(plan | change))  # type: ignore[operator]
+        with pytest.raises(UserError, match="There is no training in"):
+            Job(job.folder)
+    (job.folder / "job.json").write_text("[" * 100_000)
+    assert all_jobs() == []
+    (job.folder / "job.json").write_text(json.dumps(plan))
+
+    for settings in (3, [], {"steps": "x"}, {"steps": 0}, {"steps": None}):
+        (job.folder / "config.json").write_text(json.dumps({"settings": settings}))
+        (job.folder / "metrics.jsonl").write_text('{"step": 50, "seconds": 9.5}\n{"step": 60}\n')
+        assert job.status() == Status("ready", 50, None, 9.5)
+    (job.folder / "wanted").write_bytes(b"\xff")
+    for pid in (-1, 0, 1, 2**40, "7", None):
+        (job.folder / "state.json").write_text(json.dumps({"state": "running", "pid": pid}))
+        with try_lock(job.folder / ".training.lock"), pytest.raises(UserError, match="is not running"):  # type: ignore[union-attr]
+            job.pause()
+    (job.folder / "published").write_bytes(b"\xffname")
+    assert job.publish() == "\ufffdname"
+    for name in ("step_00000002", "step_00000010", "step_x", "copy of step_00000010"):
+        (job.folder / "previews" / name).mkdir(parents=True)
+    (job.folder / "previews" / "step_00000099").touch()
+    assert [path.name for path in job.previews()] == ["step_00000002", "step_00000010"]
+
+
+def test_a_training_that_is_deleted_while_it_is_listed(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vanishing(folder: Path) -> Job:
+        shutil.rmtree(folder)
+        return Job(folder)
+
+    monkeypatch.setattr(jobs, "Job", vanishing)
+    assert all_jobs() == []
+
+
 def test_a_command_that_is_refused_leaves_the_run_as_it_ended(tmp_path: Path) -> None:
     def refuse() -> bool:
         raise OtherRun("already holds a run")

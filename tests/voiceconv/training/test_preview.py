@@ -105,12 +105,13 @@ def test_the_best_voice_is_kept_and_a_collapse_stops_the_run(two_speakers: tuple
     assert kept() == 2
     assert "(step 2)" in run.stop_reason
     with (run.run_dir / "scores.jsonl").open("a") as file:
-        file.write('{"step": 4, "sco')  # as if killed while writing
+        file.write('{"step": 3, "two": 0.5}\n{"step": 4, "sco')  # damaged, and as if killed while writing
     again = Preview(current, pair, MelSpectrogram(), two_sample_test_steps=5)
     again.on_start(run)  # as after resuming
-    assert [row["step"] for row in again.rows] == [1, 2, 3, 4]
+    assert [row["step"] for row in again.rows] == [1, 2, 3, 4, 3]
+    again.preview(run)
     scores = [json.loads(line) for line in (run.run_dir / "scores.jsonl").read_text().splitlines()]
-    assert scores[1]["score"] == max(score["score"] for score in scores)
+    assert scores[1]["score"] == max(score.get("score", -1.0) for score in scores)
 
 
 def speaker(name: str, data: SpeakerData) -> Speaker:

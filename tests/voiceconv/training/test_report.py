@@ -25,3 +25,13 @@ def test_a_damaged_picture_of_a_preview_is_left_out(tmp_path: Path) -> None:
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert page.count("<audio") == 2
         assert page.count('role="img"') == 1
+
+
+def test_damaged_logs_and_settings_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"settings": {"preset": "smoke"}, "versions": 3}))
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "seconds": 60, "generator/total": 2}\n{"step": 2}\n[]\n')
+    (tmp_path / "scores.jsonl").write_bytes(b'{"step": 1, "a-to-b/voice": 0.5}\n\xff\n')
+    write_run_report(tmp_path, {"voice": "how near"}, "Last preview")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "1 steps in 1 minutes" in page
+    assert "voice: how near" in page
