@@ -1,11 +1,11 @@
 """Hands odd and damaged inputs to the program: `python -m benchmarks.fuzz --audio 10000 --pictures 10000`.
 
-Recordings, voice files, pictures, names of files, run folders and environments (`fuzzing/`); none unless their number
-is given. Each case is made from its number alone, so that a finding can be made again (`--first N --audio 1`). Of
-recordings, odd numbers go through the conversion of long files. A case may have a result or be refused with a
-sentence; an exception that is no sentence, a traceback printed on the way, changed originals, a process that dies and
-one that takes longer than `--limit` are findings. Their inputs are kept in `--out`. The exit status is 1 if there was
-any.
+Recordings, voice files, pictures, names of files, run folders, what happens to trainings and voices, and environments
+(`fuzzing/`); none unless their number is given. Each case is made from its number alone, so that a finding can be made
+again (`--first N --audio 1`). Of recordings, odd numbers go through the conversion of long files. A case may have a
+result or be refused with a sentence; an exception that is no sentence, a traceback printed on the way, changed
+originals, a process that dies and one that takes longer than `--limit` are findings. Their inputs are kept in `--out`.
+The exit status is 1 if there was any.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Config:
     """Folders of recordings and pictures with odd names."""
     run_folders: int = 0
     """Changed folders of a run to go on with."""
+    states: int = 0
+    """Stories of what happens to trainings and voices."""
     environments: int = 0
     """Environments to run commands in, each in a new process."""
     first: int = 0
@@ -60,7 +62,7 @@ class Config:
     @property
     def counts(self) -> dict[str, int]:
         """How many cases of each kind."""
-        counts = (self.audio, self.voices, self.pictures, self.names, self.run_folders, self.environments)
+        counts = (self.audio, self.voices, self.pictures, self.names, self.run_folders, self.states, self.environments)
         return dict(zip(KINDS, counts, strict=True))
 
 
@@ -130,10 +132,15 @@ class Worker:
         self.pipe.close()
 
 
+def row_of(kind: str, number: int) -> str:
+    """Where in the table a case is counted."""
+    return f"{kind}, {'odd' if is_gentle(number) else 'damaged'}" if kind in ("audio", "voice", "picture") else kind
+
+
 def main(config: Config) -> int:
     """Runs all cases and prints how they ended; 1 if there were findings."""
     cases = [(kind, config.first + number) for kind, count in config.counts.items() for number in range(count)]
-    waiting, ended, findings = iter(cases), Counter[tuple[str, bool, str]](), list[str]()
+    waiting, ended, findings = iter(cases), Counter[tuple[str, str]](), list[str]()
     lock = threading.Lock()
 
     def serve() -> None:
@@ -145,7 +152,7 @@ def main(config: Config) -> int:
                 break
             answer = worker.run(*case, config.limit)
             with lock:
-                ended[case[0], is_gentle(case[1]), answer.split(":")[0]] += 1
+                ended[row_of(*case), answer.split(":")[0]] += 1
                 if not answer.startswith(("done", "refused")):
                     findings.append(f"{case[0]} {case[1]}: {answer}")
                     print(findings[-1], flush=True)
@@ -162,10 +169,8 @@ def main(config: Config) -> int:
     for thread in threads:
         thread.join()
     print(f"\n| cases | {' | '.join(OUTCOMES)} |\n{'|---' * (len(OUTCOMES) + 1)}|")
-    for kind in dict.fromkeys(kind for kind, _ in cases):
-        for gentle, changed in ((False, "damaged"), (True, "odd")):
-            counts = " | ".join(str(ended[kind, gentle, outcome]) for outcome in OUTCOMES)
-            print(f"| {kind}, {changed} | {counts} |")
+    for row in dict.fromkeys(row_of(*case) for case in cases):
+        print(f"| {row} | {' | '.join(str(ended[row, outcome]) for outcome in OUTCOMES)} |")
     return 1 if findings else 0
 
 

@@ -1,4 +1,5 @@
-"""Makes environments to start a command in: locales, folders that cannot be written, proxies, limits, streams."""
+"""Makes environments to start a command in: locales, time zones, folders that cannot be written, full disks, proxies,
+limits, streams."""
 
 from __future__ import annotations
 
@@ -41,17 +42,27 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "PWD": NOWHERE,
 }
 UNSET = ("HOME", "PATH", "TMPDIR", "LANG", "USER")
-COMMANDS = ("voices", "convert", "inspect", "help")
+# The page and a training take seconds longer than the others.
+COMMANDS = (*2 * ("voices", "convert", "inspect"), "help", "export", "translate", "app", "train")
 STREAMS = ("", "", "<&-", ">/dev/null", "2>/dev/null", ">/dev/full")
+PLACES: dict[str, str] = {
+    "": "",
+    "read-only": "mount --bind . . && mount -o remount,bind,ro . && cd .",
+    "full disk": "mount -t tmpfs -o size=16k full out && mount -t tmpfs -o size=16k full temporary"
+    ' && export TMPDIR="$PWD/temporary"',
+    "no shared memory": "mount -t tmpfs -o ro,size=4k none /dev/shm",
+}
+"""What a shell does before a command begins in a folder with `out`, for results, and `temporary`; only it sees that."""
 
 
 class Environment(NamedTuple):
-    """A command and what it is started in: variables set and removed, the most open files, the umask, and streams that
-    are redirected or closed by a shell."""
+    """A command and what it is started in: variables set and removed, what is mounted, the most open files, the umask,
+    and streams that are redirected or closed by a shell."""
 
     command: str
     variables: dict[str, str]
     unset: list[str]
+    place: str
     open_files: int
     umask: int
     streams: str
@@ -67,6 +78,7 @@ def odd_environment(chance: random.Random) -> Environment:
         chance.choice(COMMANDS),
         {name: chance.choice(VARIABLES[name]) for name in names},
         chance.sample(UNSET, chance.randrange(3)),
+        chance.choice(("", "", *PLACES)),
         chance.choice((64, 256, 1024)),
         chance.choice((0, 0o022, 0o077, 0o777)),
         chance.choice(STREAMS),

@@ -27,8 +27,8 @@ def picture_case(number: int) -> tuple[str, bytes]:
 def odd_picture(chance: random.Random) -> tuple[str, bytes]:
     """File name and content of a picture with something odd about it."""
     size = (chance.choice(SIDES), chance.choice(SIDES))
-    if chance.random() < 0.02:
-        size = chance.choice(((20_000, 20_000), (30_000, 1), (1, 30_000), (65_000, 2)))
+    if chance.random() < 0.01:
+        size = chance.choice(((20_000, 20_000), (20_000, 20), (30_000, 1), (1, 30_000), (65_000, 2), (1, 1)))
     picture = odd_pixels(chance.choice(MODES), size, chance)
     options: dict[str, object] = {}
     if chance.random() < 0.4:

@@ -160,8 +160,9 @@ def odd_sound(samples: int, rate: int, chance: random.Random) -> np.ndarray:
     noise = np.random.default_rng(chance.randrange(2**32)).standard_normal(samples)
     pitch = chance.choice((50, 90, 150, 300, 600, 2000))
     buzz = sum(np.sin(2 * np.pi * k * pitch * time) / k for k in range(1, 8)) * (0.2 + np.sin(4 * time) ** 2)
+    bursts = noise * (np.sin(40 * time) > 0.9)
     click, nothing = np.eye(1, samples)[0], np.zeros(samples)
-    wav = chance.choice((*3 * (buzz, buzz + 0.1 * noise), noise, np.sign(buzz), click, nothing, nothing + 1))
+    wav = chance.choice((*3 * (buzz, buzz + 0.1 * noise), noise, bursts, np.sign(buzz), click, nothing, nothing + 1))
     wav = wav * chance.choice((*6 * (0.2,), 1e-6, 1e-3, 1.0, 30.0, 1e8, 1e30)) + chance.choice((0, 0, 0.5))
     if chance.random() < 0.1:
         wav[chance.randrange(samples)] = chance.choice((np.nan, np.inf, -np.inf))

@@ -39,7 +39,10 @@ def _change(path: Path, what: str, other: Path, chance: random.Random) -> None:
     elif what == "mutated":
         path.write_bytes(mutate(content, chance, other.read_bytes() or b"0"))
     elif what == "other value":
-        path.write_text(json.dumps(mutate_json(json.loads(content), chance)))
+        try:
+            path.write_text(json.dumps(mutate_json(json.loads(content), chance)))
+        except ValueError:  # changed before
+            path.write_bytes(b"{}")
     elif what == "swapped":
         path.write_bytes(other.read_bytes())
         other.write_bytes(content)

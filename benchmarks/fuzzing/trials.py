@@ -11,26 +11,32 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.fuzzing.environments import Environment, environment_case
+from benchmarks.fuzzing.environments import PLACES, Environment, environment_case
 from benchmarks.fuzzing.names import names_case
 from benchmarks.fuzzing.pictures import picture_case
 from benchmarks.fuzzing.recordings import audio_case, recordings
 from benchmarks.fuzzing.run_folders import change_run
+from benchmarks.fuzzing.states import History, home_at, make_home, odd_story, state_case
 from benchmarks.fuzzing.voices import voice_case
 
 RATE = 16000
-ENVIRONMENT_SECONDS = 120.0
-KINDS = ("audio", "voice", "picture", "names", "run folder", "environment")
+ENVIRONMENT_SECONDS = 300.0
+KINDS = ("audio", "voice", "picture", "names", "run folder", "state", "environment")
 
 
 def inputs(kind: str, number: int, model: str) -> dict[str, bytes]:
@@ -43,6 +49,8 @@ def inputs(kind: str, number: int, model: str) -> dict[str, bytes]:
         return dict([picture_case(number)])
     if kind == "names":
         return {"names.json": json.dumps(names_case(number)).encode()}
+    if kind == "state":
+        return {"story.json": json.dumps(state_case(number)).encode()}
     if kind == "environment":
         return {"environment.json": json.dumps(environment_case(number)._asdict()).encode()}
     return {"seed.txt": f"run folder {number}".encode()}
@@ -69,7 +77,9 @@ class Trials:
             elif kind == "names":
                 try_names(folder, names_case(number))
             elif kind == "environment":
-                try_environment(folder, environment_case(number), self.model)
+                try_environment(folder, environment_case(number), self.model, self._speakers(), self._translator())
+            elif kind == "state":
+                try_story(folder, self._finished_home(), random.Random(f"state {number}"))
             else:
                 try_run_folder(folder, self._finished_run(), random.Random(f"run folder {number}"))
         finally:
@@ -94,15 +104,41 @@ class Trials:
         finally:
             shutil.rmtree(user_data.voices_folder(), ignore_errors=True)
 
-    def _finished_run(self) -> Path:
+    def _speakers(self) -> Path:
+        """A folder with recordings of two speakers, low and high."""
         from recipes.common.voice import synthetic_speaker
 
         root = self.home / "trained"
         if not root.exists():
             for name, f0 in (("low", 110.0), ("high", 210.0)):
                 synthetic_speaker(root / name, f0)
+        return root
+
+    def _finished_run(self) -> Path:
+        """The same with the folder of a run between them."""
+        root = self._speakers()
+        if not (root / "run").exists():
             continue_run(root, resume=False)
         return root
+
+    def _finished_home(self) -> Path:
+        """A user's folder with finished trainings and their voices."""
+        home = self.home / "home"
+        if not home.exists():
+            with home_at(home):
+                make_home(self._finished_run() / "run" / "voice")
+        return home
+
+    def _translator(self) -> Path:
+        """The folder of a run whose generator changes pictures."""
+        from recipes.common.translation import GeneratorDescription, save_generator
+
+        path = self.home / "translator" / "generator_ab.safetensors"
+        if not path.exists():
+            path.parent.mkdir()
+            description = GeneratorDescription("resnet_6blocks", 3, 3, 2, "instance", False, "resize")
+            save_generator(path, description.build(), description)
+        return path.parent
 
 
 def convert(converter: Any, path: Path, number: int) -> None:
@@ -224,37 +260,90 @@ def continue_run(root: Path, *, resume: bool) -> None:
         quietly(train, root / "low", root / "high", root / "run", preset="smoke", resume=resume)
 
 
-def try_environment(folder: Path, environment: Environment, model: str) -> None:
+def try_story(folder: Path, home: Path, chance: random.Random) -> None:
+    """Plays a story in a copy of a home; raises the first refusal in it."""
+    shutil.copytree(home, folder / "home")
+    with home_at(folder / "home"):
+        history = History(folder / "scratch", chance)
+        quietly(history.play, odd_story(chance))
+    if history.refusals:
+        raise history.refusals[0]
+
+
+def try_environment(folder: Path, environment: Environment, model: str, speakers: Path, translator: Path) -> None:
     """Runs a command in an environment; raises `UserError` with its words if it refuses."""
     from voiceconv.errors import UserError
 
     (folder / "a.wav").write_bytes(recordings()["a.wav"])
+    Image.new("RGB", (9, 7), "red").save(folder / "a.png")
+    (folder / "out").mkdir()
+    (folder / "temporary").mkdir()
     before = contents(folder)
-    arguments = {
-        "voices": ["voices"],
-        "convert": ["convert", "a.wav", "out.wav", "--to", "joe", "--model", model],
-        "inspect": ["inspect", "."],
-        "help": ["--help"],
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    recorded = [str(speakers / "low"), str(speakers / "high")]
+    arguments, result = {
+        "voices": (["voiceconv", "voices"], "."),
+        "help": (["voiceconv", "--help"], "."),
+        "inspect": (["voiceconv", "inspect", "."], "."),
+        "convert": (["voiceconv", "convert", "a.wav", "out/a.wav", "--to", "joe", "--model", model], "out/a.wav"),
+        "export": (["voiceconv", "voices", "export", model, "out/a.voice"], "out/a.voice"),
+        "translate": (["recipes.translate", str(translator), "a.png", "out/a.png"], "out/a.png"),
+        "train": (
+            ["voiceconv", "train", *recorded, "--run", "out/run", "--preset", "smoke"],
+            "out/run/voice/voice.json",
+        ),
+        "app": (["voiceconv", "app", "--port", str(port)], "."),
     }[environment.command]
     variables = {key: value for key, value in os.environ.items() if key not in environment.unset}
     variables |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()} | environment.variables
-    limits = f"ulimit -n {environment.open_files}; umask {environment.umask:03o};"
-    process = subprocess.run(
-        ["/bin/sh", "-c", f'{limits} exec "$0" -m voiceconv "$@" {environment.streams}', sys.executable, *arguments],
+    place = PLACES[environment.place] if can_mount() else ""
+    limits = f"ulimit -n {environment.open_files}; umask {environment.umask:03o}"
+    shell = f'{place or ":"} || exit 99; {limits}; exec "$0" -m "$@" {environment.streams}'
+    alone = ["unshare", "--map-root-user", "--mount"] if place else []
+    process = subprocess.Popen(
+        [*alone, "/bin/sh", "-c", shell, sys.executable, *arguments],
         cwd=folder,
         env=variables,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=ENVIRONMENT_SECONDS,
-        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    said = process.stderr.decode(errors="replace")
-    assert b"Traceback" not in process.stderr, said
+    try:
+        if environment.command == "app":
+            look_at_page(process, port)
+        said = process.communicate(timeout=ENVIRONMENT_SECONDS)[1].decode(errors="replace")
+    finally:
+        process.kill()
+    assert "Traceback" not in said, said
     assert process.returncode in (0, 2), f"exit status {process.returncode}: {said}"
-    assert contents(folder).items() >= before.items(), "what was there was changed"
+    assert all((folder / name).read_bytes() == content for name, content in before.items()), "originals were changed"
     if process.returncode == 2:
         assert said.strip() or environment.streams == "2>/dev/null", "nothing was said"
         raise UserError(said or "refused, with its words redirected")
+    assert environment.place == "full disk" or (folder / result).exists(), "there is no result"
+
+
+@cache
+def can_mount() -> bool:
+    """Whether this system lets a command see other mounts than its siblings."""
+    command = shutil.which("unshare")
+    return command is not None and subprocess.run([command, "-rm", "true"], check=False).returncode == 0
+
+
+def look_at_page(process: subprocess.Popen[bytes], port: int) -> None:
+    """Waits until the page is shown, and ends its server; returns at once if that has ended."""
+    opener = build_opener(ProxyHandler({}))
+    until = time.monotonic() + ENVIRONMENT_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            assert b"gradio" in opener.open(f"http://127.0.0.1:{port}/", timeout=ENVIRONMENT_SECONDS).read()
+            break
+        except HTTPError:
+            raise
+        except OSError:  # not yet
+            time.sleep(0.1)
+    process.terminate()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,10 +1,15 @@
-"""Odd pictures, names and recordings that Hypothesis draws: a result or a sentence, and nothing else is touched."""
+"""Odd inputs of every kind that Hypothesis draws: a result or a sentence, and nothing else is touched."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import random
+import shutil
 import tempfile
+import unicodedata
+import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +20,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.fuzzing import trials
+from benchmarks.fuzzing.environments import COMMANDS, PLACES, odd_environment
 from benchmarks.fuzzing.names import characters, odd_name
-from benchmarks.fuzzing.pictures import odd_picture
+from benchmarks.fuzzing.pictures import ORIENTATION, odd_exif, odd_picture
 from benchmarks.fuzzing.recordings import FFMPEG, odd_recording
 from benchmarks.fuzzing.run_folders import change_run
+from benchmarks.fuzzing.states import ACTIONS, BYSTANDER, History, home_at, make_home, odd_story
+from benchmarks.fuzzing.voices import odd_voice, pack, voice_file
 from voiceconv.audio.files import load_audio
+from voiceconv.convert.import_voice import import_voice
 from voiceconv.errors import UserError
+from voiceconv.user_data import runs_folder, voices_folder
+from voiceconv.voice.voice import Voice
 
 # Warnings name files that no encoding has, which a worker of pytest-xdist cannot report.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -61,6 +72,62 @@ def test_odd_recordings_are_read_or_refused(chance: random.Random) -> None:
         assert np.abs(wav).max() <= 1
 
 
+@given(chance=chances)
+@settings(a_few, max_examples=8)
+def test_odd_voices_are_added_or_refused(tiny_voice: Path, chance: random.Random) -> None:
+    with zipfile.ZipFile(io.BytesIO(voice_file(str(tiny_voice)))) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with scratch() as folder, home_at(folder / "home"):
+        (folder / "odd.voice").write_bytes(pack(odd_voice(files, chance)))
+        try:
+            Voice.load(import_voice(folder / "odd.voice", "odd"))
+        except UserError:
+            assert not list(voices_folder().glob("*")), "what was refused left something behind"
+
+
+@pytest.fixture(scope="module")
+def finished_home(tiny_voice: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("fuzzing") / "home"
+    with home_at(home):
+        make_home(tiny_voice)
+    return home
+
+
+@given(chance=chances)
+@a_few
+def test_whatever_happens_to_trainings_and_voices_others_are_kept(finished_home: Path, chance: random.Random) -> None:
+    with scratch() as folder, contextlib.suppress(UserError, OSError):
+        trials.try_story(folder, finished_home, chance)
+
+
+def test_stories_tell_of_everything_and_a_change_to_others_is_a_finding(finished_home: Path, tmp_path: Path) -> None:
+    assert {action for seed in range(40) for action in odd_story(random.Random(seed))} == set(ACTIONS)
+    shutil.copytree(finished_home, tmp_path / "home")
+    with home_at(tmp_path / "home"):
+        history = History(tmp_path / "scratch", random.Random(0))
+        history.run = lambda: runs_folder() / BYSTANDER  # type: ignore[method-assign]
+        with pytest.raises(AssertionError, match="a training is gone"):
+            history.play(["delete a training"])
+
+
+@given(chance=chances)
+@settings(a_few, max_examples=3)
+def test_commands_run_in_any_environment_or_say_why_not(tmp_path: Path, chance: random.Random) -> None:
+    environment = odd_environment(chance)._replace(command=chance.choice(("voices", "inspect", "help")))
+    with scratch() as folder, contextlib.suppress(UserError):
+        trials.try_environment(folder, environment, "allison-joe", tmp_path, tmp_path)
+
+
+def test_environments_are_of_every_kind(tmp_path: Path) -> None:
+    drawn = [odd_environment(random.Random(seed)) for seed in range(200)]
+    assert {each.command for each in drawn} == set(COMMANDS)
+    assert {each.place for each in drawn} == set(PLACES)
+    full = drawn[0]._replace(command="export", place="full disk", variables={}, unset=[], open_files=256, streams="")
+    if trials.can_mount():
+        with pytest.raises(UserError, match="No space left"):
+            trials.try_environment(tmp_path, full, "allison-joe", tmp_path, tmp_path)
+
+
 def test_lost_results_and_changed_originals_are_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="1 of 2 pictures failed"):
         trials.try_picture(tmp_path / "refused", "odd.png", b"no picture")
@@ -84,6 +151,38 @@ def test_names_are_of_every_category_and_fit() -> None:
     assert all("/" not in name and "\0" not in name for name in names)
     assert max(len(name.encode(errors="surrogateescape")) for name in names) == 255
     assert len(set(names)) > 250
+    stems = [odd_name(random.Random(seed), "") for seed in range(3000)]
+    assert {"CON", "NUL", "COM1", "-", "...", ".", "a.", "Jos\u00e9", "Jose\u0301"} <= set(stems)
+    assert any(stem != unicodedata.normalize("NFC", stem) for stem in stems)
+    assert any(stem != unicodedata.normalize("NFD", stem) for stem in stems)
+
+
+def test_pictures_are_of_every_mode_depth_and_orientation() -> None:
+    seen = set()
+    for seed in range(200):
+        _, content = odd_picture(random.Random(seed))
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(io.BytesIO(content))
+            seen |= {picture.mode, picture.format, "animated" if getattr(picture, "n_frames", 1) > 1 else "still"}
+            seen.add("profile" if "icc_profile" in picture.info else "none")
+            try:
+                if max(picture.size) < 1000:
+                    picture.load()
+            except OSError:
+                seen.add("truncated")
+    assert {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "animated", "profile", "truncated"} <= seen
+    assert {"PNG", "TIFF", "JPEG", "WEBP", "GIF", "BMP"} <= seen
+
+
+def test_orientations_are_all_there_are() -> None:
+    found = set()
+    for seed in range(100):
+        exif = Image.Exif()
+        with contextlib.suppress(Exception):
+            exif.load(odd_exif(random.Random(seed)))
+        found.add(exif.get(ORIENTATION))
+    assert set(range(1, 9)) <= found
 
 
 def test_recordings_are_of_many_formats() -> None:
