@@ -1,7 +1,7 @@
 """Saves a trained model as one safetensors file, and loads it by the name under which it is shipped or from a file.
 
 The file holds what using the model needs, in half precision: the weights, and in the header its family, its config and
-how to build each network. `Pix2Pix.from_pretrained("flat-to-3d")` reads one.
+how to build each network. `VAE.from_pretrained("mnist-vae-2d")` reads one.
 """
 
 from __future__ import annotations

@@ -158,18 +158,21 @@ class Snapshots(Callback):
         )
 
 
-def train_points(run: Run, points: Points, name: str) -> GAN:
-    dimensions = points.x.shape[1]
+def points_gan(dimensions: int) -> GAN:
     config = GANConfig(
         adversarial="non-saturating", z_dim=dimensions, r1=0.1, generator_rate=1e-3, discriminator_rate=2e-3
     )
+    return GAN(
+        config,
+        generator=lambda: MLPDecoder(shape=(dimensions,), latent=dimensions, hidden=(64, 64, 64)),
+        discriminator=lambda: MLPEncoder(shape=(dimensions,), outputs=1, hidden=(64, 64, 64)),
+    )
+
+
+def train_points(run: Run, points: Points, name: str) -> GAN:
     return run.train(
         name,
-        lambda: GAN(
-            config,
-            generator=lambda: MLPDecoder(shape=(dimensions,), latent=dimensions, hidden=(64, 64, 64)),
-            discriminator=lambda: MLPEncoder(shape=(dimensions,), outputs=1, hidden=(64, 64, 64)),
-        ),
+        lambda: points_gan(points.x.shape[1]),
         TensorLoader({"x": points.x}, run.config.train.batch_size, seed=run.config.seed),
         callbacks=[Snapshots(run.folder / name / "frames", points.x)],
         decay_steps=run.config.train.steps // 2,
@@ -209,7 +212,7 @@ def draw(
     figure.suptitle(f"step {line.steps[frame]}", fontsize=11, x=0.07, ha="left", family="monospace")
     _draw_line(figure.add_subplot(layout[0, 0]), sets[0], line.fakes[frame])
     _draw_probability(figure.add_subplot(layout[1, 0]), line.probabilities[frame])
-    _draw_plane(figure.add_subplot(layout[0:2, 1]), sets[1], plane.fakes[frame], plane.probabilities[frame])
+    draw_plane(figure.add_subplot(layout[0:2, 1]), sets[1], plane.fakes[frame], plane.probabilities[frame])
     for column, (film, bottom, name) in enumerate(zip(films, floors, ("Wasserstein", "energy"), strict=True)):
         axes = figure.add_subplot(layout[2, column])
         axes.semilogy(film.steps, film.distances, color="0.8", linewidth=1)
@@ -239,7 +242,7 @@ def _draw_probability(axes: Axes, probability: NDArray[np.float32]) -> None:
     axes.set_ylabel("taken for real", fontsize=8)
 
 
-def _draw_plane(axes: Axes, points: Points, fake: NDArray[np.float32], probability: NDArray[np.float32]) -> None:
+def draw_plane(axes: Axes, points: Points, fake: NDArray[np.float32], probability: NDArray[np.float32]) -> None:
     side = round(len(probability) ** 0.5)
     picture = axes.imshow(
         probability.reshape(side, side), origin="lower", extent=(-3, 3, -3, 3), vmin=0, vmax=1, cmap="Blues", alpha=0.8,

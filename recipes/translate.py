@@ -4,14 +4,14 @@
     python -m recipes.translate RUN IN OUT --direction ba
     python -m recipes.translate RUN --onnx model.onnx    writes the generator for use without PyTorch
     python -m recipes.translate RUN --app                a page to try it on
-    python -m recipes.translate flat-to-3d IN OUT        by a model that came with the program
 
 RUN is the folder of a run of `recipes.pix2pix` or `recipes.cyclegan`, or a generator saved by the reference
 implementation (`latest_net_G.pth`, `latest_net_G_A.pth`; ResNet or U-Net, instance or batch normalisation). Pictures
-keep their size; those larger than `--tile` pixels are translated in overlapping tiles, without seams. Shipped models
-draw whole pictures at one size instead: flat-to-3d at 128 pixels, on white. Originals are never overwritten. Pictures
-of a folder that cannot be read are named at the end, with the exit status 2. A picture of 512x512 pixels takes about
-ten seconds on one core with the paper's ResNet.
+keep their size; those larger than `--tile` pixels are translated in overlapping tiles, without seams. Originals are
+never overwritten. Pictures of a folder that cannot be read are named at the end, with the exit status 2. A picture of
+512x512 pixels takes about ten seconds on one core with the paper's ResNet.
+
+RUN may also be the name of a pix2pix model that came with the program. Such a model draws whole pictures at one size.
 """
 
 from __future__ import annotations

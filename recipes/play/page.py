@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from generative_core import VAE, Autoencoder
+from generative_core import GAN, VAE, Autoencoder
 from generative_core.nets import ConvGenerator, UNetGenerator
 from generative_core.saved import shipped_models
-from recipes.play import drawing, latent_space, noise
+from recipes.play import drawing, game, latent_space, noise
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +45,16 @@ IDEAS = (
         latent_space.vae_map,
         VAE.elbo,
         ("mnist-vae-2d",),
+    ),
+    Idea(
+        "The game",
+        "A generator has to put its points (orange) where the real ones (green) are, and is told only what a "
+        "discriminator takes for real (blue). Let both learn for some steps, and see how the points move towards the "
+        "blue, and how the blue moves away from where they are. When the points are spread like the real ones, the "
+        "discriminator cannot tell any more: the plane turns to one even blue.",
+        game.points_in_a_plane,
+        GAN.training_step,
+        (),
     ),
     Idea(
         "GAN",

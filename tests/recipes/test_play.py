@@ -16,9 +16,12 @@ from playwright.sync_api import Locator, Page, expect
 from torch import nn
 
 from generative_core import VAE, Autoencoder, AutoencoderConfig, GANConfig, Pix2Pix, VAEConfig, saved
+from generative_core.metrics import energy_distance
 from generative_core.nets import MLPDecoder, MLPEncoder, UNetGenerator
 from generative_core.saved import FILE, save_model
 from recipes.common.gan import convolutional_gan, describe_generator
+from recipes.gan_points import iris_points
+from recipes.play.game import Game
 from recipes.play.page import IDEAS, build_page
 from tests.browser import browsing
 from tests.serving import WAIT
@@ -62,7 +65,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         blocks = build_page()
     _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True)
     try:
-        with browsing() as browser, browser.new_context(viewport={"width": 390, "height": 844}) as context:
+        with browsing() as browser, browser.new_context(viewport={"width": 1100, "height": 900}) as context:
             page = context.new_page()
             page.set_default_timeout(WAIT)
             problems: list[str] = []
@@ -97,9 +100,6 @@ def test_the_place_under_the_pointer_is_decoded(page: Page, title: str) -> None:
     panel = open_idea(page, title)
     picture, words = panel.locator(".seen"), panel.locator("figcaption")
     first = shown(picture)
-    box = panel.locator(".map").bounding_box()
-    assert box
-    assert box["x"] + box["width"] <= 390  # it fits a phone
     panel.locator(".map").hover(position={"x": 2, "y": 2})
     corner = changed(picture, first)
     if title == "VAE":
@@ -110,6 +110,28 @@ def test_the_place_under_the_pointer_is_decoded(page: Page, title: str) -> None:
     panel.locator(".map").press("ArrowRight")
     expect(words).not_to_have_text(before, timeout=WAIT)
     changed(picture, corner)
+
+
+@pytest.mark.slow
+def test_the_game_is_played_step_by_step_and_begun_again(page: Page) -> None:
+    panel = open_idea(page, "The game")
+    picture = panel.locator("img").first
+    expect(picture).to_be_visible(timeout=WAIT)
+    before = str(picture.get_attribute("src"))
+    for name in ("1 step", "10 steps", "From the beginning"):
+        panel.get_by_role("button", name=name, exact=True).click()
+        expect(picture).not_to_have_attribute("src", before, timeout=WAIT)
+        before = str(picture.get_attribute("src"))
+
+
+def test_the_game_brings_points_to_the_real_ones() -> None:
+    game = Game(iris_points()[1])
+    apart = []
+    for steps in (0, 300):
+        game.train(steps)
+        apart.append(energy_distance(game.points.x, game.model.sample(500)))
+    assert game.step == 300
+    assert apart[1] < apart[0] / 2
 
 
 @pytest.mark.slow
@@ -148,6 +170,18 @@ def test_a_drawing_is_translated_while_one_draws(page: Page, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_it_fits_a_phone(page: Page) -> None:
+    for title, part in (("VAE", ".map"), ("pix2pix", "canvas"), ("pix2pix", ".result")):
+        panel = open_idea(page, title)
+        page.set_viewport_size({"width": 390, "height": 844})
+        box = panel.locator(part).bounding_box()
+        page.set_viewport_size({"width": 1100, "height": 900})  # where there is room for all tabs side by side
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
+@pytest.mark.slow
 def test_every_idea_shows_the_lines_that_do_it(page: Page) -> None:
     for idea in IDEAS:
         panel = open_idea(page, idea.title)
@@ -157,7 +191,7 @@ def test_every_idea_shows_the_lines_that_do_it(page: Page) -> None:
 def test_the_page_leaves_out_what_has_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved, "SHIPPED", tmp_path)
     tabs = [block for block in build_page().blocks.values() if isinstance(block, gr.Tab)]
-    assert tabs == []
+    assert [tab.label for tab in tabs] == ["The game"]  # which needs none
 
 
 def test_every_idea_is_said_in_three_sentences() -> None:
