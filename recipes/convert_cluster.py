@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from recipes.common.command import run_recipe
 from voiceconv.audio.formats import AUDIO_EXTENSIONS
+from voiceconv.convert.controls import Controls
 from voiceconv.convert.folder import MANIFEST, Request, convert_recording
 from voiceconv.convert.outputs import result_names
 from voiceconv.errors import UserError
@@ -134,8 +135,8 @@ def convert_corpus(config: ClusterConfig) -> list[str]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its makers unless told otherwise
     import ray
 
-    pitch = "auto" if config.pitch is None else config.pitch
-    request = Request(config.model, config.to or _second_speaker(config.model), pitch, config.vocoder)
+    controls = Controls("auto" if config.pitch is None else config.pitch)
+    request = Request(config.model, config.to or _second_speaker(config.model), controls, config.vocoder)
     settings = request.settings(request.load())
     source, out = Storage(config.source), Storage(config.out)
     recordings = source.list()

@@ -1,6 +1,6 @@
 """Generates speech in hundreds of synthetic voices with exact phoneme times, to train recognisers and converters on.
 
-    pip install 'voiceconv[many-voices]'
+    pip install '.[many-voices]'
     npm pack kokoro-js && tar xzf kokoro-js-*.tgz     # the voices, in package/voices
     python -m recipes.many_voices --sentences sentences.txt --voices package/voices --hours 15 --workers 2 \\
         --leave-out af_river am_onyx bf_lily bm_lewis im_nicola ff_siwis
@@ -299,7 +299,7 @@ def _package(name: str) -> Any:
     try:
         return resources.files(name)
     except ModuleNotFoundError as error:
-        raise UserError(f"Speaking needs the extra: pip install 'voiceconv[many-voices]' ({error})") from error
+        raise UserError(f"Speaking needs the extra: pip install '.[many-voices]' ({error})") from error
 
 
 def cut(model: bytes) -> bytes:

@@ -17,9 +17,7 @@ def load_espeak(language: str, **options: Any) -> EspeakBackend:
         from phonemizer.backend import EspeakBackend
         from phonemizer.backend.espeak.wrapper import EspeakWrapper
     except ImportError as error:
-        raise UserError(
-            f"Turning text into phonemes needs the extra: pip install 'voiceconv[phonemes]' ({error})"
-        ) from error
+        raise UserError(f"Turning text into phonemes needs the extra: pip install '.[phonemes]' ({error})") from error
     EspeakWrapper.set_library(espeakng_loader.get_library_path())
     EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
     try:

@@ -52,13 +52,19 @@ def load_audio(
     return wav if loudness is None else normalise_loudness(wav, sample_rate, loudness)
 
 
-def resampled_blocks(path: Path, sample_rate: int, *, max_seconds: float = MAX_DECODED_SECONDS) -> Iterator[Wav]:
+def resampled_blocks(
+    path: Path,
+    sample_rate: int,
+    *,
+    max_seconds: float = MAX_DECODED_SECONDS,
+    warn: Callable[[str], None] | None = None,
+) -> Iterator[Wav]:
     """The mono samples of `path` as they are, at `sample_rate` Hz, block by block and without seams.
 
-    Raises `UserError` as `decoding.mono_blocks` does.
+    `warn`, and the errors that this raises, are those of `decoding.mono_blocks`.
     """
     resampler: soxr.ResampleStream | None = None
-    for rate, block in mono_blocks(path, max_seconds=max_seconds):
+    for rate, block in mono_blocks(path, max_seconds=max_seconds, warn=warn):
         if resampler is None:
             resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
         yield resampler.resample_chunk(block)
@@ -122,19 +128,24 @@ def save_audio(path: str | os.PathLike[str], wav: ArrayLike, sample_rate: int, *
         write(samples)
 
 
-@contextmanager
-def audio_writer(
-    path: str | os.PathLike[str], sample_rate: int, *, comment: str | None = None
-) -> Iterator[Callable[[Wav], None]]:
-    """`save_audio` for sound that comes piece by piece: a function to call with each piece `(n,)`."""
-    path = Path(path)
+def written_as(path: Path) -> tuple[str, str]:
+    """Format and kind of samples, as libsndfile calls them, by the extension; raises `UserError` for an unknown one."""
     extension = path.suffix.lower()
     if extension not in WRITTEN_AS:
         raise UserError(
             f"{path} cannot be written: its name ends in {extension or 'no extension'}, "
             f"but must end in one of {', '.join(WRITTEN_AS)}."
         )
-    format_, subtype = WRITTEN_AS[extension]
+    return WRITTEN_AS[extension]
+
+
+@contextmanager
+def audio_writer(
+    path: str | os.PathLike[str], sample_rate: int, *, comment: str | None = None
+) -> Iterator[Callable[[Wav], None]]:
+    """`save_audio` for sound that comes piece by piece: a function to call with each piece `(n,)`."""
+    path = Path(path)
+    format_, subtype = written_as(path)
     try:
         with open_atomically(path) as file:
             sink = _Sink(file)

@@ -26,15 +26,15 @@ class Inspect:
         from voiceconv.inspection.comparison import compare
         from voiceconv.inspection.inspect import inspect_folder
 
-        inspection = inspect_folder(self.folder)
-        print(inspection.text())
+        inspections = [inspect_folder(self.folder)]
+        print(inspections[0].text())
+        if self.other is not None:
+            inspections.append(inspect_folder(self.other))
+            print(f"\n{inspections[1].text()}\n\nAs a pair")
+            print("\n".join(f"  {sentence}" for sentence in compare(*inspections)))
         if self.html is not None:
             from voiceconv.inspection.report import save_report  # matplotlib takes a second
 
-            save_report(inspection, self.html)
+            save_report(inspections, self.html)
             print(f"\nThe same with pictures: {self.html}")
-        if self.other is not None:
-            other = inspect_folder(self.other)
-            print(f"\n{other.text()}\n\nAs a pair")
-            print("\n".join(f"  {sentence}" for sentence in compare(inspection, other)))
         return 0

@@ -20,8 +20,8 @@ class Live:
 
     to: Annotated[Text, option("VOICE")] = None
     """The voice to convert to, such as joe."""
-    model: Annotated[str, option("NAME_OR_FOLDER")] = "allison-joe"
-    """The model that has this voice. `voiceconv voices` lists the models."""
+    model: Annotated[Text, option("NAME_OR_FOLDER")] = None
+    """The model that has this voice; `voiceconv voices` lists the models. Without it, one is found."""
     pitch: Annotated[float, word(semitones, "N"), option()] = 0.0
     """How many semitones above the voice's own pitch to speak. A negative number is below."""
     gate: Annotated[float, word(decibels, "DB"), option()] = -70.0
@@ -30,6 +30,10 @@ class Live:
     """The number of a sound device, or a part of its name. Without it, the system's default."""
     loudspeaker: Annotated[Text, option("DEVICE")] = None
     """The number of a sound device, or a part of its name. Without it, the system's default."""
+    monitor: Annotated[Text, option("DEVICE")] = None
+    """A second device to play on: your headphones, where the loudspeaker is a virtual cable."""
+    record: Annotated[File, option("OUT")] = None
+    """Keep what is heard in this file, until Ctrl-C."""
     devices: Annotated[bool, option()] = False
     """List the sound devices and exit."""
     file: Annotated[File, option("IN")] = None
@@ -51,20 +55,33 @@ class Live:
             plan_outputs(self.file, self.out)  # what cannot be written is refused before anything is played
         import torch
 
-        from voiceconv.audio.files import load_audio
+        from voiceconv.audio.files import load_audio, written_as
+        from voiceconv.convert.controls import Controls
         from voiceconv.convert.converter import VoiceConverter
+        from voiceconv.voice.voice import voice_with
 
+        if self.record is not None:
+            written_as(self.record)
+        controls = Controls(self.pitch)
         torch.set_num_threads(1)  # so little at a time is faster on one core
-        converter = VoiceConverter.from_pretrained(self.model, device="cpu")
+        converter = VoiceConverter.from_pretrained(self.model or voice_with(self.to), device="cpu")
         converter.stream(self.to)  # what cannot be streamed is refused before anybody speaks
         rate = converter.sample_rate
         if self.file is not None:
             heard = load_audio(self.file, rate)[: live_devices.LEARNED_SECONDS * rate]
         else:
             heard = live_devices.listen(rate, self.microphone)
-        stream = converter.stream(self.to, converter.adapt(heard, self.to, self.pitch), silence_db=self.gate)
+        stream = converter.stream(self.to, converter.adapt(heard, self.to, controls), silence_db=self.gate)
         if self.file is not None and self.out is not None:
             print(live_devices.speak_file(stream, self.file, self.out, rate, converter.comment(self.to)))
         else:
-            live_devices.speak(stream, rate, self.microphone, self.loudspeaker)
+            live_devices.speak(
+                stream,
+                rate,
+                self.microphone,
+                self.loudspeaker,
+                monitor=self.monitor,
+                record=self.record,
+                comment=converter.comment(self.to),
+            )
         return 0

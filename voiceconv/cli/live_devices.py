@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from voiceconv.audio.files import load_audio, resample, save_audio
+from voiceconv.audio.files import audio_writer, load_audio, resample, save_audio
 from voiceconv.convert.streaming import LiveConversion
 from voiceconv.errors import UserError
 
@@ -105,10 +109,58 @@ def listen(sample_rate: int, microphone: str | None) -> Wav:
     return resample(_mono(recorded), rate, sample_rate)
 
 
-def speak(live: LiveConversion, sample_rate: int, microphone: str | None, loudspeaker: str | None) -> None:
-    """From the microphone to the loudspeaker until Ctrl-C; devices by number or by a part of their name."""
+class Monitor:
+    """Plays what is heard on a second sound device; where the two drift apart, a block is left out or is silence."""
+
+    def __init__(self) -> None:
+        self.blocks: deque[Wav] = deque(maxlen=8)
+
+    def __call__(self, spoken: Wav, frames: int, clock: Any, status: Any) -> None:
+        spoken[:] = self.blocks.popleft()[:, None] if self.blocks else 0.0
+
+
+@contextmanager
+def recording(path: Path | None, sample_rate: int, comment: str | None) -> Iterator[Callable[[Wav], None]]:
+    """What to call with each piece that is heard, so that it is in `path`, if there is one, however this ends."""
+    if path is None:
+        yield lambda wav: None
+        return
+    ended: BaseException | None = None
+    samples = 0
+
+    def keep(wav: Wav) -> None:
+        nonlocal samples
+        write(wav)
+        samples += len(wav)
+
+    with audio_writer(path, sample_rate, comment=comment) as write:
+        try:
+            yield keep
+        except BaseException as error:  # Ctrl-C is the usual end
+            if not samples:
+                raise
+            ended = error
+    print(f"\nWhat was heard is in {path}.")
+    if ended is not None:
+        raise ended
+
+
+def speak(
+    live: LiveConversion,
+    sample_rate: int,
+    microphone: str | None,
+    loudspeaker: str | None,
+    *,
+    monitor: str | None = None,
+    record: Path | None = None,
+    comment: str | None = None,
+) -> None:
+    """From the microphone to the loudspeaker until Ctrl-C; devices by number or by a part of their name.
+
+    What is heard is played on the device `monitor` too, and kept in the file `record` with `comment` in its tags.
+    """
     sound = _sounddevice()
-    microphone_device, loudspeaker_device = _device(microphone), _device(loudspeaker)
+    microphone_device, loudspeaker_device, monitor_device = map(_device, (microphone, loudspeaker, monitor))
     try:
         rate, channels = _fitting(sound, sample_rate, input=microphone_device, output=loudspeaker_device)
     except (sound.PortAudioError, ValueError) as error:
@@ -118,28 +170,49 @@ def speak(live: LiveConversion, sample_rate: int, microphone: str | None, loudsp
     else:
         delayed = Delay(AtRate(live, sample_rate, rate), rate, round(BLOCK * rate / sample_rate))
     failures: list[Exception] = []
+    spoken_so_far: SimpleQueue[Wav] = SimpleQueue()
+    heard_too = Monitor()
 
     def callback(heard: Wav, spoken: Wav, frames: int, clock: Any, status: Any) -> None:
         if status:
             print(f"\n{status}", file=sys.stderr)
         try:
-            spoken[:] = delayed(_mono(heard))[:, None]
+            said = delayed(_mono(heard))
+            spoken[:] = said[:, None]
+            heard_too.blocks.append(said)
+            spoken_so_far.put(said)
         except Exception as error:
             failures.append(error)
             raise sound.CallbackAbort from error
 
     try:
-        with sound.Stream(
-            rate,
-            delayed.block,
-            (microphone_device, loudspeaker_device),
-            channels=(channels["input"], channels["output"]),
-            dtype="float32",
-            latency="low",
-            callback=callback,
-        ) as stream:
+        with ExitStack() as opened:
+            keep = opened.enter_context(recording(record, rate, comment))
+            if monitor is not None:
+                most = sound.query_devices(monitor_device, "output")["max_output_channels"]
+                second = _channels(sound, "output", monitor_device, most, rate)
+                shape = {"channels": second, "dtype": "float32"}
+                opened.enter_context(
+                    sound.OutputStream(rate, delayed.block, monitor_device, **shape, callback=heard_too)
+                )
+            stream = opened.enter_context(
+                sound.Stream(
+                    rate,
+                    delayed.block,
+                    (microphone_device, loudspeaker_device),
+                    channels=(channels["input"], channels["output"]),
+                    dtype="float32",
+                    latency="low",
+                    callback=callback,
+                )
+            )
             print(f"Speak; {1000 * delayed.delay / rate:.0f} ms later it is heard. Wear headphones. Ctrl-C ends.")
-            while stream.active:
+            while True:
+                going_on = stream.active
+                while not spoken_so_far.empty():
+                    keep(spoken_so_far.get())
+                if not going_on:
+                    break
                 time.sleep(0.2)
     except (sound.PortAudioError, ValueError) as error:
         raise _unopened(error) from error
@@ -199,7 +272,7 @@ def _sounddevice() -> Any:
         import sounddevice
     except (ImportError, OSError) as error:  # the package, or PortAudio itself
         raise UserError(
-            f"Sound devices need PortAudio ({error}). Run: pip install 'voiceconv[live]'   and, on Linux, install the "
+            f"Sound devices need PortAudio ({error}). Run: pip install sounddevice   and, on Linux, install the "
             "system's package libportaudio2; or convert a file as if it were spoken: --file IN --out OUT."
         ) from error
     return sounddevice

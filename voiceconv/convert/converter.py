@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from voiceconv import __version__
 from voiceconv.audio.files import require_numbers
 from voiceconv.audio.loudness import LOUDNESS, SOFTEST, gain_to, measure_loudness, normalise_loudness
 from voiceconv.convert.adaptation import Adaptation, tone_between
+from voiceconv.convert.controls import MAX_SEMITONES, USUAL, Controls, Pitch
+from voiceconv.convert.noise import remove_noise
 from voiceconv.convert.streaming import SILENCE_DB, LiveConversion, gate, keep_unvoiced, require_finite, require_speech
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
@@ -28,9 +30,6 @@ from voiceconv.vocoder.istft import ISTFTVocoder
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.voice import Voice
 
-Pitch = float | Literal["auto"]
-
-MAX_SEMITONES = 24.0
 IN_RANGE_SEMITONES = 2.0  # an input this close to the source speaker's pitch is left as it is
 LIMIT = 0.7  # of full scale; above, peaks are rounded instead of cut
 
@@ -77,29 +76,44 @@ class VoiceConverter:
         """What files with converted speech say of it in their tags."""
         return f"converted by voiceconv {__version__}, voice {self.name}/{target}"
 
-    @torch.inference_mode()
-    def convert(self, wav: NDArray[np.floating], target: str, pitch: Pitch = "auto") -> NDArray[np.float32]:
+    def convert(
+        self,
+        wav: NDArray[np.floating],
+        target: str,
+        pitch: Pitch = "auto",
+        *,
+        strength: float = 1.0,
+        melody: float = 1.0,
+        formants: float = 0.0,
+        denoise: bool = False,
+    ) -> NDArray[np.float32]:
         """`wav` `(T,)` in [-1, 1] at `sample_rate` -> `(T,)`, spoken by `target`, as loud as it was.
 
         `"auto"` moves the pitch of any speaker to where the target speaks; a number is added to that, in semitones.
         The tone of any speaker is brought nearer to that of the voice's own source speaker.
-        Where the input is silent the output is digital silence.
+        Where the input is silent the output is digital silence. The other arguments are those of `Controls`.
 
-        Raises `UserError` for an unknown target, a pitch out of range, samples that are not finite numbers, or a voice
-        that does not turn them into sound.
+        Raises `UserError` for an unknown target, a control out of range or that this voice does not have, samples that
+        are not finite numbers, or a voice that does not turn them into sound.
         """
+        return self.convert_with(wav, target, Controls(pitch, strength, melody, formants, denoise))
+
+    @torch.inference_mode()
+    def convert_with(self, wav: NDArray[np.floating], target: str, controls: Controls) -> NDArray[np.float32]:
+        """`convert` with all that was asked for in one."""
         self.voice.index(target)
-        semitones = semitones_of(pitch)
         wav = np.asarray(wav, dtype=np.float32)
         if wav.ndim != 1:
             raise ValueError(f"expected a waveform of shape (T,), got {wav.shape}")
         require_numbers(wav)
+        if controls.denoise:
+            wav = remove_noise(wav, self.sample_rate)
         loud = self._loud(wav)
         if not loud.any():
             return np.zeros_like(wav)
         level = measure_loudness(wav, self.sample_rate)
         source = wav * gain_to(LOUDNESS, level, float(np.abs(wav).max()))
-        converted = self._speak(source, target, self.adapt(source, target, semitones))
+        converted = self._speak(source, target, self.adapt(source, target, controls))
         converted *= gate(loud, 0, len(wav), self.voice.mel.hop_length)
         gain = gain_back(level, measure_loudness(converted, self.sample_rate), float(np.abs(converted).max()))
         return soften_peaks(converted * gain)
@@ -111,11 +125,12 @@ class VoiceConverter:
         f0 = None
         if self.voice.input == "moved":
             f0 = self._pitch(wav, self.mel.from_magnitude(self.mel.magnitude_at(wav, middles)))
-            moved = move(self.mel, wav, f0, pitch=shift)
-            f0 = f0 * 2 ** (shift / 12)
+            moved = move(self.mel, wav, f0, pitch=shift, contour=adaptation.contour)
+            f0 = adaptation.pitch_of(f0)
         else:
             moved = self.mel.from_magnitude(self.mel.magnitude_at(wav, middles, shift))
         mel, f0 = self.for_vocoder(adaptation.apply(moved), f0, target)
+        mel = adaptation.finish(self.mel, moved, mel)
         require_speech(mel)
         converted = self.vocoder(mel[None], None if f0 is None else f0[None])
         require_finite(converted)
@@ -144,20 +159,24 @@ class VoiceConverter:
         return LiveConversion(self.mel, source, speaker, generator, self.vocoder, adaptation, silence_db)
 
     @torch.inference_mode()
-    def adapt(self, wav: NDArray[np.floating], target: str, pitch: Pitch = "auto") -> Adaptation:
-        """What brings a speaker near to the one who is not `target`, from some of their speech `(T,)`, in which `pitch`
-        is added to what is found. Raises `UserError` for an unknown target or a pitch out of range."""
+    def adapt(self, wav: NDArray[np.floating], target: str, controls: Controls = USUAL) -> Adaptation:
+        """What brings a speaker near to the one who is not `target`, from some of their speech `(T,)`, and as near as
+        `controls` ask for. Raises `UserError` for an unknown target, or a control that this voice does not have."""
         source = self.voice.speakers[1 - self.voice.index(target)]
-        shift = semitones_of(pitch)
+        if controls.melody != 1 and self.voice.input != "moved":
+            raise UserError(f"{self.name} cannot flatten a melody; train a voice with the preset cpu or gpu.")
         wav = np.asarray(wav, dtype=np.float32)
-        shift += self.source_shift(extract_f0(wav, self.sample_rate, self.voice.mel.hop_length), target)
+        f0 = extract_f0(wav, self.sample_rate, self.voice.mel.hop_length)
+        middle = PitchStatistics.from_f0([f0]).median_hz if (f0 > 0).any() else source.pitch.median_hz
+        shift = controls.semitones + controls.strength * self.source_shift(f0, target)
         if source.source_tone is None or self.voice.input != "moved" or not wav.any():
-            return Adaptation(shift)
+            return Adaptation(shift, None, middle, controls)
         padded, middles = self._frames_of(wav)
-        f0 = self._pitch(padded, self.mel.from_magnitude(self.mel.magnitude_at(padded, middles)))
-        moved = move(self.mel, padded, f0, pitch=shift)
+        plain = self.mel.from_magnitude(self.mel.magnitude_at(padded, middles))
+        moved = move(self.mel, padded, self._pitch(padded, plain), pitch=shift)
         seconds_per_frame = self.voice.mel.hop_length / self.sample_rate
-        return Adaptation(shift, tone_between(moved, source.source_tone, seconds_per_frame))
+        tone = controls.strength * tone_between(moved, source.source_tone, seconds_per_frame)
+        return Adaptation(shift, tone, middle, controls)
 
     def _pitch(self, wav: Tensor, mel: Tensor) -> Tensor:
         """The F0 in Hz `(frames,)` of speech `(T,)` with the log-mel `(n_mels, frames)`, 0 where unvoiced: what a
@@ -271,20 +290,3 @@ def speaker_probabilities(voice: Voice, mel: Tensor) -> Tensor:
     x = (mel - mean.to(mel)[:, None]) / std.to(mel)[:, None]
     x = F.pad(x, (0, max(0, 32 - x.shape[1])))
     return voice.speaker_classifier(x[None, None])[0].softmax(0).cpu()
-
-
-def semitones_of(pitch: Pitch) -> float:
-    """What is to be added to the pitch that is found; raises `UserError` for a pitch out of range."""
-    return 0.0 if pitch == "auto" else _checked(pitch)
-
-
-def _checked(pitch: Pitch) -> float:
-    try:
-        semitones = float(pitch)
-    except ValueError:
-        semitones = float("nan")
-    if not abs(semitones) <= MAX_SEMITONES:
-        raise UserError(
-            f"The pitch must be 'auto' or semitones from -{MAX_SEMITONES:.0f} to {MAX_SEMITONES:.0f}, not {pitch!r}."
-        )
-    return semitones

@@ -28,7 +28,9 @@ from voiceconv.audio.files import (
     save_audio,
 )
 from voiceconv.audio.loudness import LOUDNESS, LoudnessMeter, gain_to
-from voiceconv.convert.converter import Pitch, VoiceConverter, gain_back, soften_peaks
+from voiceconv.convert.controls import USUAL, Controls
+from voiceconv.convert.converter import VoiceConverter, gain_back, soften_peaks
+from voiceconv.convert.noise import NoiseRemover
 from voiceconv.convert.outputs import WHOLE_SECONDS
 from voiceconv.convert.streaming import SILENCE_DB
 from voiceconv.errors import UserError
@@ -90,14 +92,14 @@ def convert_file(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str],
     target: str,
-    pitch: Pitch = "auto",
+    controls: Controls = USUAL,
     *,
     comment: str,
     max_seconds: float = MAX_SECONDS,
     on_progress: Progress = ignore_progress,
 ) -> float:
     """Converts `source`, any format that is read, into `output`, which appears complete or not at all; the seconds of
-    sound in it. `target` and `pitch` as `VoiceConverter.convert` takes them; `comment` goes into the file's tags.
+    sound in it. `target` as `VoiceConverter.convert` takes it; `comment` goes into the file's tags.
 
     Raises `UserError` for what cannot be read, converted or written, or is longer than `max_seconds` or, where voice or
     vocoder look at the whole recording, than `WHOLE_SECONDS`.
@@ -105,7 +107,7 @@ def convert_file(
     with open_recording(
         converter, source, Path(output).parent, max_seconds=max_seconds, on_progress=on_progress
     ) as recording:
-        save_conversion(converter, recording, output, target, pitch, comment=comment, on_progress=on_progress)
+        save_conversion(converter, recording, output, target, controls, comment=comment, on_progress=on_progress)
         return recording.seconds
 
 
@@ -117,16 +119,18 @@ def open_recording(
     *,
     max_seconds: float = MAX_SECONDS,
     on_progress: Progress = ignore_progress,
+    on_warning: Callable[[str], None] | None = None,
 ) -> Iterator[BufferedRecording]:
     """Reads a file for `save_conversion`; if it is long, `folder` gets a temporary file without a name, which the
-    system removes however this ends. Raises `UserError` as `convert_file` does."""
+    system removes however this ends. What is odd about the recording is a warning, or what `on_warning` is called with.
+    Raises `UserError` as `convert_file` does."""
     path, rate = Path(path), converter.sample_rate
     limit, why = max_seconds, "Cut it shorter."
     if max_seconds > WHOLE_SECONDS and (problem := whole_only(converter)):
         limit, why = WHOLE_SECONDS, f"{problem} Or cut it shorter."
     samples, total, low, high = 0, 0.0, math.inf, -math.inf
     with tempfile.SpooledTemporaryFile(round(4 * rate * LONG_SECONDS), dir=str(folder)) as file:
-        for block in resampled_blocks(path, rate, max_seconds=math.inf):
+        for block in resampled_blocks(path, rate, max_seconds=math.inf, warn=on_warning):
             samples += len(block)
             if samples > limit * rate:
                 raise UserError(f"{path} is longer than {limit:g} s; at most {limit:g} s are allowed. {why}")
@@ -158,7 +162,7 @@ def save_conversion(
     recording: BufferedRecording,
     output: str | os.PathLike[str],
     target: str,
-    pitch: Pitch = "auto",
+    controls: Controls = USUAL,
     *,
     comment: str,
     on_progress: Progress = ignore_progress,
@@ -169,24 +173,27 @@ def save_conversion(
         wav = recording.read(0, recording.samples)
         with _named(recording.path):
             require_convertible(wav, rate, max_seconds=math.inf)
-        save_audio(output, converter.convert(wav, target, pitch), rate, comment=comment)
+        save_audio(output, converter.convert_with(wav, target, controls), rate, comment=comment)
         return
     with _named(recording.path):
         require_sound(recording.peak)
-    gain = _convert_in_pieces(converter, recording, target, pitch, on_progress)
+    gain = _convert_in_pieces(converter, recording, target, controls, on_progress)
     with audio_writer(output, rate, comment=comment) as write:
         for start in recording.starts(BLOCK_SECONDS):
             write(soften_peaks(recording.stored(start, round(BLOCK_SECONDS * rate)) * gain))
 
 
 def _convert_in_pieces(
-    converter: VoiceConverter, recording: BufferedRecording, target: str, pitch: Pitch, on_progress: Progress
+    converter: VoiceConverter, recording: BufferedRecording, target: str, controls: Controls, on_progress: Progress
 ) -> np.float32:
     """Puts the conversion into the recording's place, and returns the factor that it still has to be multiplied by."""
     rate = converter.sample_rate
     level, stretches = _measure(recording)
+    if controls.denoise:
+        _remove_noise(recording, stretches, on_progress)
+        level, stretches = _measure(recording)
     gain = gain_to(LOUDNESS, level, recording.peak)
-    adaptation = converter.adapt(stretches * gain, target, pitch)
+    adaptation = converter.adapt(stretches * gain, target, controls)
     stream = converter.stream(target, adaptation, silence_db=SILENCE_DB + 20 * math.log10(gain))
     meter, peak, done = LoudnessMeter(rate), 0.0, 0
 
@@ -203,6 +210,22 @@ def _convert_in_pieces(
     keep(stream.flush())
     on_progress(done / rate, recording.seconds)
     return gain_back(level, meter.loudness(), peak)
+
+
+def _remove_noise(recording: BufferedRecording, stretches: Wav, on_progress: Progress) -> None:
+    """Puts what is left without the noise into the recording's place."""
+    remover, peak, done = NoiseRemover(stretches), 0.0, 0
+
+    def keep(wav: Wav) -> None:
+        nonlocal peak, done
+        recording.store(done, wav)  # never further than what has been read
+        peak, done = max(peak, float(np.abs(wav).max(initial=0.0))), done + len(wav)
+
+    for start in recording.starts(BLOCK_SECONDS):
+        keep(remover.push(recording.read(start, round(BLOCK_SECONDS * recording.sample_rate))))
+        on_progress(done / recording.sample_rate, 0.0)
+    keep(remover.flush())
+    recording.offset, recording.scale, recording.peak = 0.0, 1.0, peak
 
 
 def _measure(recording: BufferedRecording) -> tuple[float, Wav]:

@@ -19,18 +19,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generative_core.files import UNFINISHED, write_atomically
 from voiceconv import __version__
+from voiceconv.convert.controls import USUAL, Controls
 from voiceconv.errors import UserError, explain
 from voiceconv.locks import try_lock
 from voiceconv.progress_line import ProgressLine
 
 if TYPE_CHECKING:
-    from voiceconv.convert.converter import Pitch, VoiceConverter
+    from voiceconv.convert.converter import VoiceConverter
     from voiceconv.convert.file import Progress
 
 MANIFEST = "manifest.jsonl"
@@ -40,18 +41,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """What to convert with, as the command line says it."""
+    """What to convert with, as the command line says it; `model` None is a voice that has the target."""
 
-    model: str
+    model: str | None
     target: str
-    pitch: float | str = "auto"
+    controls: Controls = USUAL
     vocoder: str | None = None
 
     def load(self) -> VoiceConverter:
         """Raises `UserError` for an unknown voice, target or vocoder."""
         from voiceconv.convert.converter import VoiceConverter
+        from voiceconv.voice.voice import voice_with
 
-        converter = VoiceConverter.from_pretrained(self.model, vocoder=self.vocoder)
+        converter = VoiceConverter.from_pretrained(self.model or voice_with(self.target), vocoder=self.vocoder)
         converter.voice.index(self.target)
         return converter
 
@@ -64,7 +66,7 @@ class Request:
             "voice": converter.name,
             "weights": hashlib.sha256(weights.read_bytes()).hexdigest(),
             "target": self.target,
-            "pitch": self.pitch,
+            **asdict(self.controls),
             "vocoder": converter.vocoder.name,
             "vocoder_weights": converter.vocoder.weights_sha256,
             "version": __version__,
@@ -90,8 +92,8 @@ def convert_one(
     """Converts one file into another; the seconds of sound in it. Raises `UserError` as `convert_file` does."""
     from voiceconv.convert.file import convert_file
 
-    pitch, comment = cast("Pitch", request.pitch), converter.comment(request.target)
-    return convert_file(converter, source, output, request.target, pitch, comment=comment, on_progress=on_progress)
+    comment, controls = converter.comment(request.target), request.controls
+    return convert_file(converter, source, output, request.target, controls, comment=comment, on_progress=on_progress)
 
 
 def convert_recording(

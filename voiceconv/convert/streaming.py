@@ -45,7 +45,6 @@ class LiveConversion:
         silence_db: float,
     ) -> None:
         self.mel, self.source, self.target, self.adaptation = mel, source, target, adaptation
-        self.shift = adaptation.shift
         self.generator, self.pitch = generator, vocoder.generator.pitch
         self.silence = 10 ** (silence_db / 20)
         self.device = mel.window.device
@@ -58,9 +57,10 @@ class LiveConversion:
         self.first_hop = 0
         self.received, self.sent = 0, 0  # samples
         self.read, self.moved = 0, 0  # frames, as they are and with their pitch moved
-        # Until they are spoken: the target's pitch, and the frames as the generator reads them.
+        # Until they are spoken: the target's pitch, the frames as the generator reads them, and as they were before.
         self.before = 0.0  # F0 of the last frame that was moved
-        self.f0, self.entered = (torch.zeros(*rows, 0, device=self.device) for rows in ((), (mel.config.n_mels,)))
+        self.f0 = torch.zeros(0, device=self.device)
+        self.entered = self.unconverted = torch.zeros(mel.config.n_mels, 0, device=self.device)
         self.ready = np.zeros(0, np.float32)
         self.ended = False
 
@@ -117,12 +117,21 @@ class LiveConversion:
         f0 = self.pitch.decode(self.pitch.answer(pitched))[0]
         middles = torch.arange(self.moved, self.moved + len(f0)) * self.hop + self.hop // 2
         self.moved += len(f0)
-        moved = move(self.mel, self._known(), f0, pitch=self.shift, middles=middles - self.start, before=self.before)
+        moved = move(
+            self.mel,
+            self._known(),
+            f0,
+            pitch=self.adaptation.shift,
+            middles=middles - self.start,
+            before=self.before,
+            contour=self.adaptation.contour,
+        )
         self.before = float(f0[-1]) if len(f0) else self.before
         self._forget()
         entering = self.source.normalise_source(self.adaptation.apply(moved))
         self.entered = torch.cat([self.entered, self.target.denormalise(entering)], dim=1)
-        self.f0 = torch.cat([self.f0, f0 * 2 ** (self.shift / 12)])
+        self.unconverted = torch.cat([self.unconverted, moved], dim=1)
+        self.f0 = torch.cat([self.f0, self.adaptation.pitch_of(f0)])
         return self.generator_stream.push(entering[None])
 
     def _known(self) -> Tensor:
@@ -146,9 +155,10 @@ class LiveConversion:
         converted = self.target.denormalise(self.generator.answer(features)[0, 0])
         require_speech(converted)
         f0 = self.f0[:count]
-        wav = self.vocoder.push(keep_unvoiced(converted, self.entered[:, :count], f0), f0)
+        converted = keep_unvoiced(converted, self.entered[:, :count], f0)
+        wav = self.vocoder.push(self.adaptation.finish(self.mel, self.unconverted[:, :count], converted), f0)
         require_finite(wav)
-        self.f0, self.entered = self.f0[count:], self.entered[:, count:]
+        self.f0, self.entered, self.unconverted = self.f0[count:], self.entered[:, count:], self.unconverted[:, count:]
         self.ready = np.concatenate([self.ready, wav.cpu().numpy()])
 
     def _send(self, limit: int) -> Wav:

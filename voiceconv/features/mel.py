@@ -7,6 +7,7 @@ with Slaney normalisation, natural logarithm with a floor.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -141,9 +142,23 @@ class MelSpectrogram(nn.Module):
         """Stretches of waveform `(..., n_fft)` -> magnitudes `(..., n_fft // 2 + 1)`."""
         return magnitude_of(torch.fft.rfft(frames * self.window))
 
+    def centres(self) -> Tensor:
+        """The middle of each band in Hz `(n_mels,)`."""
+        freqs = torch.linspace(0, self.config.sample_rate / 2, len(self.filters), device=self.filters.device)
+        return freqs @ self.filters / self.filters.sum(0)
+
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """`(..., frames, n_fft // 2 + 1)` -> log-mel `(..., n_mels, frames)`."""
         return (magnitude @ self.filters).clamp_min(self.config.log_floor).log().transpose(-1, -2)
+
+
+def cosine_series(x: Tensor, terms: int) -> Tensor:
+    """`(bands, ...)` -> the same from the first `terms` terms of the cosine series over its bands (DCT-II) alone: what
+    is broad in a log-mel, without its harmonics."""
+    positions = (torch.arange(len(x), device=x.device) + 0.5) * (math.pi / len(x))
+    basis = torch.cos(torch.arange(terms, device=x.device)[:, None] * positions)
+    basis = basis / basis.norm(dim=1, keepdim=True)
+    return basis.T @ (basis @ x)
 
 
 def magnitude_of(spectrum: Tensor) -> Tensor:

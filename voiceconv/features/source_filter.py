@@ -9,10 +9,12 @@ is the idea of NANSY (Choi et al. 2021, arXiv:2110.14513).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
-from voiceconv.features.mel import MelSpectrogram
+from voiceconv.features.mel import MelSpectrogram, cosine_series
 
 PERIODS = 3.0  # in the envelope's window
 RECOVERY = -0.15  # of what the smoothing flattened: q1 of CheapTrick
@@ -26,6 +28,7 @@ SHALLOWEST = 1e-8  # of the energy, between harmonics
 UNVOICED_HZ = 150.0  # whose window reads the envelope of what has no pitch
 FLOOR = 1e-5  # of magnitudes, before their logarithm
 BLOCK = 512  # frames analysed at once: bounds the memory for long recordings
+FORMANT_TERMS = 20  # of the cosine series over the bands that are formants; harmonics are finer
 
 
 def move(
@@ -36,33 +39,53 @@ def move(
     formants: float = 0.0,
     middles: Tensor | None = None,
     before: float = 0.0,
+    contour: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Waveform `(T,)` in [-1, 1] and its F0 in Hz `(T // hop_length,)`, 0 where unvoiced, -> log-mel
     `(n_mels, T // hop_length)` of the same words with the voice's pitch and its formants moved by so many semitones,
     each on its own. The timing stays.
 
     With `middles` the frames, and those of `f0`, are centred on these samples, and `before` is the F0 of the frame
-    before them. Before and after the clip is silence."""
+    before them. Before and after the clip is silence. With `contour`, which makes another F0 in Hz of one, the pitch
+    becomes that and `pitch` does not matter."""
     frames = mel.frames_at(wav, mel.middles(wav.shape[-1]) if middles is None else middles)
     f0 = f0.to(frames)
-    blocks = zip(frames.split(BLOCK), f0.split(BLOCK), glides(f0, before).split(BLOCK), strict=True)
-    return torch.cat([_move(mel, *block, pitch, formants) for block in blocks], dim=-1)
+    own = torch.where(f0 > 0, f0, UNVOICED_HZ)
+    if contour is not None:
+        wanted, glide = contour(own), glides(contour(f0), float(contour(f0.new_tensor(before))))
+    else:
+        ratio = 2 ** (pitch / 12)
+        wanted, glide = own * ratio, glides(f0, before) * ratio
+    redraw = contour is not None or bool(pitch)
+    blocks = zip(*(x.split(BLOCK) for x in (frames, f0 > 0, own, wanted, glide)), strict=True)
+    return torch.cat([_move(mel, block, formants, redraw=redraw) for block in blocks], dim=-1)
 
 
-def _move(mel: MelSpectrogram, frames: Tensor, f0: Tensor, glide: Tensor, pitch: float, formants: float) -> Tensor:
+def _move(mel: MelSpectrogram, block: Sequence[Tensor], formants: float, *, redraw: bool) -> Tensor:
+    """`move` for some frames: the frames, whether they are voiced, their pitch, the one that is wanted, and its glide,
+    which matter if the harmonics are to be drawn anew."""
+    frames, voiced, own, wanted, glide = block
     magnitude = mel.magnitude_of_frames(frames)
-    if not pitch and not formants:
+    if not redraw and not formants:
         return mel.from_magnitude(magnitude)
-    voiced = f0 > 0
-    own = torch.where(voiced, f0, UNVOICED_HZ)
     envelope = log_envelope(mel, frames, own)
     moved = stretch(envelope, 2 ** (formants / 12))
     log_magnitude = magnitude.clamp_min(FLOOR).log() + moved - envelope
-    if pitch:
-        ratio = 2 ** (pitch / 12)
-        drawn = moved + log_harmonics(mel, own * ratio, glide * ratio)
-        log_magnitude = torch.where(voiced[:, None], drawn, log_magnitude)
+    if redraw:
+        log_magnitude = torch.where(voiced[:, None], moved + log_harmonics(mel, wanted, glide), log_magnitude)
     return mel.from_magnitude(log_magnitude.exp())
+
+
+def move_formants(mel: MelSpectrogram, log_mel: Tensor, semitones: float) -> Tensor:
+    """log-mel `(n_mels, T)` -> with its formants moved by so many semitones; the harmonics stay where they are.
+
+    The formants are what is broad over the bands, read as through a shorter or longer vocal tract (vocal tract length
+    normalisation, Eide and Gish 1996, doi:10.1109/ICASSP.1996.541103)."""
+    broad, centres = cosine_series(log_mel, FORMANT_TERMS), mel.centres().to(log_mel)
+    wanted = centres / 2 ** (semitones / 12)
+    below = (torch.searchsorted(centres, wanted) - 1).clamp(0, len(centres) - 2)
+    share = ((wanted - centres[below]) / (centres[below + 1] - centres[below])).clamp(0, 1)
+    return log_mel - broad + torch.lerp(broad[below], broad[below + 1], share[:, None])
 
 
 def log_envelope(mel: MelSpectrogram, frames: Tensor, f0: Tensor) -> Tensor:

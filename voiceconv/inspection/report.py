@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from generative_core.report import Report, Tone
 from voiceconv.errors import UserError
+from voiceconv.inspection.comparison import compare
 from voiceconv.inspection.grading import GOOD_SNR, USABLE_SNR, Grade
 from voiceconv.inspection.inspect import Inspection
 from voiceconv.inspection.measures import BAND_HZ, N_BANDS, Array
 
 TONES: dict[Grade, Tone] = {"good": "good", "usable": "fair", "poor": "poor"}
+FEWEST_TICKS = 3
 HIGHLIGHT = "tab:orange"  # what to look at, in every picture
 
 
-def save_report(inspection: Inspection, path: str | os.PathLike[str]) -> None:
-    """Writes the report with its plots as one file that needs no network; raises `UserError` if it cannot."""
+def save_report(inspections: Sequence[Inspection], path: str | os.PathLike[str]) -> None:
+    """Writes the report on one speaker, or on two and how they fit, with its plots as one file that needs no network;
+    raises `UserError` if it cannot."""
     try:
-        make_page(inspection).save(path)
+        make_page(inspections).save(path)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"The report cannot be written to {path}: {reason}. Choose another place.") from error
 
 
-def make_page(inspection: Inspection) -> Report:
+def make_page(inspections: Sequence[Inspection]) -> Report:
     """The whole report as a page; `save` writes it."""
-    report = Report(f"Recordings of {inspection.name}")
+    report = Report(f"Recordings of {' and '.join(inspection.name for inspection in inspections)}")
+    for inspection in inspections:
+        if len(inspections) > 1:
+            report.heading(inspection.name)
+        _report_on(inspection, report)
+    if len(inspections) == 2:
+        report.heading("As a pair")
+        for sentence in compare(*inspections):
+            report.text(sentence)
+    return report
+
+
+def _report_on(inspection: Inspection, report: Report) -> None:
     report.text(f"{inspection.folder}").text(inspection.verdict, tone=TONES[inspection.grade])
     report.table([[f.topic, f.value, f.grade] for f in inspection.findings], ["for training", "found", "grade"])
     report.table(inspection.facts, ["in general", "found"])
@@ -46,7 +63,6 @@ def make_page(inspection: Inspection) -> Report:
     if inspection.problems:
         report.heading(f"Files to look at ({len(inspection.problems)})")
         report.table([[name, "; ".join(wrong)] for name, wrong in inspection.problems.items()], ["file", "problem"])
-    return report
 
 
 def pitch_histogram(inspection: Inspection) -> Figure:
@@ -122,9 +138,11 @@ def _axes() -> tuple[Figure, Axes]:
 
 
 def _ticks(axes: Axes, values: list[float]) -> None:
-    """Round numbers written out on a logarithmic axis."""
+    """Round numbers written out on a logarithmic axis: those of `values` there is room for, or finer ones."""
     low, high = axes.get_xlim()
     shown = [value for value in values if low <= value <= high]
+    if len(shown) < FEWEST_TICKS:
+        shown = [value for value in MaxNLocator(6).tick_values(low, high) if low <= value <= high]
     axes.set_xticks(shown, [f"{value:g}" for value in shown])
     axes.minorticks_off()
 

@@ -4,6 +4,7 @@ The visitor's page opens `live?voice=joe&pitch=-3&gate=-70`. The answer is a lin
 ...}` or `{"error": ...}`; from then on messages are 32-bit floating-point samples, and as many come back as were sent,
 each one `latency` seconds of sound later. The first words come back as silence: the visitor's pitch and tone are
 learned from them. A message of text, `{"voice": ..., "pitch": ..., "gate": ...}`, changes these while one speaks.
+Beside pitch, strength, melody and formants may be asked for, as `Controls` has them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from voiceconv.convert.converter import VoiceConverter, semitones_of
+from voiceconv.convert.controls import Controls
+from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.streaming import SILENCE_DB, LiveConversion
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
@@ -115,8 +117,8 @@ async def _change(studio: Studio, speaker: _Speaker, text: str, socket: WebSocke
 class _Speaker:
     """A visitor: silence for the first words, from which their pitch and tone are learned, then the conversion."""
 
-    def __init__(self, converter: VoiceConverter, target: str, pitch: float, gate: float) -> None:
-        self.converter, self.target, self.pitch, self.gate = converter, target, pitch, gate
+    def __init__(self, converter: VoiceConverter, target: str, controls: Controls, gate: float) -> None:
+        self.converter, self.target, self.controls, self.gate = converter, target, controls, gate
         self.rate = converter.sample_rate
         self.live = converter.stream(target, silence_db=gate)  # refuses at once what cannot be streamed
         self.first = np.zeros(0, np.float32)  # words, from which the visitor's pitch and tone are learned
@@ -132,19 +134,19 @@ class _Speaker:
         before = len(self.first) // self.rate
         self.first = np.concatenate([self.first, samples])
         if len(self.first) // self.rate > before and self._enough():
-            self.live = self._adapted(self.converter, self.target, self.pitch, self.gate)
+            self.live = self._adapted(self.converter, self.target, self.controls, self.gate)
             self.learned = True
         return np.zeros(len(samples), np.float32)
 
-    def change(self, converter: VoiceConverter, target: str, pitch: float, gate: float) -> np.ndarray:
-        """Goes on with another voice, pitch or gate; the samples that were still owed. Raises `UserError` if it
+    def change(self, converter: VoiceConverter, target: str, controls: Controls, gate: float) -> np.ndarray:
+        """Goes on with another voice, controls or gate; the samples that were still owed. Raises `UserError` if it
         cannot, and goes on as before."""
         if converter.sample_rate != self.rate:
             raise UserError("This voice has another sample rate. Stop, choose it, and start again.")
         changed = self._adapted if self.learned else _unadapted
-        live = changed(converter, target, pitch, gate)
+        live = changed(converter, target, controls, gate)
         owed = self.live.flush() if self.learned else np.zeros(0, np.float32)
-        self.converter, self.target, self.pitch, self.gate, self.live = converter, target, pitch, gate, live
+        self.converter, self.target, self.controls, self.gate, self.live = converter, target, controls, gate, live
         return owed
 
     def _enough(self) -> bool:
@@ -153,11 +155,11 @@ class _Speaker:
         f0 = extract_f0(self.first, self.rate, hop)
         return bool((f0 > 0).sum() * hop >= LEARNED_SECONDS * self.rate or len(self.first) >= MOST_SECONDS * self.rate)
 
-    def _adapted(self, converter: VoiceConverter, target: str, pitch: float, gate: float) -> LiveConversion:
-        return converter.stream(target, converter.adapt(self.first, target, pitch), silence_db=gate)
+    def _adapted(self, converter: VoiceConverter, target: str, controls: Controls, gate: float) -> LiveConversion:
+        return converter.stream(target, converter.adapt(self.first, target, controls), silence_db=gate)
 
 
-def _unadapted(converter: VoiceConverter, target: str, _: float, gate: float) -> LiveConversion:
+def _unadapted(converter: VoiceConverter, target: str, _: Controls, gate: float) -> LiveConversion:
     return converter.stream(target, silence_db=gate)
 
 
@@ -165,19 +167,14 @@ def _open(studio: Studio, socket: WebSocket) -> _Speaker:
     return _Speaker(*_settings(studio, socket.query_params))
 
 
-def _settings(studio: Studio, asked: Mapping[str, Any]) -> tuple[VoiceConverter, str, float, float]:
-    """Converter, target, pitch and gate that a visitor asks for."""
+def _settings(studio: Studio, asked: Mapping[str, Any]) -> tuple[VoiceConverter, str, Controls, float]:
+    """Converter, target, controls and gate that a visitor asks for; refuses what cannot be before anybody speaks."""
     converter, target = studio.find(str(asked.get("voice", "")))
-    pitch, gate = _number(asked.get("pitch", 0), "pitch"), _number(asked.get("gate", SILENCE_DB), "gate")
-    semitones_of(pitch)  # refuses what cannot be moved before anybody speaks
-    return converter, target, pitch, gate
-
-
-def _number(text: Any, name: str) -> float:
     try:
-        return float(text)
+        gate = float(asked.get("gate", SILENCE_DB))
     except (TypeError, ValueError):
-        raise UserError(f"The {name} is a number, not {text!r}.") from None
+        raise UserError(f"The gate is a number, not {asked.get('gate')!r}.") from None
+    return converter, target, Controls.read(asked), gate
 
 
 def _from_this_page(socket: WebSocket, origins: Collection[str]) -> bool:

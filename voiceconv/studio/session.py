@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from voiceconv.convert.controls import Controls
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.file import Progress, ignore_progress, open_recording, save_conversion
 from voiceconv.errors import UserError, explain
@@ -24,9 +25,6 @@ from voiceconv.studio.speakers import Card, cards
 from voiceconv.user_data import home
 from voiceconv.vocoder.base import VOCODERS, Vocoder, load_vocoder
 from voiceconv.voice.voice import Voice, available_voices
-
-if TYPE_CHECKING:
-    from voiceconv.convert.converter import Pitch
 
 MAX_SEMITONES = 12
 NICENESS = 10  # of threads that convert recordings, where live speech has 0
@@ -144,15 +142,16 @@ class Studio:
         converter: VoiceConverter,
         source: str | Path,
         target: str,
-        pitch: float | str,
+        controls: Controls,
         result: Path,
         *,
         max_seconds: float | None = None,
         on_progress: Progress = ignore_progress,
+        on_warning: Callable[[str], None] | None = None,
     ) -> tuple[float, float]:
         """Converts the audio file `source` into `result`; the seconds of sound in it, and those that it took.
 
-        Raises `UserError` for what cannot be converted.
+        `on_warning` is called with what is odd about the recording. Raises `UserError` for what cannot be converted.
         """
 
         def go_on(done: float, total: float) -> None:
@@ -162,15 +161,14 @@ class Studio:
 
         comment = f"Synthetic speech: {converter.comment(target)}"
         longest = max_seconds or self.limits.clip_seconds
-        with open_recording(converter, source, result.parent, max_seconds=longest, on_progress=go_on) as recording:
+        with open_recording(
+            converter, source, result.parent, max_seconds=longest, on_progress=go_on, on_warning=on_warning
+        ) as recording:
             asked = time.perf_counter()
             with self.at_work:
                 give_way()
                 start = time.perf_counter()
-                # It refuses what is not a pitch.
-                save_conversion(
-                    converter, recording, result, target, cast("Pitch", pitch), comment=comment, on_progress=go_on
-                )
+                save_conversion(converter, recording, result, target, controls, comment=comment, on_progress=go_on)
                 seconds = time.perf_counter() - start
         note(
             "converted",

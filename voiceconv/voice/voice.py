@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -180,6 +181,32 @@ class Voice:
 def available_voices() -> list[str]:
     """The names of the voices that came with the program, then those of the user's own."""
     return list(_voices_in(VOICES) | _voices_in(voices_folder()))
+
+
+def voice_with(speaker: str, first: str = "allison-joe") -> str:
+    """The name of a voice that has this speaker: `first` if it has, otherwise the one that was measured to sound most
+    like them. Raises `UserError` that names the nearest if there is none."""
+    speaker = normalised(speaker)
+    found: dict[str, dict[str, float]] = {}  # speaker -> voice -> similarity
+    for name in dict.fromkeys([first, *available_voices()]):
+        with suppress(OSError, UserError, KeyError, TypeError, AttributeError):  # a damaged folder
+            record = read_record(find_voice(name) / RECORD)
+            names = [str(entry["name"]) for entry in record["speakers"]]
+            for source, target in (names, names[::-1]):
+                found.setdefault(target, {})[name] = _similarity(record.get("measured"), f"{source} to {target}")
+    voices = found.get(speaker)
+    if voices is None:
+        near = difflib.get_close_matches(speaker, found, n=1, cutoff=0.0)
+        raise UserError(
+            f"No voice has a speaker {speaker!r}; did you mean {near[0]!r}? There are: {', '.join(sorted(found))}."
+        )
+    return first if first in voices else max(voices, key=lambda name: voices[name])
+
+
+def _similarity(measured: Any, way: str) -> float:
+    figures = measured.get(way) if isinstance(measured, dict) else None
+    value = figures.get("similarity to target") if isinstance(figures, dict) else None
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _voices_in(folder: Path) -> dict[str, Path]:

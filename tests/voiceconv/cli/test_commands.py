@@ -26,6 +26,7 @@ from voiceconv.convert.outputs import WHOLE_SECONDS, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.training.presets import PRESETS, Preset
+from voiceconv.voice.voice import voice_with
 
 ROOT = Path(__file__).parents[3]
 
@@ -88,6 +89,29 @@ def test_pitch_is_a_number_or_auto(command, speech: Path, tmp_path: Path) -> Non
     status, _, err = command("convert", speech, tmp_path / "x.wav", "--to", "joe", "--pitch", "higher")
     assert status == 2
     assert "'higher' is neither 'auto' nor a number of semitones" in err
+
+
+def test_controls_change_the_result(command, speech: Path, tmp_path: Path) -> None:
+    results = {}
+    for name, words in {"usual": (), "flat": ("--melody", "0"), "half": ("--strength", "0.5", "--denoise")}.items():
+        assert command("convert", speech, tmp_path / f"{name}.wav", "--to", "joe", *words)[0] == 0
+        results[name] = soundfile.read(tmp_path / f"{name}.wav")[0]
+    assert np.abs(results["usual"] - results["flat"]).max() > 0.01
+    assert np.abs(results["usual"] - results["half"]).max() > 0.01
+    status, _, err = command("convert", speech, tmp_path / "x.wav", "--to", "joe", "--formants", "12")
+    assert status == 2
+    assert "'12' is not a number of semitones from -6 to 6" in err
+
+
+def test_a_voice_is_found_by_its_speaker() -> None:
+    assert [voice_with(speaker) for speaker in ("joe", "allison", "carlo")] == [
+        "allison-joe",
+        "allison-joe",
+        "allison-carlo",
+    ]
+    assert voice_with("allison", first="allison-carlo") == "allison-carlo"
+    with pytest.raises(UserError, match="No voice has a speaker 'carl'; did you mean 'carlo'"):
+        voice_with("carl")
 
 
 def test_folder_is_mirrored_and_failures_come_last(command, speech: Path, tmp_path: Path) -> None:
@@ -307,8 +331,11 @@ def test_inspect_prints_and_writes_a_page(command, speech: Path, tmp_path: Path)
     assert str(page) in out
 
 
-def test_inspect_compares_two_speakers(command, two_speakers: tuple[Path, Path]) -> None:
-    status, out, _ = command("inspect", *two_speakers)
+def test_inspect_compares_two_speakers(command, two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
+    status, out, _ = command("inspect", *two_speakers, "--html", tmp_path / "both.html")
+    written = (tmp_path / "both.html").read_text()
+    assert all(f">{heading}</h2>" in written for heading in (two_speakers[0].name, two_speakers[1].name, "As a pair"))
+    assert written.count("<svg") == 8
     assert status == 0
     assert "low speaks 11." in out.split("As a pair")[1]  # 210 and 110 Hz are 11.2 semitones apart
 

@@ -22,6 +22,7 @@ from tests.signals import SAMPLE_RATE, hum
 from voiceconv.audio.files import load_audio, save_audio
 from voiceconv.audio.loudness import measure_loudness
 from voiceconv.convert import file as file_conversion
+from voiceconv.convert.controls import USUAL, Controls
 from voiceconv.convert.converter import VoiceConverter, soften_peaks
 from voiceconv.convert.file import LONG_SECONDS, convert_file
 from voiceconv.errors import UserError
@@ -44,9 +45,9 @@ def speech(seconds: float = 3.0, f0: float = 190.0) -> Wav:
     return wav
 
 
-def converted(converter: VoiceConverter, source: Path, **options: object) -> Wav:
+def converted(converter: VoiceConverter, source: Path, controls: Controls = USUAL, **options: float) -> Wav:
     output = source.with_name("out.wav")
-    seconds = convert_file(converter, source, output, "joe", comment="a test", **options)  # type: ignore[arg-type]
+    seconds = convert_file(converter, source, output, "joe", controls, comment="a test", **options)  # type: ignore[arg-type]
     wav = soundfile.read(output, dtype="float32")[0]
     assert seconds == len(wav) / SAMPLE_RATE
     return wav
@@ -90,6 +91,18 @@ def test_a_file_is_what_the_stream_makes_of_it_at_once(
     assert_same(result, soften_peaks(at_once * gain))
 
 
+def test_noise_is_removed_before_the_pieces_are_converted(
+    streaming: VoiceConverter, tmp_path: Path, short_is_long: None
+) -> None:
+    source = tmp_path / "in.wav"
+    noise = 0.03 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE)
+    soundfile.write(source, 3 * speech() + noise, SAMPLE_RATE, subtype="FLOAT")  # over full scale
+    result = converted(streaming, source, Controls(denoise=True))
+    expected = streaming.convert(load_audio(source, SAMPLE_RATE, loudness=None), "joe", denoise=True)
+    assert_same(result, expected)
+    assert np.abs(converted(streaming, source) - result).max() > 0.05 * np.abs(result).max()
+
+
 @pytest.mark.parametrize(("name", "rate", "channels"), [("a.flac", 44100, 2), ("a.ogg", 48000, 1), ("a.mp3", 16000, 1)])
 def test_any_format_and_rate(
     streaming: VoiceConverter, tmp_path: Path, short_is_long: None, name: str, rate: int, channels: int
@@ -107,7 +120,7 @@ def test_pitch_and_loudness_are_those_of_the_whole(
     """A voice that is moved far: the tracker hears stretches here, and the whole there."""
     source = tmp_path / "in.wav"
     soundfile.write(source, np.concatenate([np.zeros(20 * SAMPLE_RATE), hum(90.0, 6.0)]), SAMPLE_RATE)
-    result, expected = converted(streaming, source, pitch=pitch), whole(streaming, source, pitch)
+    result, expected = converted(streaming, source, Controls(pitch)), whole(streaming, source, pitch)
     assert measure_loudness(result, SAMPLE_RATE) == pytest.approx(measure_loudness(expected, SAMPLE_RATE), abs=0.3)
     medians = [np.median(f0[f0 > 0]) for f0 in (extract_f0(wav, SAMPLE_RATE) for wav in (result, expected))]
     assert 12 * abs(math.log2(medians[0] / medians[1])) < 0.5
@@ -196,12 +209,12 @@ def test_the_page_converts_long_recordings_and_says_how_far_it_is(
         told.append((done, total))
 
     studio = Studio(streaming, Limits(clip_seconds=4.0))
-    sound, _ = studio.convert(streaming, tmp_path / "in.wav", "joe", "auto", tmp_path / "out.wav", on_progress=tell)
+    sound, _ = studio.convert(streaming, tmp_path / "in.wav", "joe", USUAL, tmp_path / "out.wav", on_progress=tell)
     assert sound == 3.0
     assert told[-1] == (3.0, 3.0)
     assert_same(soundfile.read(tmp_path / "out.wav", dtype="float32")[0], whole(streaming, tmp_path / "in.wav"))
     with pytest.raises(UserError, match="longer than 2 s"):
-        studio.convert(streaming, tmp_path / "in.wav", "joe", "auto", tmp_path / "out.wav", max_seconds=2.0)
+        studio.convert(streaming, tmp_path / "in.wav", "joe", USUAL, tmp_path / "out.wav", max_seconds=2.0)
 
 
 def test_conversions_of_the_page_give_way_to_live_speech(streaming: VoiceConverter, tmp_path: Path) -> None:
@@ -209,7 +222,7 @@ def test_conversions_of_the_page_give_way_to_live_speech(streaming: VoiceConvert
     studio = Studio(streaming)
 
     def priorities() -> tuple[int, int]:
-        studio.convert(streaming, tmp_path / "in.wav", "joe", "auto", tmp_path / "out.wav")
+        studio.convert(streaming, tmp_path / "in.wav", "joe", USUAL, tmp_path / "out.wav")
         own, main = (os.getpriority(os.PRIO_PROCESS, thread) for thread in (threading.get_native_id(), os.getpid()))
         return own, main
 

@@ -16,6 +16,7 @@ import soundfile
 
 from tests.signals import SAMPLE_RATE, hum
 from tests.waiting import PATIENCE, wait_for
+from voiceconv.convert.controls import Controls, Pitch
 from voiceconv.convert.folder import LOCK, MANIFEST, Request, convert_folder
 from voiceconv.convert.outputs import plan_outputs
 from voiceconv.errors import UserError
@@ -36,8 +37,8 @@ def recordings(tmp_path: Path) -> Path:
     return folder
 
 
-def convert(source: Path, output: Path, voice: Path, *, target: str = "joe", pitch: float | str = "auto") -> int:
-    request = Request(str(voice), target, pitch, "griffin-lim")
+def convert(source: Path, output: Path, voice: Path, *, target: str = "joe", pitch: Pitch = "auto") -> int:
+    request = Request(str(voice), target, Controls(pitch), "griffin-lim")
     return convert_folder(source, output, plan_outputs(source, output), request)
 
 
@@ -139,7 +140,7 @@ def test_other_weights_of_a_vocoder_speak_anew(recordings: Path, tiny_voice: Pat
 
     def changed(with_vocoder: str) -> bool:
         before = times(output)
-        request = Request(str(tiny_voice), "joe", "auto", with_vocoder)
+        request = Request(str(tiny_voice), "joe", vocoder=with_vocoder)
         assert convert_folder(recordings, output, plan_outputs(recordings, output), request) == 0
         return times(output) != before
 

@@ -21,6 +21,7 @@ from voiceconv.audio.files import load_audio, resample, save_audio
 from voiceconv.cli.live import Live
 from voiceconv.cli.live_devices import AtRate, Delay, speak, speak_file
 from voiceconv.convert.adaptation import Adaptation
+from voiceconv.convert.controls import Controls
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.streaming import SILENCE_DB, LiveConversion, gate, keep_unvoiced
 from voiceconv.errors import UserError
@@ -150,7 +151,7 @@ def test_what_cannot_be_streamed_is_refused(converter: VoiceConverter, tiny_voic
     with pytest.raises(UserError, match="did you mean 'joe'"):
         converter.stream("jo")
     with pytest.raises(UserError, match="semitones from -24 to 24"):
-        converter.adapt(speech(), "joe", 30.0)
+        converter.adapt(speech(), "joe", Controls(30.0))
     with pytest.raises(UserError, match="not numbers"):
         converter.stream("joe").push(np.array([0.0, np.nan]))
     other = VoiceConverter.from_pretrained(tiny_voice, vocoder="griffin-lim", device="cpu")
@@ -221,6 +222,10 @@ class Card:
         self.block, self.callback, self.opened = block, callback, (rate, channels)
         return self
 
+    def OutputStream(self, *_: object, callback: Callable[..., None], **__: object) -> contextlib.nullcontext[None]:
+        self.monitor = callback
+        return contextlib.nullcontext()
+
     def __enter__(self) -> Card:
         _, (inputs, outputs) = self.opened
         with contextlib.suppress(self.CallbackAbort):
@@ -264,6 +269,38 @@ def test_a_card_is_opened_at_its_own_rate_and_with_its_channels(
     assert not left[:delay].any()
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(left[delay:][: len(expected)], expected, atol=0.01)
+
+
+def test_what_is_heard_is_recorded_and_monitored(
+    converter: VoiceConverter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    card = Card(speech())
+    monkeypatch.setitem(sys.modules, "sounddevice", card)  # type: ignore[arg-type]
+    kept = tmp_path / "kept.wav"
+    with pytest.raises(UserError, match="devices have stopped"):
+        speak(converter.stream("joe"), SAMPLE_RATE, None, None, monitor="phones", record=kept, comment="a test")
+    spoken = np.concatenate(card.spoken)[:, 0]
+    with soundfile.SoundFile(kept) as file:
+        assert file.comment == "a test"
+        np.testing.assert_allclose(file.read(dtype="float32"), spoken, atol=1e-4)
+    monitored = np.ones((card.block, 2), np.float32)
+    card.monitor(monitored, card.block, None, None)
+    assert np.array_equal(monitored[:, 0], spoken[-8 * card.block :][: card.block])  # it lags by eight blocks at most
+
+
+def test_nothing_is_recorded_where_no_device_opens(
+    converter: VoiceConverter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    card = Card(speech())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise card.PortAudioError("gone")
+
+    monkeypatch.setattr(card, "Stream", refuse)
+    monkeypatch.setitem(sys.modules, "sounddevice", card)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="gone"):
+        speak(converter.stream("joe"), SAMPLE_RATE, None, None, record=tmp_path / "kept.wav")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_card_that_opens_at_no_rate_is_an_error_in_words(

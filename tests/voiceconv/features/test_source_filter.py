@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.signals import SAMPLE_RATE
-from voiceconv.features.mel import MelSpectrogram
-from voiceconv.features.source_filter import log_envelope, log_harmonics, move, stretch
+from voiceconv.features.mel import MelSpectrogram, cosine_series
+from voiceconv.features.source_filter import log_envelope, log_harmonics, move, move_formants, stretch
 
 FORMANT = 700.0
 
@@ -161,3 +161,27 @@ def test_stretch_reads_between_the_bins() -> None:
     ramp = torch.arange(6.0)
     torch.testing.assert_close(stretch(ramp, 2.0), torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 2.5]))
     torch.testing.assert_close(stretch(ramp, 0.5), torch.tensor([0.0, 2.0, 4.0, 5.0, 5.0, 5.0]))
+
+
+@pytest.mark.parametrize("semitones", [-4.0, 3.0])
+def test_formants_of_a_mel_move_and_its_harmonics_stay(mel: MelSpectrogram, semitones: float) -> None:
+    wav = breathy(110.0)
+    before = as_bands(mel, wav)
+    after = spectrum(mel, move_formants(mel, mel(wav), semitones))
+    centres = mel.centres()
+    assert centres[0] == pytest.approx(37.0, abs=15)
+    assert centres[-1] == pytest.approx(7_900.0, abs=200)
+    broad = [cosine_series(bands, 20) for bands in (before, after)]
+    peaks = [float(centres[int(bands[5:].argmax()) + 5]) for bands in broad]
+    assert 12 * np.log2(peaks[1] / peaks[0]) == pytest.approx(semitones, abs=2.0)  # bands are 1.3 wide there
+    change = after - before
+    # There are no harmonics in what has changed.
+    assert (change - cosine_series(change, 40)).abs().max() < 0.25 * (before - broad[0]).abs().max()
+
+
+def test_a_contour_is_followed(mel: MelSpectrogram) -> None:
+    wav = vowel(150.0)
+    f0 = contour(wav, 150.0)
+    f0[:5] = 0
+    to_200 = move(mel, wav, f0, contour=lambda hz: torch.where(hz > 0, 200.0, 0.0))
+    torch.testing.assert_close(to_200, move(mel, wav, f0, pitch=12 * float(np.log2(200 / 150))), atol=1e-3, rtol=1e-3)

@@ -246,13 +246,13 @@ def test_nothing_readable_still_makes_a_report(tmp_path):
     inspection = inspect_folder(tmp_path)
     assert inspection.grade == "poor"
     assert "a.wav: cannot be used: it" in inspection.text()
-    save_report(inspection, tmp_path / "report.html")
+    save_report([inspection], tmp_path / "report.html")
     assert "<td>a.wav</td>" in (tmp_path / "report.html").read_text()
 
 
 def test_the_page_shows_four_pictures_and_escapes_names(anna, tmp_path):
     inspection = replace(anna, unreadable={"<b>&.wav": "no <sound> in it"})
-    save_report(inspection, tmp_path / "report.html")
+    save_report([inspection], tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert html.count("<svg") == 4
     assert "&lt;b&gt;&amp;.wav" in html
@@ -261,7 +261,7 @@ def test_the_page_shows_four_pictures_and_escapes_names(anna, tmp_path):
     for line in inspection.verdict.splitlines():
         assert line in html
     with pytest.raises(UserError, match="Choose another place"):
-        save_report(inspection, tmp_path / "missing" / "report.html")
+        save_report([inspection], tmp_path / "missing" / "report.html")
 
 
 def test_words_without_pauses_make_a_report_too(tmp_path):
@@ -269,7 +269,7 @@ def test_words_without_pauses_make_a_report_too(tmp_path):
     assert inspection.problems == {}
     assert inspection.snr is None
     assert finding(inspection, "noise").value.startswith("not measurable")
-    save_report(inspection, tmp_path / "report.html")
+    save_report([inspection], tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text().count("<svg") == 4
 
 

@@ -231,7 +231,7 @@ def test_every_result_is_named_by_what_was_converted(page: Page) -> None:
     result(page, "Carlo 1 → Allison")
     page.get_by_text("Adjust").click()
     page.get_by_role("slider", name="Pitch").press("ArrowRight")
-    expect(page.locator(".result.latest")).to_contain_text("pitch +0.5", timeout=WAIT)
+    expect(page.locator(".result.latest")).to_contain_text("Pitch +0.5", timeout=WAIT)
     titles = [title.splitlines()[0] for title in page.locator(".result h3").all_inner_texts()]
     assert titles[:3] == ["Carlo 1 → Allison", "Carlo 1 → Allison", "Carlo 1 → Joe"]
     assert titles[3:] in ([], ["Allison 1 → Joe"])  # unless it was overtaken by the next click

@@ -89,7 +89,7 @@ def test_voice_and_pitch_change_while_one_speaks(server: str) -> None:
         sent = received = 0
         for number in range(60):
             if number == 20:
-                socket.send(json.dumps({"voice": "allison", "pitch": 2, "gate": -50}))
+                socket.send(json.dumps({"voice": "allison", "pitch": 2, "melody": 0.5, "strength": 0.8, "gate": -50}))
             if number == 40:
                 socket.send(json.dumps({"voice": "nobody"}))
             piece = wav[(number % 30) * 2_000 :][:2_000]
@@ -108,7 +108,12 @@ def test_voice_and_pitch_change_while_one_speaks(server: str) -> None:
 
 @pytest.mark.parametrize(
     ("query", "message"),
-    [("voice=jo", "did you mean 'joe'"), ("voice=joe&pitch=high", "pitch is a number"), ("voice=../x/joe", "no voice")],
+    [
+        ("voice=jo", "did you mean 'joe'"),
+        ("voice=joe&pitch=high", "pitch must be"),
+        ("voice=joe&melody=2", "from 0 to 1"),
+        ("voice=../x/joe", "no voice"),
+    ],
 )
 def test_what_cannot_be_done_is_told(server: str, query: str, message: str) -> None:
     with connect(wire(server, query)) as socket:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from voiceconv import studio
+from voiceconv.audio.channels import CANCELLING
 from voiceconv.studio.words import languages
 
 SOURCES = "\n".join(
@@ -15,13 +16,14 @@ SOURCES = "\n".join(
     for path in Path(studio.__file__).parent.rglob("*")
     if path.suffix in (".py", ".js", ".html")
 )
+SAID_ELSEWHERE = {CANCELLING}
 FROM_VOICES = re.compile(r"((wo)?man, )?(US English|Italian|Czech)")
 
 
 @pytest.mark.parametrize("language", languages())
 def test_translations_fit_the_page(language: str) -> None:
     for english, translation in languages()[language].items():
-        assert english in SOURCES or FROM_VOICES.fullmatch(english), english
+        assert english in SOURCES or english in SAID_ELSEWHERE or FROM_VOICES.fullmatch(english), english
         assert sorted(re.findall(r"{\w+}", english)) == sorted(re.findall(r"{\w+}", translation)), english
         assert translation.strip()
 

@@ -7,15 +7,17 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from voiceconv.convert.controls import Controls
 from voiceconv.convert.outputs import OUTPUT_EXTENSIONS
 from voiceconv.errors import UserError, explain
 from voiceconv.studio.session import Studio, told_in_words
-from voiceconv.studio.tabs.convert import PRIVATE, voice_and_pitch
+from voiceconv.studio.tabs.convert import PRIVATE, voice_and_controls
 from voiceconv.studio.words import said, t
 
 
@@ -27,22 +29,22 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
         elem_classes="words",
     )
     files = gr.File(label=t("Recordings"), file_count="multiple", type="filepath", elem_id="batch-files", height=200)
-    voice, pitch = voice_and_pitch(studio, "batch-")
+    voice, controls = voice_and_controls(studio, "batch-")
     with gr.Row():
         start = gr.Button(t("Convert all"), variant="primary", elem_id="batch-convert")
         stop = gr.Button(t("Stop"), visible=False, elem_id="batch-stop")
     progress = gr.HTML(elem_id="batch-progress", elem_classes="words")
     download = gr.DownloadButton(t("Download the zip"), visible=False, elem_id="batch-download")
 
-    def convert(paths: list[str] | None, voice: str, pitch: float) -> Iterator[list[Any]]:
-        for told, archive in convert_all(studio, [Path(path) for path in paths or []], voice, pitch):
+    def convert(paths: list[str] | None, voice: str, *asked: Any) -> Iterator[list[Any]]:
+        for told, archive in convert_all(studio, [Path(path) for path in paths or []], voice, Controls(*asked)):
             done = archive is not None
             yield [told, gr.update(value=archive and str(archive), visible=done), gr.update(visible=not done)]
 
     # Beside single conversions, not before them: each file waits for its turn at the networks.
     running = start.click(
         convert,
-        [files, voice, pitch],
+        [files, voice, *controls],
         [progress, download, stop],
         concurrency_id="batch",
         concurrency_limit=1,
@@ -59,7 +61,7 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     gr.on([page.load, tab.select], lambda: gr.update(choices=studio.choices()), None, voice, queue=False, **PRIVATE)
 
 
-def convert_all(studio: Studio, paths: list[Path], voice: str, pitch: float) -> Iterator[tuple[str, Path | None]]:
+def convert_all(studio: Studio, paths: list[Path], voice: str, controls: Controls) -> Iterator[tuple[str, Path | None]]:
     """What to tell after each file, as HTML, and at the end the zip with the results and `manifest.json`."""
     with told_in_words():
         if not paths:
@@ -81,11 +83,15 @@ def convert_all(studio: Studio, paths: list[Path], voice: str, pitch: float) -> 
                 yield _told(number, len(paths), rows), None
                 name = _free_name(path, target, taken)
                 row: dict[str, Any] = {"recording": path.name, "voice": converter.name, "speaker": target}
-                row["semitones_added"] = pitch
+                row |= asdict(controls)
+                notes: list[str] = []
                 try:
-                    row["seconds_taken"] = round(studio.convert(converter, path, target, pitch, work / name)[1], 2)
+                    _, seconds = studio.convert(converter, path, target, controls, work / name, on_warning=notes.append)
+                    row["seconds_taken"] = round(seconds, 2)
                     zipped.write(work / name, name)
                     row["result"] = name
+                    if notes:
+                        row["noticed"] = "; ".join(notes)
                 except Exception as error:
                     if (reason := explain(error)) is None:
                         raise
@@ -115,7 +121,11 @@ def _told(done: int, total: int, rows: list[dict[str, Any]]) -> str:
     failed = "".join(
         f"<li>{html.escape(row['not_converted_because'])}</li>" for row in rows if "not_converted_because" in row
     )
-    failed = f"<h2>Not converted</h2><ul>{failed}</ul>" if failed else ""
+    failed = f"<h2>{said('Not converted')}</h2><ul>{failed}</ul>" if failed else ""
+    noticed = "".join(
+        f"<li>{html.escape(row['recording'])}: {said(row['noticed'])}</li>" for row in rows if "noticed" in row
+    )
+    failed += f"<h2>{said('Converted, but')}</h2><ul>{noticed}</ul>" if noticed else ""
     return (
         f'<p role="status">{done} of {total} recordings</p>'
         f'<progress max="{total}" value="{done}" aria-label="Recordings converted"></progress>{failed}'

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from voiceconv.audio.files import load_audio
+from voiceconv.convert.controls import USUAL
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
@@ -72,7 +73,7 @@ def compare_all(studio: Studio, audio: str | None, *, every_vocoder: bool = Fals
 def _result(studio: Studio, own: VoiceConverter, target: str, vocoder: str, audio: str, name: str) -> str:
     converter = studio.load(own.name, vocoder)
     result = studio.new_file(f"{target}-{vocoder}.flac")
-    studio.convert(converter, audio, target, "auto", result, max_seconds=studio.limits.compared_seconds)
+    studio.convert(converter, audio, target, USUAL, result, max_seconds=studio.limits.compared_seconds)
     wav = load_audio(result, converter.sample_rate)
     sure = converter.similarity(wav, target)
     pitch = median_pitch(extract_f0(wav, converter.sample_rate, converter.voice.mel.hop_length))

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceconv.audio.files import load_audio
+from voiceconv.convert.controls import USUAL, Controls
 from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.file import Progress, ignore_progress
 from voiceconv.errors import UserError
@@ -43,15 +44,25 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     result = gr.Audio(visible=False)
     studio.cache = Path(result.GRADIO_CACHE)
 
-    def convert(audio: str | None, voice: str, pitch: float | str | None = "auto") -> str:
-        """Converts a recording of speech to another voice; `pitch` is "auto" or semitones above that voice's own."""
+    def convert(
+        audio: str | None,
+        voice: str,
+        pitch: float | str | None = "auto",
+        strength: float | None = 1.0,
+        melody: float | None = 1.0,
+        formants: float | None = 0.0,
+        denoise: bool | None = False,
+    ) -> str:
+        """Converts a recording of speech to another voice; the rest are the arguments of `VoiceConverter.convert`."""
+        asked = {"pitch": pitch, "strength": strength, "melody": melody, "formants": formants, "denoise": denoise}
         with told_in_words(audio):
-            return str(_convert(studio, audio, voice, "auto" if pitch is None else pitch)["path"])
+            return str(_convert(studio, audio, voice, Controls.read(asked))["path"])
 
-    def convert_with_progress(audio: str | None, voice: str, pitch: float) -> Iterator[dict[str, Any]]:
+    def convert_with_progress(audio: str | None, voice: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """How many seconds of how many are done, again and again, and at the end the result and its seconds."""
         with told_in_words(audio):
-            yield from _with_progress(lambda on_progress: _convert(studio, audio, voice, pitch, on_progress))
+            controls = Controls.read(asked)
+            yield from _with_progress(lambda on_progress: _convert(studio, audio, voice, controls, on_progress))
 
     def voices() -> dict[str, Any]:
         return {
@@ -83,12 +94,14 @@ def build(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     voice, pitch = (gr.Textbox(value, visible=False) for value in (studio.converter.voices[-1], "auto"))
     start = gr.Button(visible=False)
     recording = gr.Audio(type="filepath", visible=False)
-    start.click(convert, [recording, voice, pitch], result, api_name="convert", **CONVERSION)
+    numbers = [gr.Number(value, visible=False) for value in (USUAL.strength, USUAL.melody, USUAL.formants)]
+    denoise = gr.Checkbox(USUAL.denoise, visible=False)
+    start.click(convert, [recording, voice, pitch, *numbers, denoise], result, api_name="convert", **CONVERSION)
     words = gr.Textbox(visible=False)
     file, another = (gr.File(type="filepath", visible=False) for _ in range(2))
-    number, answer = gr.Number(visible=False), gr.JSON(visible=False)
+    number, asked, answer = gr.Number(visible=False), gr.JSON(visible=False), gr.JSON(visible=False)
     for function, inputs, options in (
-        (convert_with_progress, [file, words, number], CONVERSION),
+        (convert_with_progress, [file, words, asked], CONVERSION),
         (voices, [], {"queue": False}),
         (clip, [words, number], {}),
         (details, [file, another, words], {}),
@@ -107,15 +120,18 @@ def _still_there(path: str | None) -> Path:
 
 
 def _convert(
-    studio: Studio, audio: str | None, voice: str, pitch: float | str, on_progress: Progress = ignore_progress
+    studio: Studio, audio: str | None, voice: str, controls: Controls, on_progress: Progress = ignore_progress
 ) -> dict[str, Any]:
-    """The path of the result and the seconds of sound in it."""
+    """The path of the result, the seconds of sound in it, and what was noticed about the recording."""
     if audio is None:
         raise UserError("There is nothing to convert yet: record a voice or upload a file.")
     converter, target = studio.find(voice)
     result = studio.new_file(f"{Path(audio).stem}-{target}.wav")
-    seconds, _ = studio.convert(converter, audio, target, pitch, result, on_progress=on_progress)
-    return {"path": str(result), "seconds": seconds}
+    notes: list[str] = []
+    seconds, _ = studio.convert(
+        converter, audio, target, controls, result, on_progress=on_progress, on_warning=notes.append
+    )
+    return {"path": str(result), "seconds": seconds, "notes": notes}
 
 
 class _AbandonedError(Exception):
@@ -143,27 +159,30 @@ def _with_progress(work: Callable[[Progress], dict[str, Any]]) -> Iterator[dict[
         yield future.result()
 
 
-def voice_and_pitch(studio: Studio, prefix: str) -> tuple[gr.Radio, gr.Slider]:
-    """The two questions that every conversion asks."""
-    with gr.Row():
-        voice = gr.Radio(
-            studio.choices(),
-            value=studio.converter.voices[-1],
-            label=t("Speak as"),
-            min_width=200,
-            elem_id=f"{prefix}voice",
-        )
-        pitch = gr.Slider(
-            -MAX_SEMITONES,
-            MAX_SEMITONES,
-            value=0,
-            step=0.5,
-            label=t("Higher or lower (semitones)"),
-            buttons=[],
-            min_width=200,
-            elem_id=f"{prefix}pitch",
-        )
-    return voice, pitch
+def voice_and_controls(studio: Studio, prefix: str) -> tuple[gr.Radio, list[Any]]:
+    """The questions that every conversion asks: the voice, and in the order of `Controls` what to change."""
+    voice = gr.Radio(
+        studio.choices(),
+        value=studio.converter.voices[-1],
+        label=t("Speak as"),
+        min_width=200,
+        elem_id=f"{prefix}voice",
+    )
+    sliders = (
+        ("pitch", "Pitch: lower or higher (semitones)", -MAX_SEMITONES, MAX_SEMITONES, 0, 0.5),
+        ("strength", "Strength: 0 your own voice, 1 the other one", 0, 1, USUAL.strength, 0.05),
+        ("melody", "Melody: 0 on one note, 1 as you spoke", 0, 1, USUAL.melody, 0.05),
+        ("formants", "Formants: a larger or smaller throat (semitones)", -4, 4, USUAL.formants, 0.5),
+    )
+    with gr.Accordion(t("Adjust"), open=False):
+        controls: list[Any] = []
+        for name, label, low, high, default, step in sliders:
+            slider = gr.Slider(
+                low, high, value=default, step=step, label=t(label), buttons=[], elem_id=f"{prefix}{name}"
+            )
+            controls.append(slider)
+        controls.append(gr.Checkbox(USUAL.denoise, label=t("Remove background noise"), elem_id=f"{prefix}denoise"))
+    return voice, controls
 
 
 def describe(converter: VoiceConverter, target: str, source: Path, result: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from voiceconv.convert.controls import USUAL
 from voiceconv.errors import UserError
 from voiceconv.inspection.inspect import Inspection, inspect_folder
 from voiceconv.studio.session import Studio, note, told_in_words
@@ -266,7 +267,7 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
             if job.voice is None:
                 raise UserError("There is no voice yet: the first comes some minutes after the first step.")
             result = studio.new_file(f"{Path(audio).stem}-{speaker}.wav")
-            studio.convert(studio.load(job.voice), audio, speaker, "auto", result)
+            studio.convert(studio.load(job.voice), audio, speaker, USUAL, result)
         return str(result)
 
     outputs = [chosen, status, buttons, trying, pause, resume, stop, target, graphs, previews, shown]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SHARED = ("common.js", "recorder.js", "cards.js", "player.js")
+SHARED = ("common.js", "recorder.js", "cards.js", "adjust.js", "player.js")
 # Tells the scripts that voices may have come or gone.
 REFRESH = "() => { window.dispatchEvent(new Event('voiceconv-voices')); }"
 

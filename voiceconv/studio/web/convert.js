@@ -5,10 +5,9 @@ const DEAD_SECONDS = 2;      // without any sound, after which the microphone is
 const DEAD_LEVEL = 0.02;
 
 const find = (selector) => element.querySelector(selector);
-translate(element.querySelectorAll("h2, .hint, .upload, .adjust summary, .adjust span, .reset, .go, .working button"));
+translate(element.querySelectorAll("h2, .hint, .upload, .adjust summary, .reset, .go, .working button"));
 const [microphone, hint, meter, problem, working] =
   [".microphone", ".hint", ".level", ".speak > .problem", ".working"].map(find);
-const pitch = find(".pitch");
 let recording = null;      // what `record` returned, while it records
 let opening = false;
 let source = null;         // {file | path, title, url}: what is converted
@@ -20,6 +19,8 @@ const example = {};        // how often a speaker's example was taken: the next 
 
 const say = (text) => { problem.textContent = text; problem.hidden = !text; };
 const voices = voiceCards(find(".voices"), {name: "voice", onProblem: say, onChange: () => { showExamples(); again(); }});
+
+const adjust = adjustments(find(".controls"), {denoise: true, onChange: () => again()});
 
 function idle() {
   microphone.classList.remove("on");
@@ -100,7 +101,7 @@ async function convert() {
   running?.abort();
   const asked = running = new AbortController();
   const from = source;
-  const semitones = Number(pitch.value);
+  const controls = adjust.values();
   const progress = working.querySelector("progress");
   const status = working.querySelector("p");
   working.hidden = false;
@@ -108,7 +109,7 @@ async function convert() {
   status.textContent = `${from.title} → ${card.name} …`;
   try {
     from.path ??= await upload(from.file, asked.signal);
-    const [done] = await ask("convert_with_progress", [asFile(from.path), card.value, semitones], {
+    const [done] = await ask("convert_with_progress", [asFile(from.path), card.value, controls], {
       signal: asked.signal,
       onStep: ([step]) => {
         if (!step.total) return;
@@ -117,7 +118,7 @@ async function convert() {
       },
     });
     if (running === asked) show({title: `${from.title} → ${card.name}`, voice: card.name, value: card.value, source: from.url,
-      sourcePath: from.path, path: done.path, seconds: done.seconds, pitch: semitones});
+      sourcePath: from.path, path: done.path, seconds: done.seconds, asked: adjust.told(controls), notes: done.notes});
   } catch (error) {
     if (running === asked && error.name !== "AbortError") say(error.message);
   } finally {
@@ -171,9 +172,7 @@ element.addEventListener("drop", (event) => { event.preventDefault(); takeFile(e
 microphone.addEventListener("click", toggle);
 find(".go").addEventListener("click", convert);
 working.querySelector("button").addEventListener("click", giveUp);
-pitch.addEventListener("input", () => { find(".adjust output").textContent = pitch.value; });
-pitch.addEventListener("change", again);
-find(".reset").addEventListener("click", () => { pitch.value = 0; pitch.dispatchEvent(new Event("input")); again(); });
+find(".reset").addEventListener("click", () => { adjust.reset(); again(); });
 const refresh = () => voices.refresh().then((found) => { longest = found.longest; showExamples(); }, (error) => say(error.message));
 window.addEventListener("voiceconv-voices", refresh);
 window.addEventListener("voiceconv-use", ({detail}) => voices.choose(detail).then(showExamples, (error) => say(error.message)));

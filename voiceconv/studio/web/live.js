@@ -55,11 +55,11 @@ const TOLD_EVERY = 500;      // ms
 
 const find = (selector) => element.querySelector(selector);
 translate(element.querySelectorAll("h2, .hint, .note, .meters span, .others button, .adjust summary, .adjust span"));
-const [button, hint, facts, problem, pitch, gate] =
-  [".microphone", ".hint", ".facts-line", ".problem", ".pitch", ".gate"].map(find);
+const [button, hint, facts, problem, gate] = [".microphone", ".hint", ".facts-line", ".problem", ".gate"].map(find);
 const [microphones, outputs, bypass, keep] = [".microphones", ".outputs select", ".bypass", ".keep"].map(find);
 const say = (text) => { problem.textContent = text; problem.hidden = !text; };
 const voices = voiceCards(find(".voices"), {name: "live-voice", onProblem: say, onChange: change});
+const adjust = adjustments(find(".controls"), {onChange: change});
 const title = document.title;
 let live = null;             // what runs: stream, context, socket and nodes
 let kept = null;             // 16-bit blocks of what is heard, while it is recorded
@@ -68,7 +68,7 @@ const banner = make("button", {type: "button", class: "live-banner", hidden: tru
   t("Live is still on. Press to stop."));
 document.querySelector(".gradio-container").append(banner);
 
-const settings = () => ({voice: voices.chosen().value, pitch: Number(pitch.value), gate: gate.checked ? -45 : -70});
+const settings = () => ({voice: voices.chosen().value, ...adjust.values(), gate: gate.checked ? -45 : -70});
 const pressed = (toggle) => toggle.getAttribute("aria-pressed") === "true";
 
 function stop(why = "") {
@@ -251,8 +251,6 @@ async function changeMicrophone() {
 }
 
 button.addEventListener("click", () => (live ? stop() : start()));
-pitch.addEventListener("input", () => { find(".adjust output").textContent = pitch.value; });
-pitch.addEventListener("change", change);
 gate.addEventListener("change", change);
 microphones.addEventListener("change", changeMicrophone);
 outputs.addEventListener("change", () => live?.context?.setSinkId(outputs.value).catch((error) => say(error.message)));

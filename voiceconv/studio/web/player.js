@@ -2,7 +2,7 @@
 
 const FORMATS = ["WAV", "FLAC", "MP3"];
 
-/** `result` holds title, voice, source (a URL), path, sourcePath, value, seconds and pitch. */
+/** `result` holds title, voice, source (a URL), path, sourcePath, value, seconds, and in words what was asked and noticed. */
 function resultPlayer(result) {
   const you = make("audio", {src: result.source, preload: "auto"});
   const them = make("audio", {src: fileAt(result.path), preload: "auto"});
@@ -61,9 +61,10 @@ function resultPlayer(result) {
     } catch (error) { body.textContent = error.message; }
   });
 
-  const pitch = result.pitch ? ` · ${t("pitch {pitch}", {pitch: `${result.pitch > 0 ? "+" : "−"}${Math.abs(result.pitch)}`})}` : "";
+  const facts = [result.seconds < 60 ? `${result.seconds.toFixed(1)} s` : clock(result.seconds), ...result.asked];
   const article = make("article", {class: "result", "aria-label": result.title},
-    make("h3", {}, result.title, make("small", {}, `${result.seconds < 60 ? `${result.seconds.toFixed(1)} s` : clock(result.seconds)}${pitch}`)),
+    make("h3", {}, result.title, make("small", {}, facts.join(" · "))),
+    ...result.notes.map((note) => make("p", {class: "noticed"}, `⚠ ${t(note)}`)),
     make("div", {class: "player"}, button, seek, time),
     make("div", {class: "row"},
       make("div", {class: "switch", role: "group", "aria-label": t("Hear")}, ...switches),
