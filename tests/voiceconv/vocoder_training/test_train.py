@@ -114,14 +114,14 @@ def test_restored_mels_are_what_the_generator_of_their_own_speaker_makes(
 
 @pytest.mark.slow
 def test_it_learns(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
-    settings = PRESETS["smoke"]
     speech = prepare_speech(two_speakers, tmp_path, MelConfig())
-    model = build_model(settings, MelConfig(), seed=0)
-    loader = CropLoader(speech, MelConfig(), batch_size=2, frames=16)
+    model = build_model(PRESETS["smoke"], MelConfig(), seed=0)
+    # One batch: over changing crops, a small network's loss is mostly a matter of how hard the last crops were.
+    batch = next(CropLoader(speech, MelConfig(), batch_size=2, frames=16))
     optimizers = model.configure_optimizers()
     optimizers["generator"].param_groups[0]["lr"] = 2e-3
-    losses = [float(model.training_step(next(loader), optimizers, 0)["generator/mel"]) for _ in range(100)]
-    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+    losses = [float(model.training_step(batch, optimizers, 0)["generator/mel"]) for _ in range(80)]
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
 
 
 def test_what_cannot_be_trained_is_refused(two_speakers: tuple[Path, Path], tmp_path: Path) -> None:
