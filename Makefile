@@ -15,7 +15,7 @@ help:
 	@echo "make play    install and open the lecture's ideas to play with, on http://127.0.0.1:7861"
 	@echo "make test    install what the tests need, a browser too, and run every check and test"
 	@echo "make eval    install what voiceconv evaluate measures with"
-	@echo "make gallery MNIST=FOLDER EMOJI=FOLDER OPENMOJI=FOLDER EARTH=FOLDER SPEECH=FOLDER"
+	@echo "make gallery MNIST=FOLDER EMOJI=FOLDER EMOJI_3D=FOLDER OPENMOJI=FOLDER EARTH=FOLDER SPEECH=FOLDER"
 	@echo "             run the recipes of the lecture, and write docs/gallery"
 	@echo "make docs    write the API reference to docs/api"
 	@echo "make check   lint, formatting and types"
@@ -46,6 +46,7 @@ eval: $(VENV)/.installed-eval
 
 gallery: $(VENV)/.installed-test
 	$(VENV)/bin/python -m recipes.gallery $(if $(MNIST),--mnist "$(MNIST)") $(if $(EMOJI),--emoji "$(EMOJI)") \
+		$(if $(EMOJI_3D),--emoji-3d "$(EMOJI_3D)") \
 		$(if $(OPENMOJI),--openmoji "$(OPENMOJI)") $(if $(EARTH),--earth "$(EARTH)") $(if $(SPEECH),--speech "$(SPEECH)")
 
 $(VENV)/bin/python:

@@ -1,12 +1,13 @@
 """Runs the lecture's recipes one after the other, and writes a page of their results.
 
-    python -m recipes.gallery --mnist MNIST --emoji EMOJI --openmoji OPENMOJI --earth EARTH --speech SPEECH
+    python -m recipes.gallery --mnist MNIST --emoji EMOJI --emoji-3d EMOJI_3D --openmoji OPENMOJI --earth EARTH
+                             --speech SPEECH
     python -m recipes.gallery --pages-only
 
 Runs what is not yet in `--runs`, resumes what was stopped there or ended by its budget, and writes a page of pictures
 and figures to `--docs`, with what each recipe must reach and whether it did. With --pages-only nothing is trained. What
-the page says of a run that is no longer in `--runs` stays as it is. All runs take about four and a half hours: twelve
-of at most ten minutes each, and those of translation and diffusion of up to an hour.
+the page says of a run that is no longer in `--runs` stays as it is. All runs take about six hours: twelve of at most
+ten minutes each, and those of translation and diffusion of up to an hour and a half.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ FIRST_LINES = """# The lecture, run
 The recipes of the lecture, in [its order](../lecture.md), each with the command that ran it. This page is written by
 `make gallery` from what the runs left; nothing in it is selected or edited. MNIST is a folder as torchvision lays it
 out (a recipe fetches it with `--download`), EMOJI one of drawings with `emoji.json` (`recipes/common/image_data.py`
-says what it holds), OPENMOJI one with the drawings of OpenMoji in `black` and `color`, EARTH one with maps of the
-Earth by day and by night, SPEECH one with recordings of one speaker, and RUNS where the runs are.
+says what it holds), EMOJI_3D one that `python -m recipes.make_data emoji` makes, OPENMOJI one with the drawings of
+OpenMoji in `black` and `color`, EARTH one with maps of the Earth by day and by night, SPEECH one with recordings of one
+speaker, and RUNS where the runs are.
 """
 
 
@@ -50,6 +52,8 @@ class GalleryConfig:
     """Folder with MNIST as torchvision lays it out."""
     emoji: Path | None = None
     """Folder of emoji drawings with emoji.json."""
+    emoji_3d: Path | None = None
+    """Folder of flat and three-dimensional emoji, which `python -m recipes.make_data emoji` makes."""
     openmoji: Path | None = None
     """Folder with the drawings of OpenMoji, as lines in `black` and in colour in `color`."""
     earth: Path | None = None
@@ -122,6 +126,14 @@ ENTRIES = (
         "--train.steps 1500 --budget 12m --precision auto",
         "black-and-white to colour",
     ),
+    Entry(
+        "pix2pix_flat_to_3d",
+        "pix2pix",
+        "emoji_3d",
+        "--task flat_to_3d --channels 24 --upsampling resize --input-skip --no-dropout --averaged --adversarial lsgan "
+        "--lambda-features 10 --rate 4e-4 --precision auto --train.batch-size 4 --train.steps 10000 --budget 85m",
+        "flat to three-dimensional",
+    ),
     Entry("pix2pix_map", "pix2pix", None, f"--task map {EARTH}", "from above to the map"),
     Entry("pix2pix_labels", "pix2pix", None, f"--task map --direction ba {EARTH}", "from the map to the picture"),
     Entry(
@@ -171,7 +183,7 @@ ENTRIES = (
 def main(config: GalleryConfig) -> None:
     if not config.pages_only:
         needed = {entry.data.partition("/")[0] for entry in ENTRIES if entry.data}
-        missing = [f"--{name} FOLDER" for name in sorted(needed) if getattr(config, name) is None]
+        missing = [f"--{name.replace('_', '-')} FOLDER" for name in sorted(needed) if getattr(config, name) is None]
         if missing:
             raise UserError(f"Say where the data is: {', '.join(missing)}. Or train nothing: --pages-only.")
         for entry in ENTRIES:

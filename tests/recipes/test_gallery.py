@@ -97,7 +97,9 @@ def test_a_finished_run_is_left_alone_and_missing_data_is_asked_for(
     train(entry, tmp_path / "gan_points", None)
     assert "already there" in capsys.readouterr().out
     assert sorted(tmp_path.rglob("*")) == before
-    with pytest.raises(UserError, match=r"--earth FOLDER, --emoji FOLDER, --openmoji FOLDER, --speech.*--pages-only"):
+    with pytest.raises(
+        UserError, match=r"--earth FOLDER, --emoji FOLDER, --emoji-3d FOLDER, --openmoji FOLDER, --speech.*--pages-only"
+    ):
         main(GalleryConfig(mnist=tmp_path, runs=tmp_path, docs=tmp_path))
 
 
