@@ -116,11 +116,11 @@ def _of_record(
             opened,
             target,
             figures if isinstance(figures, dict) else {},
-            _clips(folder, str(target["name"])),
+            example_clips(folder, str(target["name"])),
         )
 
 
-def _clips(folder: Path | None, speaker: str) -> list[Path]:
+def example_clips(folder: Path | None, speaker: str) -> list[Path]:
     """Recordings of a speaker that came with the voice in `folder`."""
     return [] if folder is None else sorted((folder / "examples" / speaker).glob("*.*"))
 

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -27,7 +28,9 @@ from voiceconv.errors import UserError
 from voiceconv.studio import curves
 from voiceconv.studio.server import LOCK, for_other_devices, listening_host, remove_abandoned
 from voiceconv.studio.session import Studio
+from voiceconv.studio.tabs.train_view import RESUMES, status_html
 from voiceconv.studio.tabs.voices import _record_card
+from voiceconv.training.jobs import Plan, Status
 
 slow = pytest.mark.slow
 CLIENTS = 50
@@ -235,6 +238,16 @@ def test_a_voice_is_taken_away_and_brought_back(page: Page, tmp_path: Path, home
     assert list((home_folder / "voices").glob("*/voice.json")) == []
 
 
+def test_a_failed_training_says_why_and_what_helps() -> None:
+    job = SimpleNamespace(name="a-b", folder=Path("/runs/a-b"), plan=Plan("a-b", ("a", "b")))
+    failed = Status("failed", 1200, 1900, 3000.0, "The disk is full: /runs/a-b/checkpoint.pt <here>")
+    shown = status_html(job, failed)  # type: ignore[arg-type]
+    assert "The disk is full: checkpoint.pt &lt;here&gt;" in shown
+    assert "step 1,200 of 1,900" in shown
+    assert RESUMES in shown
+    assert RESUMES not in status_html(job, Status("finished", 1900, 1900, 4500.0))  # type: ignore[arg-type]
+
+
 @slow
 def test_a_voice_is_trained_from_the_page(
     page: Page, two_speakers: tuple[Path, Path], home_folder: Path, tmp_path: Path
@@ -276,6 +289,16 @@ def test_a_voice_is_trained_from_the_page(
     )
     assert page.locator("#previews img").count() == 4
 
+    # What it made: each way a recording, its conversion and the voice it should have.
+    trained = page.locator("#trained article")
+    expect(trained).to_have_count(2, timeout=WAIT)
+    expect(trained.first.locator("h2")).to_have_text("High → Low")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#trained audio')].filter(each => each.duration > 1).length === 6",
+        timeout=WAIT,
+    )
+    expect(status.get_by_role("button", name="Use this voice: Low")).to_be_visible()
+
     page.get_by_text("Try the voice as it is now").click()
     page.locator("#try-source").get_by_role("button", name="Upload file").click()
     page.locator("#try-source input[type=file]").set_input_files(write(tmp_path, "clip.wav"))
@@ -284,6 +307,13 @@ def test_a_voice_is_trained_from_the_page(
     expect(page.locator("#try-result")).to_contain_text("0:00", timeout=WAIT)
     open_tab(page, "Voices")
     expect(page.locator("#voices article h2", has_text="high-low")).to_be_visible(timeout=WAIT)
+    assert page.context.browser is not None
+    with page.context.browser.new_context(locale="de-DE") as german:
+        other = german.new_page()
+        other.goto(page.url)
+        open_tab(other, "Trainieren")
+        expect(other.locator("#training-status")).to_contain_text("high-low fertig; Schritt 20 von 20", timeout=WAIT)
+        expect(other.locator("#trained h2").first).to_have_text("Was daraus wurde", timeout=WAIT)
     assert (home_folder / "voices" / "high-low" / "examples" / "low").is_dir()
 
 

@@ -54,7 +54,7 @@ def compare_all(studio: Studio, audio: str | None, *, every_vocoder: bool = Fals
     with told_in_words(audio):
         if audio is None:
             raise UserError("There is nothing to compare yet: record a voice and press Stop, or upload a file.")
-        done = [f"<article><h2>Your recording</h2>{_player('Your recording', Path(audio))}</article>"]
+        done = [f"<article><h2>{said('Your recording')}</h2>{_player('Your recording', Path(audio))}</article>"]
         for card in studio.cards():
             yield _page(done, f"{card.name} …")
             try:
@@ -65,7 +65,8 @@ def compare_all(studio: Studio, audio: str | None, *, every_vocoder: bool = Fals
                 players = [f"<p>{html.escape(str(error))}</p>"]
             done.append(
                 f"<article><h2>{html.escape(card.name)} <small>{html.escape(card.who)}</small></h2>{''.join(players)}"
-                f'<button type="button" data-use="{html.escape(card.value)}">Use this voice</button></article>'
+                f'<button type="button" data-use="{html.escape(card.value)}">{said("Use this voice")}</button>'
+                "</article>"
             )
         yield _page(done, "")
 

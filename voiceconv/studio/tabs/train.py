@@ -14,6 +14,7 @@ from voiceconv.errors import UserError
 from voiceconv.inspection.inspect import Inspection, inspect_folder
 from voiceconv.studio.session import Studio, note, told_in_words
 from voiceconv.studio.tabs.convert import CONVERSION, PRIVATE
+from voiceconv.studio.tabs.train_result import result_html
 from voiceconv.studio.tabs.train_view import curves_html, inspection_html, previews_html, status_html
 from voiceconv.studio.web import script, text
 from voiceconv.studio.words import said, t
@@ -22,13 +23,15 @@ from voiceconv.training.jobs import Job, Plan, Status, add_recordings, all_jobs,
 from voiceconv.voice.voice import available_voices
 
 PRESETS = [
-    ("Standard: about 75 minutes", "cpu"),
+    ("Standard: 40 to 75 minutes", "cpu"),
     ("Larger, for a GPU", "gpu"),
     ("MaskCycleGAN-VC: weeks", "maskcyclegan-vc"),
     ("Trial run: seconds, no real voice", "smoke"),
 ]
 BUDGETS = [("Until it is done", 0), ("30 minutes", 1800), ("1 hour", 3600), ("3 hours", 10800), ("8 hours", 28800)]
 FROM_SCRATCH = "nothing: a new voice"
+FOUNDATION = "allison-joe"  # the shipped voice that new ones start from: it knows how to keep words
+NO_TRAININGS = f"<p>{said('None yet.')}</p>"
 EVERY_SECONDS = 3.0
 
 
@@ -94,7 +97,7 @@ def _build_new(studio: Studio) -> None:
         with gr.Row():
             preset = gr.Dropdown(PRESETS, value="cpu", label=t("Kind"), elem_id="preset", min_width=260)
             budget = gr.Dropdown(BUDGETS, value=0, label=t("Stop after"), elem_id="budget", min_width=160)
-            base = gr.Dropdown([FROM_SCRATCH], value=FROM_SCRATCH, label=t("Start from"), elem_id="from", min_width=160)
+            base = gr.Dropdown([FOUNDATION], value=FOUNDATION, label=t("Start from"), elem_id="from", min_width=160)
             called = gr.Textbox(label=t("Name"), max_length=64, elem_id="training-name", min_width=160)
         start = gr.Button(t("Start training"), variant="primary", elem_id="start")
 
@@ -149,22 +152,18 @@ def _build_new(studio: Studio) -> None:
                 raise UserError(kept[2])
             if not consent:
                 raise UserError("Both speakers must have agreed: confirm it, or do not train on their voices.")
-            if base != FROM_SCRATCH:
-                if preset != "cpu":
-                    raise UserError(
-                        "Only the kind Standard can start from another voice. Choose it, or start from nothing."
-                    )
-                preset = "cpu-from"
+            start_from = None
+            if preset == "cpu" and base != FROM_SCRATCH:  # the other kinds are of other sizes, and do not ask
+                preset, start_from = "cpu-from", base
             when = time.strftime("confirmed on the page, %Y-%m-%d %H:%M:%S UTC", time.gmtime())
-            plan = Plan(
-                called.strip(), kept[1], preset, float(budget) or None, None if base == FROM_SCRATCH else base, when
-            )
+            plan = Plan(called.strip(), kept[1], preset, float(budget) or None, start_from, when)
             job = Job.create(Path(kept[0]), plan)
             job.start()
         note("training started", preset=preset)
         gr.Info("The training has started. You may close this page: it goes on.")
         return [None, "", gr.update(visible=False), False]
 
+    preset.input(lambda chosen: gr.update(visible=chosen == "cpu"), preset, base, queue=False, api_visibility="private")
     check.click(
         inspect,
         [*sides, draft],
@@ -198,7 +197,7 @@ def _too_little(*folders: Inspection) -> str:
 def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     gr.HTML(f"<h2>{said('Your trainings')}</h2>", elem_classes="words")
     chosen = gr.Dropdown([], label=t("Training"), elem_id="training", visible=False)
-    status = gr.HTML("<p>None yet.</p>", elem_id="training-status", elem_classes="words", js_on_load=text("use.js"))
+    status = gr.HTML(NO_TRAININGS, elem_id="training-status", elem_classes="words", js_on_load=text("use.js"))
     with gr.Row(visible=False) as buttons:
         pause = gr.Button(t("Pause"), elem_id="pause")
         resume = gr.Button(t("Resume"), elem_id="resume")
@@ -218,15 +217,18 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
             tried = gr.Audio(label=t("Converted voice"), interactive=False, buttons=[], elem_id="try-result")
     graphs = gr.HTML(elem_id="curves", elem_classes="words")
     previews = gr.HTML(elem_id="previews", elem_classes="words")
+    result = gr.HTML(elem_id="trained", elem_classes="words", js_on_load=text("use.js"))
     shown = gr.State(NOTHING)
+    # The name of the voice, once it is among the user's own. Events outside the queue report no change of a `State`.
+    finished = gr.Textbox("", visible="hidden", elem_id="finished")
     timer = gr.Timer(EVERY_SECONDS, active=False)
 
     def refresh(name: str | None, before: Shown) -> list[Any]:
         jobs = all_jobs()
         names = tuple(job.name for job in jobs)
         if not names:
-            nothing = [gr.update(choices=[], value=None, visible=False), "<p>None yet.</p>"]
-            return [*nothing, *[gr.update(visible=False)] * 2, *[gr.skip()] * 7]
+            nothing = [gr.update(choices=[], value=None, visible=False), NO_TRAININGS]
+            return [*nothing, *[gr.update(visible=False)] * 2, *[gr.skip()] * 7, ""]
         started = set(names) - set(before.names)  # since the last look: that is what the visitor wants to see
         job = jobs[0] if name not in names or (before.names and started) else jobs[names.index(name)]
         now = job.status()
@@ -247,6 +249,7 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
             # Replacing a player would stop it: only when there is something new to hear.
             gr.skip() if same and seen.preview == before.preview else previews_html(job),
             seen,
+            voice or "",
         ]
 
     def do(what: str) -> Any:
@@ -270,7 +273,7 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
             studio.convert(studio.load(job.voice), audio, speaker, USUAL, result)
         return str(result)
 
-    outputs = [chosen, status, buttons, trying, pause, resume, stop, target, graphs, previews, shown]
+    outputs = [chosen, status, buttons, trying, pause, resume, stop, target, graphs, previews, shown, finished]
     quick: dict[str, Any] = {"queue": False, **PRIVATE}
     timer.tick(refresh, [chosen, shown], outputs, **quick)
     tab.select(lambda: gr.Timer(active=True), None, timer, **quick).then(
@@ -280,6 +283,7 @@ def _build_running(studio: Studio, page: gr.Blocks, tab: gr.Tab) -> None:
     acting: dict[str, Any] = {"concurrency_id": "jobs", "concurrency_limit": 1, **PRIVATE}
     for button, what in ((pause, "pause"), (resume, "start"), (stop, "stop")):
         button.click(do(what), chosen, None, **acting).then(refresh, [chosen, shown], outputs, **quick)
+    finished.change(lambda voice: result_html(studio, voice), finished, result, **CONVERSION, **PRIVATE)
     try_it.click(convert, [clip, chosen, target], tried, api_visibility="private", **CONVERSION)
 
 

@@ -10,6 +10,7 @@ from generative_core.files import read_rows
 from voiceconv.inspection.comparison import compare
 from voiceconv.inspection.inspect import Inspection
 from voiceconv.studio import curves
+from voiceconv.studio.words import said
 from voiceconv.training.jobs import Job, Status
 from voiceconv.voice.voice import available_voices
 
@@ -32,6 +33,8 @@ IN_WORDS = {
     "failed": "failed",
     "interrupted": "interrupted; resuming goes on from its last checkpoint",
 }
+RESUMES = "Resume goes on from the last checkpoint, which helps if the disk was full or the computer ended it."
+ANEW = "Otherwise check the recordings again and start anew under another name."
 
 
 def inspection_html(a: Inspection, b: Inspection) -> str:
@@ -48,33 +51,43 @@ def inspection_html(a: Inspection, b: Inspection) -> str:
             f"<li>{html.escape(name)}: {html.escape('; '.join(why))}</li>" for name, why in wrong[:LISTED_PROBLEMS]
         )
         more = f"<li>and {len(wrong) - LISTED_PROBLEMS} more</li>" if len(wrong) > LISTED_PROBLEMS else ""
-        problems = f"<h2>Files to look at ({len(wrong)})</h2><ul>{problems}{more}</ul>" if wrong else ""
+        problems = f"<h2>{said('Files to look at')} ({len(wrong)})</h2><ul>{problems}{more}</ul>" if wrong else ""
         parts.append(
             f"<article><h2>{html.escape(side.name)}</h2><p class={side.grade}>{html.escape(side.verdict)}</p>"
-            f"<details><summary>Measurements</summary><div class=wide><table>{rows}</table></div></details>"
+            f"<details><summary>{said('Measurements')}</summary><div class=wide><table>{rows}</table></div></details>"
             f"{problems}</article>"
         )
     sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in compare(a, b))
-    return f'<div class="pair">{"".join(parts)}</div><h2>As a pair</h2><ul>{sentences}</ul>'
+    return f'<div class="pair">{"".join(parts)}</div><h2>{said("As a pair")}</h2><ul>{sentences}</ul>'
 
 
 def status_html(job: Job, now: Status, voice: str | None = None) -> str:
     """How far a training is, in words and as a bar; with the name of its voice, buttons to use that."""
-    done = f"step {now.step:,}" + (f" of {now.steps:,}" if now.steps else "")
+    if now.steps:
+        done = said("step {step} of {steps}", step=f"{now.step:,}", steps=f"{now.steps:,}")
+    else:
+        done = said("step {step}", step=f"{now.step:,}")
     left = ""
     if now.state == "running" and now.steps and now.step:
         rest = now.seconds / now.step * (now.steps - now.step)
         if job.plan.budget_seconds is not None:
             rest = min(rest, max(0.0, job.plan.budget_seconds - now.seconds))
-        left = f", about {_minutes(rest)} left"
+        left = f", {said('about {time} left', time=_minutes(rest))}"
     bar = f'<progress max="{now.steps}" value="{now.step}" aria-label="Steps done"></progress>' if now.steps else ""
-    why = f"<p class=poor>{html.escape(now.reason.replace(f'{job.folder}/', ''))}</p>" if now.reason else ""
     if now.state == "running" and not now.step:
-        left = ": preparing the recordings, which takes a quarter of the time or more"
+        left = f": {said('preparing the recordings, which takes a quarter of the time or more')}"
     return (
-        f'<p role="status"><strong>{html.escape(job.name)}</strong> {IN_WORDS[now.state]}; {done}, '
-        f"{_minutes(now.seconds)} of training{left}.</p>{bar}{why}{_use(job, voice)}"
+        f'<p role="status"><strong>{html.escape(job.name)}</strong> {said(IN_WORDS[now.state])}; {done}, '
+        f"{said('{time} of training', time=_minutes(now.seconds))}{left}.</p>{bar}{_why(job, now)}{_use(job, voice)}"
     )
+
+
+def _why(job: Job, now: Status) -> str:
+    """What a training failed of, and what helps."""
+    reason = f"<p class=poor>{html.escape(now.reason.replace(f'{job.folder}/', ''))}</p>" if now.reason else ""
+    if now.state != "failed":
+        return reason
+    return f"{reason}<p>{said(RESUMES)} {said(ANEW)}</p>"
 
 
 def _use(job: Job, voice: str | None) -> str:
@@ -82,7 +95,7 @@ def _use(job: Job, voice: str | None) -> str:
         return ""
     return "".join(
         f'<button type="button" data-use="{html.escape(f"{voice}/{speaker}")}">'
-        f"Use this voice: {html.escape(speaker.capitalize())}</button> "
+        f"{said('Use this voice')}: {html.escape(speaker.capitalize())}</button> "
         for speaker in job.plan.speakers
     )
 
@@ -104,7 +117,7 @@ def previews_html(job: Job) -> str:
     """The last preview: what development speech sounds and looks like, converted."""
     folders = job.previews()
     if not folders:
-        return "<p>The first sounds come after some minutes.</p>"
+        return f"<p>{said('The first sounds come after some minutes.')}</p>"
     figures = []
     for sound in sorted(folders[-1].glob("*.flac")):
         picture = sound.with_suffix(".png")
@@ -117,7 +130,7 @@ def previews_html(job: Job) -> str:
             f'<audio controls aria-label="{label}" src="data:audio/flac;base64,{_base64(sound)}"></audio></figure>'
         )
     step = int(folders[-1].name.removeprefix("step_"))
-    return f'<h2>Step {step:,}, to hear</h2><div class="pair">{"".join(figures)}</div>'
+    return f'<h2>{said("Step {step}, to hear", step=f"{step:,}")}</h2><div class="pair">{"".join(figures)}</div>'
 
 
 def _base64(path: Path) -> str:

@@ -15,11 +15,17 @@ function translate(elements) {
   for (const each of elements) each.textContent = t(each.textContent);
 }
 
-/** Translates what the server wrote as HTML, now and whenever it comes. */
+/** Translates what the server wrote as HTML and its messages, now and whenever they come. */
 function translateSaid() {
-  const found = document.querySelectorAll("[data-said]");
-  for (const each of found) each.removeAttribute("data-said");
-  translate(found);
+  for (const each of document.querySelectorAll("[data-said]")) {
+    const {said, values} = each.dataset;
+    each.removeAttribute("data-said");
+    each.textContent = t(said || each.textContent, JSON.parse(values ?? "{}"));
+  }
+  for (const message of document.querySelectorAll(".toast-message-text")) {
+    const translation = t(message.textContent);
+    if (translation !== message.textContent) message.textContent = translation;
+  }
 }
 window.voiceconvSaid ??= new MutationObserver(translateSaid);
 window.voiceconvSaid.observe(document.body, {childList: true, subtree: true});

@@ -22,9 +22,12 @@ def t(text: str) -> Any:
     return I18nData(text)
 
 
-def said(text: str) -> str:
-    """A text as HTML, which `web/common.js` translates in the browser."""
-    return f"<span data-said>{html.escape(text, quote=False)}</span>"
+def said(text: str, **values: str) -> str:
+    """A text as HTML, which `web/common.js` translates in the browser; `{name}` in it stands for `values["name"]`."""
+    if not values:
+        return f"<span data-said>{html.escape(text, quote=False)}</span>"
+    filled = html.escape(text.format(**values), quote=False)
+    return f'<span data-said="{html.escape(text)}" data-values="{html.escape(json.dumps(values))}">{filled}</span>'
 
 
 def languages() -> dict[str, dict[str, str]]:
