@@ -92,8 +92,9 @@ class PhonemeRecogniser(nn.Module):
         write_atomically(path, save_tensors(tensors, header))
 
     @classmethod
-    def load(cls, name: Literal["training", "scoring"] | Path = "training") -> PhonemeRecogniser:
-        """The one that training uses, the one that only scores trainings, or a file that `save` wrote; frozen."""
+    def load(cls, name: Literal["training", "scoring", "content"] | Path = "training") -> PhonemeRecogniser:
+        """The one that training uses, the one that only scores trainings, the one that has heard many voices, or a file
+        that `save` wrote; frozen."""
         path = name if isinstance(name, Path) else WEIGHTS / f"{name}.safetensors"
         with safe_open(path, "pt") as file:
             header = file.metadata()
