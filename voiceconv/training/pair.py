@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from voiceconv.audio.files import require_outside
 from voiceconv.convert.adaptation import speech_frames
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
+from voiceconv.training.choir import Member, choir_planes
 from voiceconv.training.dataset import MelCrops, SpeakerData, mel_statistics, prepare_speaker
-from voiceconv.training.disguise import PseudoPairLoader, change_tone, moved_mels, pseudo_targets, training_planes
+from voiceconv.training.disguise import PseudoPairLoader, moved_mels, pseudo_targets, recording_at, training_planes
 from voiceconv.training.presets import Preset
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.speaker_info import SpeakerInfo
@@ -117,35 +119,59 @@ def _side(info: SpeakerInfo, data: SpeakerData, other: SpeakerData, preset: Pres
 
 
 def target_tensors(
-    pair: Pair, preset: Preset, mel: MelSpectrogram, device: torch.device, seed: int, kept: Path
+    pair: Pair,
+    choir: Sequence[Member],
+    preset: Preset,
+    mel: MelSpectrogram,
+    device: torch.device,
+    seed: int,
+    kept: Path,
 ) -> dict[str, Tensor]:
-    """The pseudo-targets of all training segments as the teachers of the preset make them, by speaker and segment.
+    """The pseudo-targets of all training segments and of the choir as the teachers of the preset make them, named as
+    `target_names` says.
 
     Files that begin with the path `kept` hold how far the teachers have come.
     """
     assert preset.teacher is not None
     learning = {"seed": seed, "device": device, "kept": kept, **dataclasses.asdict(preset.teacher)}
-    targets = pseudo_targets(pair.speakers, pair.data, pair.sources, mel, **learning)
+    a, b = (
+        [recording_at(side.data, name, to.data.pitch) for name in side.data.train]
+        + [member.at_pitch(to.data.pitch) for member in choir]
+        for side, to in ((pair.a, pair.b), (pair.b, pair.a))
+    )
+    targets = pseudo_targets(pair.speakers, pair.data, (a, b), mel, **learning)
     for finished in kept.parent.glob(f"{kept.name}-*"):
         finished.unlink()
     return {
-        f"{side.speaker.name}/{name}": target.contiguous()
+        name: target.contiguous()
         for side, made in zip((pair.a, pair.b), targets, strict=True)
-        for name, target in zip(side.data.train, made, strict=True)
+        for name, target in zip(target_names(side, choir), made, strict=True)
     }
 
 
+def target_names(side: Side, choir: Sequence[Member]) -> list[str]:
+    """Of the pseudo-targets of a speaker's training segments, and of the choir in the other speaker's voice."""
+    speaker = side.speaker.name
+    return [f"{speaker}/{name}" for name in side.data.train] + [f"/choir/{speaker}/{n}" for n in range(len(choir))]
+
+
 def build_loader(
-    pair: Pair, targets: dict[str, Tensor] | None, preset: Preset, mel: MelSpectrogram, seed: int
+    pair: Pair,
+    choir: Sequence[Member],
+    targets: dict[str, Tensor] | None,
+    preset: Preset,
+    mel: MelSpectrogram,
+    seed: int,
 ) -> UnpairedLoader:
-    """Batches of crops of both speakers' training segments, with `target_tensors` if there are any."""
-    if targets is not None:
-        a, b = ([targets[f"{s.speaker.name}/{name}"] for name in s.data.train] for s in (pair.a, pair.b))
-        samples = training_planes(pair.speakers, pair.data, pair.sources, (a, b), mel, seed)
-    else:
-        a, b = ([s.speaker.normalise(s.data.mels[name])[None] for name in s.data.train] for s in (pair.a, pair.b))
-        samples = a, b
-    crops_a, crops_b = (MelCrops(of_one, preset.frames) for of_one in samples)
+    """Batches of crops of both speakers' training segments, with `target_tensors` and the choir if there are any."""
     if targets is None:
-        return UnpairedLoader(crops_a, crops_b, preset.batch_size, seed=seed)
-    return PseudoPairLoader(crops_a, crops_b, preset.batch_size, seed=seed, transform=change_tone)
+        a, b = ([s.speaker.normalise(s.data.mels[name])[None] for name in s.data.train] for s in (pair.a, pair.b))
+        return UnpairedLoader(MelCrops(a, preset.frames), MelCrops(b, preset.frames), preset.batch_size, seed=seed)
+    own, others = [], []
+    for side, to in ((pair.a, pair.b), (pair.b, pair.a)):
+        made = [targets[name] for name in target_names(side, choir)]
+        own.append(made[: len(side.data.train)])
+        others.append(choir_planes(choir, side.speaker, to.data.pitch, made[len(side.data.train) :], mel, seed))
+    a, b = training_planes(pair.speakers, pair.data, pair.sources, (own[0], own[1]), mel, seed)
+    crops_a, crops_b, choir_a, choir_b = (MelCrops(planes, preset.frames) for planes in (a, b, *others))
+    return PseudoPairLoader(crops_a, crops_b, (choir_a, choir_b), preset.batch_size, seed=seed)

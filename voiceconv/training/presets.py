@@ -74,7 +74,7 @@ class TeacherConfig:
 
     steps: int
     channels: int = 256
-    blocks: int = 8
+    blocks: int = 6
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class Preset:
     two_sample_test_steps: int = 250  # of the classifiers that score the voice
     classifier: SpectrogramClassifierConfig = SpectrogramClassifierConfig()  # of speakers, for the loss of that name
     teacher: TeacherConfig | None = None  # None: no pseudo-pairs
+    choir: int = 0  # voices that came with the program, which the generators learn to convert as well
 
     def describe_generator(self, bands: int) -> dict[str, Any]:
         """The kind of generator and its arguments for mels of `bands` bands, as `voice.json` holds them."""
@@ -162,7 +163,8 @@ PRESETS: dict[str, Preset] = {
         input="moved",
         discriminator=SpectrogramDiscriminatorConfig(channels=32, layers=2, band_channels=256),
         classifier=SpectrogramClassifierConfig(channels=24, layers=3, band_channels=192),
-        teacher=TeacherConfig(steps=1_500, channels=256, blocks=8),
+        teacher=TeacherConfig(steps=1_500, channels=256, blocks=6),
+        choir=150,
         steps=1_900,
         decay_steps=300,
         batch_size=16,
@@ -175,7 +177,8 @@ PRESETS: dict[str, Preset] = {
         input="moved",
         discriminator=SpectrogramDiscriminatorConfig(channels=32, layers=2, band_channels=256),
         classifier=SpectrogramClassifierConfig(channels=24, layers=3, band_channels=192),
-        teacher=TeacherConfig(steps=800, channels=256, blocks=8),
+        teacher=TeacherConfig(steps=1_000, channels=256, blocks=6),
+        choir=150,
         steps=800,
         decay_steps=150,
         batch_size=16,
@@ -188,6 +191,7 @@ PRESETS: dict[str, Preset] = {
         discriminator=SpectrogramDiscriminatorConfig(channels=48, layers=2, band_channels=384),
         classifier=SpectrogramClassifierConfig(channels=32, layers=3, band_channels=256),
         teacher=TeacherConfig(steps=6_000, channels=384, blocks=12),
+        choir=150,
         steps=20_000,
         decay_steps=5_000,
         batch_size=32,
@@ -222,6 +226,7 @@ PRESETS: dict[str, Preset] = {
         discriminator=SpectrogramDiscriminatorConfig(channels=4, layers=2, band_channels=8),
         classifier=SpectrogramClassifierConfig(channels=4, layers=2, band_channels=8),
         teacher=TeacherConfig(steps=3, channels=16, blocks=1),
+        choir=1,
         steps=20,
         decay_steps=0,
         batch_size=2,

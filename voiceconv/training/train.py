@@ -13,6 +13,7 @@ from generative_core.families.cyclegan import CycleGAN
 from generative_core.training.trainer import choose_device
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
+from voiceconv.training.choir import read_choir
 from voiceconv.training.gan import build_model, require_consistent
 from voiceconv.training.pair import Pair, build_loader, describe_speakers, read_pair, target_tensors
 from voiceconv.training.presets import PRESETS, Preset
@@ -64,10 +65,12 @@ def train(
     classifier.load_state_dict(
         run.prepared("speaker classifier", lambda: train_speaker_classifier(pair.speakers, pair.data, seed))
     )
+    choir = read_choir(settings.choir, mel)
     targets = None
     if settings.teacher:
         targets = run.prepared(
-            "targets", lambda: target_tensors(pair, settings, mel, choose_device(device), seed, run.kept("teacher"))
+            "targets",
+            lambda: target_tensors(pair, choir, settings, mel, choose_device(device), seed, run.kept("teacher")),
         )
     model = build_model(settings, pair.speakers, mel.config, seed)
     if start:
@@ -81,7 +84,7 @@ def train(
 
     trainer = run.trainer(
         model,
-        build_loader(pair, targets, settings, mel, seed),
+        build_loader(pair, choir, targets, settings, mel, seed),
         Preview(current_voice, pair, MelSpectrogram(), settings.two_sample_test_steps),
         steps=settings.steps,
         decay_steps=settings.decay_steps,
