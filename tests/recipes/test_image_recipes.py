@@ -21,7 +21,8 @@ from voiceconv.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 # Those of speech, and those that train nothing.
-OTHERS = ("voice_", "vocoder", "phonemes", "speakers", "many_", "content_", "convert_", "translate", "gallery", "make_")
+OTHERS = ("voice_", "vocoder", "phonemes", "speakers", "many_", "choir", "content_", "convert_")
+OTHERS += ("translate", "gallery", "make_")
 RECIPES = sorted(p.stem for p in (ROOT / "recipes").glob("[!_]*.py") if not p.stem.startswith(OTHERS))
 
 

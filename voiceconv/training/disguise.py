@@ -91,7 +91,7 @@ def pseudo_targets(
         recordings = []
         for name in target.train:
             wav, f0, spoken = target.wavs[name].float(), target.f0[name], target.mels[name]
-            disguised = [disguise(wav, f0, mel, generator, vocoder, -onward) for _ in range(ALTERED_VERSIONS - 1)]
+            disguised = [disguise(wav, f0, mel, generator, vocoder, -onward)[0] for _ in range(ALTERED_VERSIONS - 1)]
             recordings.append(Recording(spoken, f0, (spoken, *disguised)))
         targets.append(
             teacher_outputs(
@@ -111,12 +111,15 @@ def pseudo_targets(
 
 def disguise(
     wav: Tensor, f0: Tensor, mel: MelSpectrogram, generator: torch.Generator, vocoder: Vocoder, away: float
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Speech `(T,)` of an F0 in Hz `(T // hop_length,)` spoken by a vocoder as if by somebody whose pitch is about
-    `away` semitones higher and whose formants are others, half of the time under noise: the log-mel of that."""
+    `away` semitones higher and whose formants are others, half of the time under noise: the log-mel of that, and the
+    same with its pitch moved back. So what is lost where a pitch is moved is lost there, too."""
     distance = float(torch.rand((), generator=generator))
     away += (2 * distance - 1) * AWAY_SEMITONES
-    return mel(vocoder(alter(wav, f0, mel, generator, away)[None], (f0 * 2 ** (away / 12))[None])[0])
+    moved = f0 * 2 ** (away / 12)
+    spoken = vocoder(alter(wav, f0, mel, generator, away)[None], moved[None])[0]
+    return mel(spoken), move(mel, spoken, moved, pitch=-away)
 
 
 def alter(wav: Tensor, f0: Tensor, mel: MelSpectrogram, generator: torch.Generator, pitch: float = 0.0) -> Tensor:

@@ -531,7 +531,8 @@ def upload(server: str, path: Path) -> dict[str, object]:
 
 def ask(server: str, path: Path) -> tuple[int, str]:
     """Asks for a conversion: status, and the address at which its result will be, or why there is none."""
-    request = json.dumps({"data": [upload(server, path), "joe", "auto"]}).encode()
+    # The voice and the controls: pitch, strength, melody, formants, whether noise is removed.
+    request = json.dumps({"data": [upload(server, path), "joe", "auto", 1, 1, 0, False]}).encode()
     status, said = answer(f"{server}/gradio_api/call/convert", request)
     return (
         status,
