@@ -63,14 +63,19 @@ class RunFolder:
         """
         path = self.path / "split.json"
         self.split = json.loads(json.dumps(split))
-        before: Any = None
-        with contextlib.suppress(ValueError):  # damaged: nothing tells any more what the run was started with
-            before = json.loads(path.read_text("utf-8")) if path.exists() else self.split
-        if list_checkpoints(self.path / "checkpoints") and before != self.split:
-            raise OtherRun(
-                f"The recordings are not those that {self.path} was started with, or this version cuts them "
-                "otherwise. Put them back, or start a new run."
-            )
+        if path.exists() and list_checkpoints(self.path / "checkpoints"):
+            try:
+                before = json.loads(path.read_text("utf-8"))
+            except ValueError as error:
+                raise OtherRun(
+                    f"{path} is damaged, and it alone says which recordings {self.path} was started with. Restore it "
+                    "from a copy, or start a new run."
+                ) from error
+            if before != self.split:
+                raise OtherRun(
+                    f"The recordings are not those that {self.path} was started with, or this version cuts them "
+                    f"otherwise; {path.name} lists the ones it had. Put them back, or start a new run."
+                )
         write_atomically(path, json.dumps(self.split, indent=1).encode())
 
     def prepared(self, name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

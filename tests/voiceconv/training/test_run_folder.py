@@ -38,11 +38,14 @@ def test_a_run_is_resumed_with_its_own_settings(tmp_path: Path) -> None:
         RunFolder(tmp_path, SETTINGS, resume=True)
 
 
-@pytest.mark.parametrize("damage", [b"\xc6", b"", b"[]"])
-def test_a_damaged_list_of_recordings_ends_in_words(tmp_path: Path, damage: bytes) -> None:
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [(b"\xc6", "is damaged"), (b"", "is damaged"), (b"[]", "not those that"), (b"{}", "not those")],
+)
+def test_another_list_of_recordings_ends_in_words(tmp_path: Path, damage: bytes, reason: str) -> None:
     begin(tmp_path).record_split({"a": ["1"]})
     (tmp_path / "split.json").write_bytes(damage)
-    with pytest.raises(OtherRun, match="not those that"):
+    with pytest.raises(OtherRun, match=reason):
         RunFolder(tmp_path, SETTINGS, resume=True).record_split({"a": ["1"]})
 
 
