@@ -102,11 +102,15 @@ def shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def option(metavar: str | None = None, *, name: str | None = None) -> Any:
-    """Names an option and its value in the help, which shows a default only where there is one."""
+def option(metavar: str | None = None, *, name: str | None = None, text: str | None = None) -> Any:
+    """Names an option and its value in the help, which shows a default only where there is one.
+
+    `text` is what the help says of an option that several commands have; others say it in their docstrings.
+    """
     return tyro.conf.arg(
         name=name,
         metavar=metavar,
+        help=text,
         help_behavior_hint=lambda label: "" if label in ("", "None", "False") else f"(default: {label})",
     )
 
@@ -150,5 +154,14 @@ COUNT = word(whole_number("a whole number, 1 or more", 1, math.inf), "N")
 length = number("a length in seconds, over 0", lambda value: 0 < value < math.inf)
 Text = Annotated[str | None, word(str, "TEXT"), option()]
 File = Annotated[Path | None, word(Path, "FILE"), option()]
-Budget = Annotated[float | None, word(duration, "TIME"), option()]
-Seed = Annotated[int, word(whole_number(f"a whole number from 0 to {2**32 - 1}", 0, 2**32 - 1), "N"), option()]
+Resume = Annotated[bool, option(text="Continue a run that was stopped.")]
+Budget = Annotated[
+    float | None,
+    word(duration, "TIME"),
+    option(text="Stop after this time, such as 60m or 1h30m. Preparing the recordings counts, but is always finished."),
+]
+Seed = Annotated[
+    int,
+    word(whole_number(f"a whole number from 0 to {2**32 - 1}", 0, 2**32 - 1), "N"),
+    option(text="Seed of everything that is random. Another seed is another run."),
+]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, Suppress
 
-from voiceconv.cli.arguments import Budget, Seed, Text, option
+from voiceconv.cli.arguments import Budget, Resume, Seed, Text, option
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,11 @@ class Train:
     """The folder for checkpoints, the report and the voice."""
     preset: Annotated[str, option("NAME")] = "cpu"
     """A preset of `voiceconv presets`. Each of its settings is an option too, such as --cyclegan.lambda-cycle 3."""
-    resume: Annotated[bool, option()] = False
-    """Continue a run that was stopped."""
+    resume: Resume = False
     start_from: Annotated[Text, option("VOICE", name="from")] = None
     """Start from the weights of this voice. With --preset cpu-from it takes less data and half of the time."""
-    budget: Annotated[Budget, option("TIME")] = None
-    """Stop after this time, such as 60m or 1h30m. Preparing the recordings counts, but is always finished."""
+    budget: Budget = None
     seed: Seed = 0
-    """Seed of everything that is random. Another seed is another run."""
     settings: Suppress[Any] = None  # of the preset, some of them changed: `with_settings` makes them options
 
     def run(self) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, Suppress
 
-from voiceconv.cli.arguments import Budget, Seed, Text, option
+from voiceconv.cli.arguments import Budget, Resume, Seed, Text, option
 from voiceconv.cli.train import work_on
 
 
@@ -22,16 +22,13 @@ class TrainVocoder:
     """The folder for checkpoints, the report and the vocoder."""
     preset: Annotated[str, option("NAME")] = "cpu"
     """A preset of `voiceconv presets --vocoder`. Each of its settings is an option too, such as --lambda-mel 30."""
-    resume: Annotated[bool, option()] = False
-    """Continue a run that was stopped."""
+    resume: Resume = False
     start_from: Annotated[Text, option("FOLDER", name="from")] = None
     """Fine-tune this vocoder instead of starting with random weights."""
     mels_from: Annotated[Text, option("VOICE")] = None
     """Learn from mel-spectrograms that this voice's converter makes of the recordings, too."""
-    budget: Annotated[Budget, option("TIME")] = None
-    """Stop after this time, such as 60m or 1h30m. Preparing the recordings counts, but is always finished."""
+    budget: Budget = None
     seed: Seed = 0
-    """Seed of everything that is random. Another seed is another run."""
     settings: Suppress[Any] = None  # of the preset, some of them changed: `with_settings` makes them options
 
     def run(self) -> int:
