@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from voiceconv.cli.terminal import run_in_terminal
 from voiceconv.features.mel import MelConfig
-from voiceconv.vocoder.istft_generator import ISTFTGenerator
+from voiceconv.vocoder.istft_generator import GeneratorConfig, ISTFTGenerator
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def main(config: Config) -> int:
     mel = torch.cat([mel, torch.full((1, 1, 861), 120.0), torch.ones(1, 1, 861)], dim=1)  # with pitch and voicing
     print("| channels | variant | ms |\n|---|---|---|")
     for channels in config.channels:
-        generator = ISTFTGenerator(MelConfig(), channels=channels).eval().requires_grad_(False)
+        generator = ISTFTGenerator(MelConfig(), GeneratorConfig(channels=channels)).eval().requires_grad_(False)
         trunk = Trunk(generator)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # int8 and the ONNX exporter announce their successors

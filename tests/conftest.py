@@ -18,6 +18,7 @@ from voiceconv.features.pitch import PitchStatistics
 from voiceconv.user_data import HOME
 from voiceconv.vocoder.base import vocoder_folder
 from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.vocoder.istft_generator import GeneratorConfig
 from voiceconv.voice.speaker import Speaker
 from voiceconv.voice.voice import Voice, build_generator, build_speaker_classifier
 
@@ -83,7 +84,7 @@ def streaming(tiny_voice: Path) -> VoiceConverter:
     size = {"kind": "convnext", "bands": 80, "planes": 1, "channels": 16, "blocks": 3, "lookahead": 3}
     voice.generator = size
     voice.generator_ab, voice.generator_ba = build_generator(size), build_generator(size)
-    vocoder = ISTFTVocoder.build(MelConfig(), {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 1})
+    vocoder = ISTFTVocoder.build(MelConfig(), GeneratorConfig(channels=16, blocks=2, lookahead=1))
     filters = vocoder.generator
     for layer in (filters.harmonics, filters.noise, filters.rotation, filters.correction):
         torch.nn.init.normal_(layer.weight, std=0.05)

@@ -17,7 +17,7 @@ from torch import Tensor
 from voiceconv import weights
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
-from voiceconv.vocoder.istft_generator import ISTFTGenerator
+from voiceconv.vocoder.istft_generator import GeneratorConfig, ISTFTGenerator
 from voiceconv.vocoder.pitch_estimator import hold, phases
 
 RECORD = "vocoder.json"
@@ -38,11 +38,9 @@ class ISTFTVocoder:
     name = "istft"
     chunk = 2048
 
-    def __init__(
-        self, generator: ISTFTGenerator, mel: MelConfig, size: dict[str, int], metadata: dict[str, Any] | None = None
-    ) -> None:
-        self.generator, self.mel, self.size = generator, mel, size
-        self.metadata = metadata or {}
+    def __init__(self, generator: ISTFTGenerator) -> None:
+        self.generator, self.mel = generator, generator.mel
+        self.metadata: dict[str, Any] = {}
         self.weights_sha256: str | None = None  # as they were loaded
         self.noise = torch.randn(NOISE_SAMPLES, generator=torch.Generator().manual_seed(0))
 
@@ -62,12 +60,9 @@ class ISTFTVocoder:
         return vocoder
 
     @classmethod
-    def build(cls, mel: MelConfig, size: dict[str, int]) -> ISTFTVocoder:
-        """An untrained one of the `size` that `ISTFTGenerator` takes; raises `UserError` for sizes out of range."""
-        known = {"channels", "blocks", "kernel_size", "lookahead"}
-        if set(size) != known or any(type(value) is not int or not 0 <= value <= 2048 for value in size.values()):
-            raise UserError(f"A vocoder's sizes are {', '.join(sorted(known))}, whole numbers up to 2048, not {size}.")
-        return cls(ISTFTGenerator(mel, **size), mel, size)
+    def build(cls, mel: MelConfig, size: GeneratorConfig) -> ISTFTVocoder:
+        """An untrained one; raises `UserError` for sizes out of range."""
+        return cls(ISTFTGenerator(mel, checked_size(dataclasses.asdict(size))))
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> ISTFTVocoder:
@@ -77,7 +72,7 @@ class ISTFTVocoder:
         record = weights.read_record(folder / RECORD, FORMAT)
         try:
             tensors, digest = weights.read_weights(folder / RECORD, record, MAX_WEIGHTS_BYTES)
-            vocoder = cls.build(MelConfig.from_dict(record["mel"]), record["generator"])
+            vocoder = cls(ISTFTGenerator(MelConfig.from_dict(record["mel"]), checked_size(record["generator"])))
             vocoder.generator.load_state_dict(tensors)
         except UserError:
             raise
@@ -93,7 +88,11 @@ class ISTFTVocoder:
     def save(self, folder: Path) -> None:
         """Writes `vocoder.json` and `weights.safetensors` (float16), as `weights.save` does; other files stay."""
         tensors = {key: value.half() for key, value in self.generator.state_dict().items()}
-        record = {"mel": dataclasses.asdict(self.mel), "generator": self.size, **self.metadata}
+        record = {
+            "mel": dataclasses.asdict(self.mel),
+            "generator": dataclasses.asdict(self.generator.size),
+            **self.metadata,
+        }
         weights.save(folder / RECORD, record, tensors, FORMAT)
 
     @torch.no_grad()
@@ -127,3 +126,11 @@ class ISTFTVocoder:
         self.noise = self.noise.to(self.generator.window.device)
         index = torch.arange(start, start + length, device=self.noise.device) % self.noise.shape[0]
         return self.noise[index][None]
+
+
+def checked_size(values: dict[str, Any]) -> GeneratorConfig:
+    """The sizes in `values`, which may come from a file; raises `UserError` for others and for ones out of range."""
+    known = {field.name for field in dataclasses.fields(GeneratorConfig)}
+    if set(values) != known or any(type(value) is not int or not 0 <= value <= 2048 for value in values.values()):
+        raise UserError(f"A vocoder's sizes are {', '.join(sorted(known))}, whole numbers up to 2048, not {values}.")
+    return GeneratorConfig(**values)

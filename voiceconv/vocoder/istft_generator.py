@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +95,17 @@ class InverseSTFT(nn.Module):
         return added.flatten(1)
 
 
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Size of an `ISTFTGenerator`."""
+
+    channels: int = 256
+    blocks: int = 8
+    kernel_size: int = 7
+    lookahead: int = 0
+    """Frames to come that it reads."""
+
+
 class ISTFTGenerator(nn.Module):
     """log-mel, F0 in Hz and voicing as one `(B, n_mels + 2, frames)` -> waveform `(B, frames * hop_length)`.
 
@@ -108,13 +120,12 @@ class ISTFTGenerator(nn.Module):
     shares: Tensor
     window: Tensor
 
-    def __init__(
-        self, mel: MelConfig, *, channels: int = 256, blocks: int = 8, kernel_size: int = 7, lookahead: int = 0
-    ) -> None:
+    def __init__(self, mel: MelConfig, size: GeneratorConfig) -> None:
         super().__init__()
+        channels, blocks, kernel_size, lookahead = size.channels, size.blocks, size.kernel_size, size.lookahead
         if not 0 <= lookahead < kernel_size:
             raise ValueError(f"lookahead must be from 0 to {kernel_size - 1} frames, not {lookahead}")
-        self.mel = mel
+        self.mel, self.size = mel, size
         self.padding = (kernel_size - 1 - lookahead, lookahead)
         self.enter = nn.Conv1d(mel.n_mels, channels, kernel_size)
         self.enter_pitch = nn.Conv1d(2, channels, 1)

@@ -6,17 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from generative_core.families.waveform_gan import WaveformGANConfig
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """Size of an `ISTFTGenerator`."""
-
-    channels: int = 256
-    blocks: int = 8
-    kernel_size: int = 7
-    lookahead: int = 0
-    """Frames to come that it reads."""
+from voiceconv.vocoder.istft_generator import GeneratorConfig
 
 
 @dataclass(frozen=True)

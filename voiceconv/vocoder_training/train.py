@@ -70,7 +70,7 @@ def train_vocoder(
     if mels_from is not None:
         speech = dataclasses.replace(speech, converted=converted_mels(speech, paths, speakers, mels_from, mel, seed))
     model = build_model(settings, mel, seed)
-    vocoder = ISTFTVocoder(model.generator, mel, dataclasses.asdict(settings.generator))  # type: ignore[arg-type]
+    vocoder = ISTFTVocoder(model.generator)  # type: ignore[arg-type]
     if start_from is not None:
         load_starting_point(vocoder, start_from)
     else:
@@ -117,7 +117,7 @@ def build_model(settings: Preset, mel: MelConfig, seed: int) -> WaveformGAN:
     discriminators += [ResolutionDiscriminator(n, channels=settings.resolution_channels) for n in RESOLUTIONS]
     return WaveformGAN(
         settings.gan,
-        generator=ISTFTVocoder.build(mel, dataclasses.asdict(settings.generator)).generator,
+        generator=ISTFTVocoder.build(mel, settings.generator).generator,
         discriminators=discriminators,
         reconstruction=ReconstructionLoss(
             mel.sample_rate,
@@ -131,9 +131,10 @@ def load_starting_point(vocoder: ISTFTVocoder, name: str) -> None:
     """Gives a vocoder the weights of another one. Raises `UserError` if that has other networks or mels."""
     before = ISTFTVocoder.load(vocoder_folder(name))
     vocoder.mel.require_same(before.mel, f"The vocoder {name}")
-    if before.size != vocoder.size:
+    theirs, ours = before.generator.size, vocoder.generator.size
+    if theirs != ours:
         raise UserError(
-            f"The vocoder {name} has the sizes {before.size}, but the preset's are {vocoder.size}. Choose the "
-            "preset that it was trained with."
+            f"The vocoder {name} has the sizes {dataclasses.asdict(theirs)}, but the preset's are "
+            f"{dataclasses.asdict(ours)}. Choose the preset that it was trained with."
         )
     vocoder.generator.load_state_dict(before.generator.state_dict())

@@ -25,6 +25,7 @@ from tests.waiting import PATIENCE
 from voiceconv.audio.files import save_audio
 from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.vocoder.istft_generator import GeneratorConfig
 
 PROXY = Origin("https://studio.example.org")  # where a proxy would show the page
 pytestmark = pytest.mark.slow
@@ -41,7 +42,7 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("vocoder")
-    ISTFTVocoder.build(MelConfig(), {"channels": 8, "blocks": 1, "kernel_size": 7, "lookahead": 1}).save(folder)
+    ISTFTVocoder.build(MelConfig(), GeneratorConfig(channels=8, blocks=1, lookahead=1)).save(folder)
     return folder
 
 

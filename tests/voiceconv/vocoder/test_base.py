@@ -16,6 +16,7 @@ from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.vocoder.base import VOCODERS, Vocoder, load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.vocoder.istft_generator import GeneratorConfig
 
 to_mel = MelSpectrogram()
 
@@ -25,8 +26,7 @@ def tiny_istft(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an untrained vocoder of our own: the amplitudes of its prior, at any phase."""
     folder = tmp_path_factory.mktemp("vocoders") / "istft"
     torch.manual_seed(0)
-    size = {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 3}
-    ISTFTVocoder.build(MelConfig(), size).save(folder)
+    ISTFTVocoder.build(MelConfig(), GeneratorConfig(channels=16, blocks=2, lookahead=3)).save(folder)
     return folder
 
 

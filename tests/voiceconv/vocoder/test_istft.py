@@ -17,8 +17,10 @@ from voiceconv.errors import UserError
 from voiceconv.features.mel import MelConfig
 from voiceconv.vocoder.base import load_vocoder
 from voiceconv.vocoder.istft import ISTFTVocoder
+from voiceconv.vocoder.istft_generator import GeneratorConfig
 
-SIZE = {"channels": 16, "blocks": 2, "kernel_size": 7, "lookahead": 3}
+SIZE = GeneratorConfig(channels=16, blocks=2, kernel_size=7, lookahead=3)
+STORED = dataclasses.asdict(SIZE)
 
 
 @pytest.fixture
@@ -110,13 +112,13 @@ def test_weights_that_do_not_fit_are_refused(folder: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)not a complete vocoder.*noise.bias"):
         ISTFTVocoder.load(folder)
     rewrite_weights(folder, tensors)
-    edit(folder, generator={**SIZE, "channels": 24})
+    edit(folder, generator={**STORED, "channels": 24})
     with pytest.raises(UserError, match=r"not a complete vocoder"):
         ISTFTVocoder.load(folder)
 
 
 @pytest.mark.parametrize(
-    "size", [{**SIZE, "channels": 10**9}, {**SIZE, "blocks": "2"}, {"channels": 16}, {**SIZE, "x": 1}]
+    "size", [{**STORED, "channels": 10**9}, {**STORED, "blocks": "2"}, {"channels": 16}, {**STORED, "x": 1}]
 )
 def test_hostile_sizes_are_refused(folder: Path, size: dict[str, object]) -> None:
     edit(folder, generator=size)
@@ -140,6 +142,6 @@ def test_bad_descriptions_are_refused(folder: Path, content: str, message: str) 
 
 
 def test_noise_follows_a_generator_that_is_moved_to_another_device() -> None:
-    vocoder = ISTFTVocoder.build(MelConfig(), {"channels": 8, "blocks": 1, "kernel_size": 3, "lookahead": 0})
+    vocoder = ISTFTVocoder.build(MelConfig(), GeneratorConfig(channels=8, blocks=1, kernel_size=3))
     vocoder.generator.to("meta")
     assert vocoder.noise_at(3, 5).device.type == "meta"

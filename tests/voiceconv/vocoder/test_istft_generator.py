@@ -13,7 +13,7 @@ from tests.signals import hum
 from voiceconv.features.mel import MelConfig, MelSpectrogram
 from voiceconv.features.pitch import extract_f0
 from voiceconv.vocoder.istft import ISTFTVocoder
-from voiceconv.vocoder.istft_generator import MAX_CORRECTION, InverseSTFT, ISTFTGenerator
+from voiceconv.vocoder.istft_generator import MAX_CORRECTION, GeneratorConfig, InverseSTFT, ISTFTGenerator
 from voiceconv.vocoder.pitch_estimator import phases
 
 MEL = MelConfig()
@@ -22,7 +22,7 @@ MEL = MelConfig()
 def generator(**size: int) -> ISTFTGenerator:
     """Untrained, but with filters that depend on everything it sees."""
     torch.manual_seed(0)
-    network = ISTFTGenerator(MEL, **{"channels": 24, "blocks": 3, **size})
+    network = ISTFTGenerator(MEL, GeneratorConfig(**{"channels": 24, "blocks": 3, **size}))
     for layer in (network.harmonics, network.noise, network.rotation, network.correction):
         torch.nn.init.normal_(layer.weight, std=0.1)
     return network.eval().requires_grad_(False)
@@ -168,12 +168,12 @@ def test_a_steady_pitch_is_one_wave_through_all_frames() -> None:
 @pytest.mark.parametrize("hertz", [90.0, 220.0])
 def test_a_given_pitch_is_spoken(hertz: float) -> None:
     """Untrained already: the mel tells the envelope, and does not resolve the harmonics of a low voice."""
-    network = ISTFTGenerator(MEL, channels=8, blocks=1).eval()
+    network = ISTFTGenerator(MEL, GeneratorConfig(channels=8, blocks=1)).eval()
     torch.nn.init.constant_(network.noise.bias, -2.0)
     f0 = torch.full((1, 80), hertz)
     source = network.harmonic_source(f0, torch.ones_like(f0), phases(f0, torch.ones_like(f0), 256, 22050).float())
     mel = network.to_mel.from_magnitude(source.abs()) + torch.linspace(0, -5, 80)[:, None]
-    wav = ISTFTVocoder(network, MEL, {})(mel, f0)[0].numpy()
+    wav = ISTFTVocoder(network)(mel, f0)[0].numpy()
     heard = extract_f0(wav, MEL.sample_rate)[4:-4]
     assert (heard > 0).all()
     np.testing.assert_allclose(heard, hertz, rtol=0.02)
@@ -214,7 +214,7 @@ def test_the_context_is_what_is_seen_before_and_after() -> None:
 
 
 def test_chunks_with_context_are_the_whole_clip() -> None:
-    vocoder = ISTFTVocoder(generator(), MEL, {})
+    vocoder = ISTFTVocoder(generator())
     mel = mel_noise(90, 2)
     f0 = torch.linspace(90, 200, 90).expand(2, -1) * (torch.arange(90) % 30 > 8)
     at_once = vocoder(mel, f0)
@@ -225,7 +225,7 @@ def test_chunks_with_context_are_the_whole_clip() -> None:
 
 
 def test_gradients_are_finite_in_silence() -> None:
-    network = ISTFTGenerator(MEL, channels=8, blocks=1)
+    network = ISTFTGenerator(MEL, GeneratorConfig(channels=8, blocks=1))
     silence = torch.cat([torch.full((1, 80, 6), math.log(1e-5)), torch.full((1, 1, 6), 150.0), torch.zeros(1, 1, 6)], 1)
     network(silence).square().sum().backward()
     assert all(p.grad.isfinite().all() for p in network.parameters() if p.requires_grad)
