@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Annotated
 
+from tyro.conf import UseAppendAction
+
 from voiceconv.cli.arguments import COUNT, File, Text, length, option, whole_number, word
 from voiceconv.user_data import HOME
 
@@ -22,8 +24,8 @@ class App:
     """Let other computers reach the page. See --password."""
     https: Annotated[bool, option()] = False
     """Serve over https with a certificate made for the occasion, so that phones in your network can record."""
-    origin: Annotated[tuple[str, ...], option("URL")] = ()
-    """Where a proxy shows this page, such as https://studio.example.org. Live speech is refused to other pages."""
+    origin: UseAppendAction[tuple[Annotated[str, word(str, "URL")], ...]] = ()
+    """Where a proxy shows this page, such as https://studio.example.org. Requests of other pages are refused."""
     password: Annotated[Text, option()] = None
     """Ask visitors for this password. Other users of this computer can read it here, but not in $VOICECONV_PASSWORD."""
     model: Annotated[str, option("NAME_OR_FOLDER")] = "allison-joe"

@@ -21,7 +21,8 @@ from tests.signals import hum
 from tests.waiting import PATIENCE
 from voiceconv import __version__
 from voiceconv.__main__ import main
-from voiceconv.cli.arguments import duration
+from voiceconv.cli.app import App
+from voiceconv.cli.arguments import duration, parse
 from voiceconv.convert.outputs import WHOLE_SECONDS, plan_outputs
 from voiceconv.errors import UserError
 from voiceconv.features.mel import MelSpectrogram
@@ -458,6 +459,11 @@ def test_settings_are_checked_and_listed(command) -> None:
     assert [line.split(":")[0] for line in command("presets")[1].splitlines()] == list(PRESETS)
     assert "--teacher.steps" in command("presets", "cpu")[1]
     assert "--lambda-mel" in command("presets", "--vocoder", "gpu")[1]
+
+
+def test_every_origin_of_a_page_is_kept() -> None:
+    app = parse(App, ["--origin", "https://a.example.org", "--origin", "https://b.example.org"], "voiceconv app")
+    assert app.origin == ("https://a.example.org", "https://b.example.org")
 
 
 def test_budget_is_a_time(command) -> None:
