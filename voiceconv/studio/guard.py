@@ -1,7 +1,8 @@
 """What stands between the network and Gradio: it refuses what the page never asks for, and says how the server is.
 
 Gradio fetches addresses on behalf of visitors and relays them; this page needs neither, and its recordings are to
-stay where they are. Uploads beyond the room there is are refused before they are read.
+stay where they are. Uploads beyond the room there is are refused before they are read. Pages of other origins, which a
+visitor may have open beside this one, get no answers.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,14 +31,19 @@ UPLOADS = re.compile(r"(/gradio_api)?/upload/?")
 REFUSED = re.compile(
     r"(/gradio_api)?/(proxy=.*|vibe-.*|undo-vibe.*|monitoring.*|custom_component/.*|dev/.*|deep_link.*)"
 )
+FOREIGN = (
+    "Another page sent this request. If a proxy shows the studio under an address of its own, start the server with "
+    "--origin and that address."
+)
 FILE = re.compile(r"(?:/gradio_api)?/file[=/](.*)", re.DOTALL)
 
 
 class Guard:
-    """ASGI middleware. `cache` is where uploads and results lie."""
+    """ASGI middleware. `cache` is where uploads and results lie; `origins` are those under which a proxy shows this
+    page, such as https://studio.example.org."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, cache: Path) -> None:
-        self.app, self.limits, self.cache = app, limits, cache
+    def __init__(self, app: ASGIApp, limits: Limits, cache: Path, origins: Collection[str] = ()) -> None:
+        self.app, self.limits, self.cache, self.origins = app, limits, cache, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,13 +53,29 @@ class Guard:
         file = FILE.fullmatch(path)
         if REFUSED.fullmatch(path) or (file and _is_address(file[1])):
             await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
+        elif not self._from_this_page(Headers(scope=scope)):
+            await JSONResponse({"detail": FOREIGN}, 403)(scope, receive, send)  # whose detail Gradio's page shows
         elif UPLOADS.fullmatch(path) and (problem := self._no_room()):
             note("upload refused", reason=problem)
             await PlainTextResponse(problem, 507)(scope, receive, send)
-        elif scope["method"] == "POST" and not UPLOADS.fullmatch(path):
+        elif UPLOADS.fullmatch(path):
+            await self._upload(scope, receive, send)
+        elif scope["method"] == "POST":
             await self._with_small_body(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+    def _from_this_page(self, headers: Headers) -> bool:
+        # No page can set this, and proxies leave it alone. Browsers send it to secure pages and to this computer.
+        return headers.get("sec-fetch-site") == "same-origin" or from_this_page(headers, self.origins)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Gradio ends with an exception where a form has a very long boundary, or fields that are no files."""
+        try:
+            await self.app(scope, receive, send)
+        except (ValueError, TypeError):
+            note("upload refused", reason="not a form of files")
+            await PlainTextResponse("This upload is not a form of files.", 400)(scope, receive, send)
 
     def _no_room(self) -> str:
         """A sentence if there is no room for an upload, otherwise nothing."""
@@ -91,6 +114,16 @@ class Guard:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self.app(scope, replay, send)
+
+
+def from_this_page(headers: Headers, origins: Collection[str]) -> bool:
+    """Browsers tell which page asks: others must not use a visitor's microphone, password or computer."""
+    origin = headers.get("origin")
+    return (
+        origin is None
+        or urlsplit(origin).netloc == headers.get("host")
+        or origin in (allowed.rstrip("/") for allowed in origins)
+    )
 
 
 def health(queued: Callable[[], int], cache: Path, limits: Limits) -> Callable[..., Any]:

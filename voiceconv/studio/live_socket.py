@@ -13,7 +13,6 @@ import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -23,6 +22,7 @@ from voiceconv.convert.converter import VoiceConverter
 from voiceconv.convert.streaming import SILENCE_DB, LiveConversion
 from voiceconv.errors import UserError
 from voiceconv.features.pitch import extract_f0
+from voiceconv.studio.guard import from_this_page
 from voiceconv.studio.session import Studio, note
 
 MOST_SAMPLES = 22050  # of one message
@@ -40,7 +40,7 @@ def live_socket(
 
     async def talk(socket: WebSocket) -> None:
         nonlocal speaking
-        if not _from_this_page(socket, origins) or not admitted(socket):
+        if not from_this_page(socket.headers, origins) or not admitted(socket):
             await socket.close(code=1008)
             return
         await socket.accept()
@@ -175,16 +175,6 @@ def _settings(studio: Studio, asked: Mapping[str, Any]) -> tuple[VoiceConverter,
     except (TypeError, ValueError):
         raise UserError(f"The gate is a number, not {asked.get('gate')!r}.") from None
     return converter, target, Controls.read(asked), gate
-
-
-def _from_this_page(socket: WebSocket, origins: Collection[str]) -> bool:
-    """Browsers tell which page asks; other pages must not use a visitor's microphone permission or password."""
-    origin = socket.headers.get("origin")
-    return (
-        origin is None
-        or urlsplit(origin).netloc == socket.headers.get("host")
-        or origin in (allowed.rstrip("/") for allowed in origins)
-    )
 
 
 async def _refuse(socket: WebSocket, why: str) -> None:

@@ -101,7 +101,7 @@ def serve(
             auth=(lambda _, given: secrets.compare_digest(given.encode(), password.encode())) if password else None,
             auth_message="Any name, and the password of this server." if password else None,
             app_kwargs={
-                "middleware": [Middleware(Guard, limits=limits, cache=cache)],
+                "middleware": [Middleware(Guard, limits=limits, cache=cache, origins=origins)],
                 "routes": [
                     Route("/health", health(lambda: len(page._queue), cache, limits)),
                     WebSocketRoute("/live", live_socket(studio, admitted, origins)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import re
@@ -11,6 +12,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -407,7 +409,8 @@ def test_no_other_file_can_be_read(server: str, home_folder: Path, temporary: Pa
     (cache,) = temporary.glob("voiceconv-*/files")
     (cache / "link.txt").symlink_to(secret)
     (cache / "folder").symlink_to(home_folder)
-    weights = ROOT / "voiceconv" / "voices" / "allison-joe" / "weights.safetensors"
+    weights = ROOT / "voiceconv" / "pretrained" / "voices" / "allison-joe" / "weights.safetensors"
+    assert weights.is_file()
     forbidden = [
         str(secret),
         "/etc/passwd",
@@ -464,14 +467,88 @@ def test_requests_cannot_name_files_or_addresses_of_the_server(server: str, home
         f"file://{wav}",
     ):
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        status, said = answer(f"{server}/gradio_api/call/convert", json.dumps({"data": [file, "joe", "auto"]}).encode())
-        assert status == 400, path
-        assert b"reads no files but those that were uploaded" in said
+        request = json.dumps({"data": [file, "joe", "auto"], "fn_index": 0, "session_hash": "x"}).encode()
+        for endpoint in ("call/convert", "queue/join", "run/convert", "api/convert"):
+            status, said = answer(f"{server}/gradio_api/{endpoint}", request)
+            assert status == 400, (endpoint, path)
+            assert b"reads no files but those that were uploaded" in said
     with pytest.raises(TimeoutError):
         listening.accept()
     listening.close()
     status, said = answer(f"{server}/gradio_api/call/convert", b"[" * (3 * 2**20))
     assert (status, said) == (413, b"This request is over 2 MB; only uploads may be.")
+
+
+def told(server: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Message, bytes]:
+    """Status, headers and content of an answer, whatever it is; redirections are not followed."""
+    host = server.removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=PATIENCE)
+    named = {"Host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    connection.request("GET" if body is None else "POST", path, body, named)
+    with connection.getresponse() as response:
+        return response.status, response.headers, response.read()
+
+
+@slow
+@pytest.mark.parametrize(
+    "origin", ["https://example.org", "null", "http://localhost.example.org", "http://127.0.0.1:1"]
+)
+@pytest.mark.parametrize("host", [None, "localhost", "studio.example.org"])
+def test_other_pages_get_no_answer(server: str, origin: str, host: str | None, tmp_path: Path) -> None:
+    """CVE-2024-47084, CVE-2024-47165, CVE-2025-5320: Gradio compares origins only where it is called localhost."""
+    headers = {"Origin": origin, "Cookie": "access-token=1"} | ({"Host": host} if host else {})
+    for path, body in (
+        ("/config", None),
+        ("/gradio_api/info", None),
+        ("/gradio_api/call/convert", b'{"data": [null, "joe", "auto"]}'),
+        ("/gradio_api/upload", b"a form"),
+    ):
+        kind = {"Content_Type": "multipart/form-data; boundary=x" if "upload" in path else "application/json"}
+        status, _, content = told(server, path, body, **headers, **kind)
+        assert status == 403, path
+        assert b"start the server with --origin" in content
+    own = {"Origin": "https://studio.example.org", "Sec_Fetch_Site": "same-origin"}  # as behind a proxy
+    assert told(server, "/config", **own)[0] == 200
+    assert told(server, "/config", Origin=server)[0] == 200
+
+
+@slow
+def test_published_advisories_on_gradio(server: str, tmp_path: Path) -> None:
+    """What each was about is not there, or refused; docs/robustness.md lists them."""
+    for path, host in (
+        ("/gradio_api/run-history/buckets", "localhost"),  # Gradio keeps runs with the token of whoever serves
+        ("/gradio_api/run-history/records?limit=1", "localhost"),
+        ("/login/huggingface?_target_url=https://example.org", ""),  # CVE-2026-27167, CVE-2026-28415
+        ("/login/callback?_target_url=https://example.org", ""),
+        ("//example.org/%2e%2e", ""),  # CVE-2024-8021
+        ("/gradio_api/file=https://example.org/x", ""),  # CVE-2026-59806
+        ("/gradio_api/proxy=https://x.hf.space/", ""),  # CVE-2026-28416, CVE-2026-48545
+        ("/static//etc/passwd", ""),  # CVE-2026-28414
+        ("/gradio_api/file=/etc/passwd::$DATA", ""),  # CVE-2024-12217
+        ("/gradio_api/file=/ETC/passwd", ""),  # CVE-2025-23042
+        ("/monitoring/summary", ""),  # CVE-2024-47168, CVE-2024-47869
+    ):
+        status, headers, _ = told(server, path, **({"Host": host} if host else {}))
+        assert status in (403, 404), path
+        assert headers["Location"] is None, path
+    _, headers, _ = told(server, "/logout?_target_url=https://example.org")
+    assert headers["Location"] in (None, server, f"{server}/")
+    for name in ("page.html", "picture.svg", "code.js"):  # CVE-2024-47872
+        (tmp_path / name).write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
+        status, headers, _ = told(server, f"/gradio_api/file={upload(server, tmp_path / name)['path']}")
+        assert (status, headers["Content-Disposition"].split(";")[0]) == (200, "attachment")
+    told(server, "/config", X_Forwarded_Host="evil.example.org")  # CVE-2024-47870
+    assert b"evil.example.org" not in told(server, "/config")[2]
+    # CVE-2024-8966, CVE-2025-0187: a boundary and a name that are very long, and a last boundary that does not end
+    for boundary, name, expected in (("x" * 100_000, "a.wav", 400), ("x", "a" * 100_000, 413), ("x", "a.wav", 200)):
+        body = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\nx'
+        body += f"\r\n--{boundary}" + "-" * 100_000
+        kind = f"multipart/form-data; boundary={boundary}"
+        assert told(server, "/gradio_api/upload", body.encode(), Content_Type=kind)[0] == expected
+    no_file = b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\nx\r\n--x--\r\n'
+    status, _, content = told(server, "/gradio_api/upload", no_file, Content_Type="multipart/form-data; boundary=x")
+    assert (status, content) == (400, b"This upload is not a form of files.")
+    assert answer(f"{server}/health")[0] == 200
 
 
 @slow
