@@ -2,8 +2,8 @@
 
 Generators that know one source speaker convert others worse. So half of the pseudo-pairs that they learn from are of
 the choir, brought to the pitch and the tone of the source speaker, as anybody is when they are converted.
-`recipes/choir.py` made it from synthetic speech. Converters trained on many synthetic sources are those of O_O-VC (Lee
-et al. 2025).
+`recipes/choir.py` made it from synthetic speech. O_O-VC (EMNLP 2025) trains a converter on synthetic speech of many
+voices, too.
 """
 
 from __future__ import annotations

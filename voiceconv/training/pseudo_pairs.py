@@ -82,9 +82,9 @@ def prosody(recording: Recording, mel: MelSpectrogram) -> Tensor:
 class OwnContent:
     """Moves content towards that of a speaker's own recordings."""
 
-    def __init__(self, contents: Sequence[Tensor]) -> None:
+    def __init__(self, contents: Sequence[Tensor], device: torch.device) -> None:
         """`contents` `(size, T)` of the speaker's recordings."""
-        frames = torch.cat(list(contents), dim=1).T
+        frames = torch.cat(list(contents), dim=1).T.to(device)
         self.mean, self.std = frames.mean(0), frames.std(0).clamp_min(1e-4)
         self.frames = frames[:: -(-len(frames) // MOST_FRAMES)]
         self.directions = self._direction(self.frames)
@@ -130,12 +130,12 @@ def teacher_outputs(
             said = encoder(heard.float().to(device)[None])[0]
         return said.float().cpu()
 
-    contents = [[content(heard) for heard in recording.heard] for recording in own]
-    pictures = [
-        torch.cat([normalise(recording.mel), said, prosody(recording, mel)])[None].half()
-        for recording, versions in zip(own, contents, strict=True)
-        for said in versions
-    ]
+    pictures, spoken = list[Tensor](), list[Tensor]()
+    for recording in own:
+        versions = [content(heard) for heard in recording.heard]
+        target, melody = normalise(recording.mel), prosody(recording, mel)
+        pictures += [torch.cat([target, said, melody])[None].half() for said in versions]
+        spoken.append(versions[0])
     rows = bands, encoder.size, bands + 2
     crops, chance = MelCrops(pictures, FRAMES), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -157,11 +157,11 @@ def teacher_outputs(
             nn.utils.clip_grad_norm_(teacher.parameters(), MAX_GRADIENT_NORM)
             optimizer.step()
             schedule.step()
-    nearer = OwnContent([versions[0] for versions in contents])
-    with torch.no_grad():
-        return [
-            teacher(nearer(content(recording.heard[0])).to(device)[None], prosody(recording, mel).to(device)[None])[
-                0
-            ].cpu()
-            for recording in others
-        ]
+    nearer = OwnContent(spoken, device)
+
+    @torch.no_grad()
+    def answer(recording: Recording) -> Tensor:
+        said = nearer(content(recording.heard[0]).to(device))
+        return teacher(said[None], prosody(recording, mel).to(device)[None])[0].cpu()
+
+    return [answer(recording) for recording in others]

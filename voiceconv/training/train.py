@@ -65,7 +65,7 @@ def train(
     classifier.load_state_dict(
         run.prepared("speaker classifier", lambda: train_speaker_classifier(pair.speakers, pair.data, seed))
     )
-    choir = read_choir(settings.choir, mel)
+    choir = read_choir(settings.choir if settings.teacher else 0, mel)
     targets = None
     if settings.teacher:
         targets = run.prepared(

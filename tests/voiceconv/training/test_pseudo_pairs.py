@@ -10,7 +10,7 @@ from tests.signals import hum
 from voiceconv.features.mel import MelSpectrogram
 from voiceconv.training.pseudo_pairs import NEARER, OwnContent, Recording, prosody
 
-MEL = MelSpectrogram()
+MEL, CPU = MelSpectrogram(), torch.device("cpu")
 
 
 def test_content_moves_towards_the_nearest_of_the_speakers_own() -> None:
@@ -19,14 +19,14 @@ def test_content_moves_towards_the_nearest_of_the_speakers_own() -> None:
     sounds = torch.tensor([[3.0, 0.0, -1.0], [-3.0, 1.0, 1.0]])
     own = [sound[:, None] + 0.01 * torch.randn(3, 8, generator=generator) for sound in sounds]
     heard = sounds[[1, 0, 0]].T + torch.tensor([[0.4], [-0.2], [0.3]])
-    moved = OwnContent(own)(heard)
+    moved = OwnContent(own, CPU)(heard)
     wanted = heard + NEARER * (sounds[[1, 0, 0]].T - heard)
     torch.testing.assert_close(moved, wanted, atol=0.02, rtol=0)
 
 
 def test_content_of_fewer_frames_than_neighbours() -> None:
     own = torch.tensor([[1.0, 3.0], [0.0, 2.0]])
-    moved = OwnContent([own])(torch.zeros(2, 5))
+    moved = OwnContent([own], CPU)(torch.zeros(2, 5))
     torch.testing.assert_close(moved, NEARER * own.mean(1, keepdim=True).expand(2, 5))
 
 
